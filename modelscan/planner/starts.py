@@ -20,14 +20,24 @@ if TYPE_CHECKING:
 
 def starting(option: Option, context: PlanningContext) -> tuple[Option, Support]:
     """The option as the engine's version starts it, or the reason why it does not: with expert
-    parallelism where the experts do not divide among the GPUs.
+    parallelism where the experts do not divide among the GPUs and no degree was requested.
     """
     launch = launch_support(option, context)
     if launch:
         return option, launch
     whole = with_whole_experts(option, context, launch.reason)
     other = launch_support(whole, context) if whole else launch
-    return (whole, other) if whole and other else (option, launch)
+    if whole is None or not other:
+        return option, launch
+    if context.wishes.tensor_parallel is None:
+        return whole, other
+    added = whole.recipe.options[len(option.recipe.options) :]
+    words = " ".join(
+        f"--param {name}={value}" if value else f"--param {name}" for name, value in added
+    )
+    return option, support.absent(
+        f"{launch.reason}; whole experts on each GPU would start: {words}"
+    )
 
 
 def launch_support(option: Option, context: PlanningContext) -> Support:

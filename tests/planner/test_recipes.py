@@ -15,6 +15,7 @@ from modelscan.core.workload import Workload
 from modelscan.gpu.simulate import simulate
 
 BLOCKS = {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
+SMALL = 16 << 30  # only all eight cards have room
 NARROW = EXPERTS_30B | BLOCKS | {"moe_intermediate_size": 1536}  # 192 for each of eight
 
 
@@ -59,10 +60,14 @@ def test_experts_that_do_not_divide_stay_whole(backend: str, version: str, optio
     plan = decide(subject(NARROW, ["FP8"]), cards, replace(wish, tensor_parallel=4)).plan
     assert plan is not None
     assert option not in plan.settings
-    plan = decide(subject(NARROW, ["FP8"]), cards, wish).plan
-    assert plan is not None, (backend, version)
-    assert option in plan.settings
-    assert any("1536 / 8 = 192" in reason and "whole experts" in reason for reason in plan.reasons)
+    refused = decide(subject(NARROW, ["FP8"]), cards, wish)
+    assert refused.verdict is Verdict.NOT_SUPPORTED
+    assert any(f"--param {option}" in reason for reason in refused.reasons)
+    small = machine(*[replace(H100, memory_bytes=SMALL, free_bytes=SMALL)] * 8)
+    free = decide(subject(NARROW, ["FP8"]), small, replace(wish, tensor_parallel=None)).plan
+    assert free is not None, (backend, version)
+    assert (free.tensor_parallel, option in free.settings) == (8, True)
+    assert any("1536 / 8 = 192" in reason and "whole experts" in reason for reason in free.reasons)
 
 
 def test_a_number_of_experts_that_does_not_divide_is_refused() -> None:
