@@ -61,8 +61,9 @@ def test_experts_that_do_not_divide_stay_whole(backend: str, version: str, optio
     assert plan is not None
     assert option not in plan.settings
     refused = decide(subject(NARROW, ["FP8"]), cards, wish)
+    assert refused.refusal is not None
     assert refused.verdict is Verdict.NOT_SUPPORTED
-    assert any(f"--param {option}" in reason for reason in refused.reasons)
+    assert any(f"--param {option}" in reason for reason in refused.refusal.reasons)
     small = machine(*[replace(H100, memory_bytes=SMALL, free_bytes=SMALL)] * 8)
     free = decide(subject(NARROW, ["FP8"]), small, replace(wish, tensor_parallel=None)).plan
     assert free is not None, (backend, version)
