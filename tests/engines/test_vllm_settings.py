@@ -300,3 +300,16 @@ class TestByVersion:
     ) -> None:
         found = settings(card(compute_capability=capability), kv_cache_dtype=kind)
         assert found.packed_sparse_cache is packed
+
+
+@pytest.mark.parametrize(
+    ("vendor", "version", "charged"),
+    [
+        ("nvidia", "0.19.0", False), ("nvidia", "0.20.0", True), ("amd", "0.20.0", False),
+        ("nvidia", "0.32.0", True), ("amd", "0.32.0", True),
+    ],
+)  # fmt: skip
+def test_the_versions_whose_pool_is_less_the_graphs(
+    vendor: str, version: str, charged: bool
+) -> None:
+    assert settings(card(vendor=vendor), version=version).charges_graphs is charged
