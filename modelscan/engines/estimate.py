@@ -60,9 +60,18 @@ def finish(
         warnings=(
             *found.warnings,
             *_host_warning(found, inventory),
-            *unmodelled_notes(one, workload),
+            *unmodelled_notes(one, _without_made(found, workload)),
         ),
     )
+
+
+def _without_made(found: Estimate, workload: Workload) -> Workload:
+    """The workload without the option that makes the estimated format while loading."""
+    made = engine(found.backend).online_quantization(found.quantization, found.backend_version)
+    if made is None:
+        return workload
+    own = ("quantization", made.name)
+    return replace(workload, parameters=tuple(one for one in workload.parameters if one != own))
 
 
 def _margin(found: Estimate, shape: ModelShape) -> int:

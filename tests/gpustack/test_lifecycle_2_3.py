@@ -67,8 +67,9 @@ class TestLooking:
         pinned = cli("plan", server.models["qwen3-8b"], "--target", "lab", "--gpu", "2", "--json")
         assert pinned.json["plan"]["gpus"] == [2]
         too_large = cli(
-            "plan", server.models["qwen3-32b"], "--target", "lab", "--gpu", "2", "--json"
-        )
+            "plan", server.models["qwen3-32b"], "--target", "lab", "--gpu", "2", "--json",
+            "--quantization", "BF16",
+        )  # fmt: skip
         assert too_large.code == 3
         assert too_large.json["verdict"] == "does_not_fit"
 

@@ -283,6 +283,7 @@ def test_weights_that_are_too_wide_are_quantized_while_loading() -> None:
     assert found.settings["quantization"] == "fp8"
     assert found.repo == model.candidates[0].variant.repo
     assert any("while they are loaded" in reason for reason in found.reasons)
+    assert not any("--quantization may change" in one for one in found.estimate.warnings)
     assert plan(decide(model, machine(H100), Workload())).quantization == "BF16"
 
 
