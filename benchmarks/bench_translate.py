@@ -17,9 +17,9 @@ import msgspec
 from modelscan.gateway.data.translate.faces import (
     Dialect,
     StreamTranslator,
-    chat_bytes,
     translate,
 )
+from modelscan.gateway.data.translate.sse import encode_json
 
 _ROUNDS, _CALLS = 9, 400
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -62,7 +62,7 @@ def main() -> None:
         body = json.dumps({"model": "m", "stream": True, **fields}).encode()
 
         def request(body: bytes = body, dialect: Dialect = dialect) -> bytes:
-            return chat_bytes(translate(dialect, body, _decode(body)).chat)
+            return encode_json(translate(dialect, body, _decode(body)).chat)
 
         stream = StreamTranslator(translate(dialect, body, _decode(body)).stream())
         stream.feed(chunk)

@@ -60,7 +60,7 @@ def test_a_log_that_began_again_does_not_lose_the_cause(
 
 
 def test_the_log_of_a_model_that_keeps_restarting(deploy: Run, run_in_process: Run) -> None:
-    """Nobody waited: its present attempt has only begun, the one before shows the error."""
+    """Without a wait: the present attempt has only begun, the one before shows the error."""
     with FakeGpuStack() as server:
         server.states, server.restarts, server.attempts = ["starting"], [1], [OOM, BEGUN]
         assert deploy(server, "--no-wait").code == 0

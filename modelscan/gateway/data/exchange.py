@@ -90,7 +90,7 @@ class Exchange(Dispatch):
         self.client.request_done(self.request, drain=uploading)
 
     def _offer_again(self, answer: RelayedAnswer, out: bytes) -> None:
-        """Keep an answer of the control application for the next one who asks the same."""
+        """Keep an answer of the control application for equal requests."""
         if answer.is_whole:
             worker = self.client.worker
             headers = answer.headers

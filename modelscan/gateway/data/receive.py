@@ -1,4 +1,4 @@
-"""From a head to an exchange: who asks, what for, how the body comes, and when work can begin."""
+"""From a head to an exchange: the caller's key, the operation, the body, the start of the work."""
 
 from __future__ import annotations
 

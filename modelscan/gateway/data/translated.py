@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,11 +17,11 @@ from modelscan.gateway.data.translate.faces import (
     Dialect,
     StreamTranslator,
     Translation,
-    chat_bytes,
     translate,
 )
 from modelscan.gateway.data.translate.failure import BadRequest, broken, read_failure
 from modelscan.gateway.data.translate.messages_answer import token_count
+from modelscan.gateway.data.translate.sse import encode_json
 from modelscan.gateway.data.upstream import Upstream
 from modelscan.routing.policy import apply
 
@@ -59,6 +60,22 @@ def translated_outgoing(request: ClientRequest, plan: RoutePlan) -> JsonOutgoing
     return TranslatedOutgoing(body, dialect, translation)
 
 
+def _sent_as(
+    path: bytes,
+    document: dict[str, msgspec.Raw],
+    request: ClientRequest,
+    plan: RoutePlan,
+    attempt: Attempt,
+) -> tuple[bytes, bytes]:
+    """Head and body for one backend, at another path than the caller's."""
+    model = attempt.encoded_model(plan)
+    if model is not None:
+        document["model"] = model
+    body = encode_json(document)
+    framing = b"content-length: %d\r\n" % len(body)
+    return head_for(request, attempt, framing, path), body
+
+
 class TranslatedOutgoing(JsonOutgoing):
     """A translated body; a backend whose entry names the dialect receives the original one."""
 
@@ -81,12 +98,7 @@ class TranslatedOutgoing(JsonOutgoing):
         policy = attempt.route.policies[attempt.at]
         if policy is not None:
             apply(policy, document, "chat")
-        model = attempt.encoded_model(plan)
-        if model is not None:
-            document["model"] = model
-        body = chat_bytes(document)
-        framing = b"content-length: %d\r\n" % len(body)
-        return head_for(request, attempt, framing, _CHAT), body
+        return _sent_as(_CHAT, document, request, plan, attempt)
 
     def answer(self, upstream: Upstream, extra: bytes, old: bool) -> RelayedAnswer:
         if self._native:
@@ -94,7 +106,31 @@ class TranslatedOutgoing(JsonOutgoing):
         return TranslatedAnswer(upstream, extra, old, self._translation, self._strips)
 
 
-class TranslatedAnswer(RelayedAnswer):
+class WholeAnswer(RelayedAnswer, ABC):
+    """An answer that is changed as a whole; ``_changed`` makes its status and body."""
+
+    __slots__ = ()
+
+    def chunk(self, data: bytes) -> bytes:
+        """Nothing before the end; what is beyond the limit is counted, not kept."""
+        self.size += len(data)
+        self.tail.add(data)
+        if self.size <= _MAX_WHOLE:
+            self._held.append(data)
+        return b""
+
+    def end(self, data: bytes, body: bool = True) -> bytes:
+        """The whole answer."""
+        WholeAnswer.chunk(self, data)
+        self.status, document = self._changed(self.held(b""))
+        return self._head(len(document)) + document
+
+    @abstractmethod
+    def _changed(self, whole: bytes) -> tuple[int, bytes]:
+        """The status and the body to send for the backend's whole body."""
+
+
+class TranslatedAnswer(WholeAnswer):
     """An answer of chat completions in the caller's dialect."""
 
     __slots__ = ("_alive_at", "_strips", "_translation", "_translator")
@@ -124,12 +160,10 @@ class TranslatedAnswer(RelayedAnswer):
 
     def chunk(self, data: bytes) -> bytes:
         """Nothing until the first event: clients' idle timers begin with the head."""
+        if self._translator is None:
+            return super().chunk(data)
         self.size += len(data)
         self.tail.add(data)
-        if self._translator is None:
-            if self.size <= _MAX_WHOLE:
-                self._held.append(data)
-            return b""
         return self._sent(self._translator.feed(data))
 
     def _sent(self, data: bytes) -> bytes:
@@ -138,17 +172,14 @@ class TranslatedAnswer(RelayedAnswer):
         return self._framed(data) if self.committed else self._head(-1) + self._framed(data)
 
     def end(self, data: bytes, body: bool = True) -> bytes:
-        if self._translator is not None:
-            last = self.chunk(data) + self._sent(self._translator.close())
-            return last + b"0\r\n\r\n" if self._chunked else last
-        self.chunk(data)
-        self.status, document = self._whole()
-        return self._head(len(document)) + document
+        if self._translator is None:
+            return super().end(data, body)
+        last = self.chunk(data) + self._sent(self._translator.close())
+        return last + b"0\r\n\r\n" if self._chunked else last
 
-    def _whole(self) -> tuple[int, bytes]:
+    def _changed(self, whole: bytes) -> tuple[int, bytes]:
         if self.size > _MAX_WHOLE:
             return self._translation.error(broken("the model server's answer is too large"))
-        whole = self.held(b"")
         if self.status >= 400:
             return self._translation.failure(self.status, whole)
         return self._translation.answer(whole, self._strips)
@@ -170,31 +201,25 @@ class TranslatedAnswer(RelayedAnswer):
 class EmbeddingsOutgoing(JsonOutgoing):
     """Ollama's request for embeddings."""
 
-    __slots__ = ("_chat", "_model", "_single")
+    __slots__ = ("_model", "_request", "_single")
 
     def __init__(self, request: ClientRequest, plan: RoutePlan) -> None:
         """Raises BadRequest."""
         super().__init__(request.body)
-        self._chat = ollama.to_embeddings(bytes(request.body))
+        self._request = ollama.to_embeddings(bytes(request.body))
         self._model = plan.requested or ""
         self._single = _EMBEDDINGS[request.path]
 
     def for_attempt(
         self, request: ClientRequest, plan: RoutePlan, attempt: Attempt
     ) -> tuple[bytes, bytes]:
-        document = dict(self._chat)
-        model = attempt.encoded_model(plan)
-        if model is not None:
-            document["model"] = model
-        body = chat_bytes(document)
-        framing = b"content-length: %d\r\n" % len(body)
-        return head_for(request, attempt, framing, b"/v1/embeddings"), body
+        return _sent_as(b"/v1/embeddings", dict(self._request), request, plan, attempt)
 
     def answer(self, upstream: Upstream, extra: bytes, old: bool) -> RelayedAnswer:
         return EmbeddingsAnswer(upstream, extra, old, self._model, self._single)
 
 
-class EmbeddingsAnswer(RelayedAnswer):
+class EmbeddingsAnswer(WholeAnswer):
     """Embeddings in Ollama's shape."""
 
     __slots__ = ("_model", "_single")
@@ -207,20 +232,7 @@ class EmbeddingsAnswer(RelayedAnswer):
         self._single = single
         self.headers = [b"content-type: application/json\r\n"]
 
-    def chunk(self, data: bytes) -> bytes:
-        self.size += len(data)
-        self.tail.add(data)
-        if self.size <= _MAX_WHOLE:
-            self._held.append(data)
-        return b""
-
-    def end(self, data: bytes, body: bool = True) -> bytes:
-        self.chunk(data)
-        self.status, document = self._whole()
-        return self._head(len(document)) + document
-
-    def _whole(self) -> tuple[int, bytes]:
-        whole = self.held(b"")
+    def _changed(self, whole: bytes) -> tuple[int, bytes]:
         if self.status >= 400:
             return ollama.error_of(read_failure(self.status, whole))
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -191,8 +190,3 @@ def _dropped_yaml(text: str, file: ClientFile) -> str:
             for inner in [name for name in value if entries.get(name) == value[name]]:
                 del edited[key][inner]
     return _dumped(edited, text) if edited else ""
-
-
-def to_json(values: Any) -> str:
-    """A value as the indented JSON that clients' own files use."""
-    return json.dumps(values, ensure_ascii=False, indent=2) + "\n"

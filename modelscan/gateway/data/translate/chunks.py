@@ -95,6 +95,12 @@ class Chunk(msgspec.Struct):
     error: msgspec.Raw = NULL
 
     @property
+    def whole(self) -> tuple[AnswerMessage, str | None]:
+        """The message of an answer that was not streamed, and why it ended."""
+        choice = self.choices[0] if self.choices else AnswerChoice()
+        return choice.message or AnswerMessage(), choice.finish_reason
+
+    @property
     def failed(self) -> bool:
         return not self.choices and given(self.error)
 

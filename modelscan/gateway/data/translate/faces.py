@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +15,7 @@ from modelscan.gateway.data.translate import (
     responses_answer,
     responses_request,
 )
+from modelscan.gateway.data.translate.chunk_stream import ChunkStream
 from modelscan.gateway.data.translate.chunks import (
     DONE,
     Chunk,
@@ -23,35 +24,11 @@ from modelscan.gateway.data.translate.chunks import (
     without_thought,
 )
 from modelscan.gateway.data.translate.failure import UpstreamFailure, broken, read_failure
-from modelscan.gateway.data.translate.sse import encode_json
 
 Dialect = Literal["messages", "responses", "ollama_chat", "ollama_generate"]
 Document = dict[str, msgspec.Raw]
 _USAGE = msgspec.Raw(b'{"include_usage":true}')
 _TRUE = b"true"
-
-
-class Stream(Protocol):
-    """Chunks of chat completions in, bytes of the dialect out."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether the model server gave the reason of its end."""
-
-    def start(self) -> bytes:
-        """The events before the first chunk's."""
-
-    def keep_alive(self) -> bytes:
-        """What resets the client's timer without a meaning."""
-
-    def add(self, chunk: Chunk) -> bytes:
-        """The events of one chunk."""
-
-    def end(self) -> bytes:
-        """The last events of a complete stream."""
-
-    def fail(self, failure: UpstreamFailure) -> bytes:
-        """The event that ends a broken stream."""
 
 
 @dataclass(slots=True)
@@ -65,7 +42,7 @@ class Translation:
     streaming: bool
     content_type: str
     whole: Callable[[Chunk], bytes]
-    stream: Callable[[], Stream]
+    stream: Callable[[], ChunkStream]
     error: Callable[[UpstreamFailure], tuple[int, bytes]]
 
     def answer(self, body: bytes, strips: bool = False) -> tuple[int, bytes]:
@@ -156,7 +133,7 @@ class StreamTranslator:
 
     __slots__ = ("_ended", "_lines", "_started", "_stream", "_strips")
 
-    def __init__(self, stream: Stream, strips: bool = False) -> None:
+    def __init__(self, stream: ChunkStream, strips: bool = False) -> None:
         self._stream = stream
         self._strips = strips
         self._lines = EventLines()
@@ -223,8 +200,3 @@ class StreamTranslator:
             return b""
         self._ended = True
         return self._start() + self._stream.fail(failure)
-
-
-def chat_bytes(chat: Mapping[str, msgspec.Raw]) -> bytes:
-    """The body to send."""
-    return encode_json(chat)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from modelscan.gateway.data.translate.chunk_stream import SequentialStream
 from modelscan.gateway.data.translate.chunks import AnswerMessage, CallPart, Chunk, ChunkUsage
 from modelscan.gateway.data.translate.failure import FailureKind, UpstreamFailure
 from modelscan.gateway.data.translate.sse import encode_json, event, new_id
@@ -46,9 +47,7 @@ def token_count(body: bytes) -> int:
 
 def message(chunk: Chunk, model: str) -> bytes:
     """A whole answer. ``model`` is the name that the caller used."""
-    choice = chunk.choices[0] if chunk.choices else None
-    answer = (choice and choice.message) or AnswerMessage()
-    reason = choice.finish_reason if choice else None
+    answer, reason = chunk.whole
     document = {
         **_head(model),
         "content": _content(answer) or [{"type": "text", "text": ""}],
@@ -120,23 +119,20 @@ class _Call:
     waiting: str = ""
 
 
-class MessagesStream:
-    """Chunks of a stream as events of this API; each method returns the bytes to send.
+class MessagesStream(SequentialStream):
+    """Chunks of a stream as events of this API.
 
-    Content blocks follow one another, so the pieces of a second tool call wait for the first, and
-    text that comes between the pieces of calls waits for the calls.
+    Content blocks follow one another, so the pieces of a second tool call wait for the first.
     """
 
-    __slots__ = ("_calls", "_index", "_late", "_model", "_open", "_reason", "_usage")
+    __slots__ = ("_calls", "_index", "_model", "_open")
 
     def __init__(self, model: str) -> None:
+        super().__init__()
         self._model = model
         self._index = 0
         self._open: str | int | None = None
         self._calls: dict[int, _Call] = {}
-        self._late = ""
-        self._reason: str | None = None
-        self._usage: ChunkUsage | None = None
 
     def start(self) -> bytes:
         return event("message_start", {"message": _head(self._model)}) + self.keep_alive()
@@ -144,30 +140,7 @@ class MessagesStream:
     def keep_alive(self) -> bytes:
         return event("ping", {})
 
-    @property
-    def finished(self) -> bool:
-        """Whether the model server gave the reason of its end."""
-        return self._reason is not None
-
-    def add(self, chunk: Chunk) -> bytes:
-        if chunk.usage is not None:
-            self._usage = chunk.usage
-        return b"".join(
-            self._delta(choice.delta or AnswerMessage(), choice.finish_reason)
-            for choice in chunk.choices or ()
-        )
-
-    def _delta(self, delta: AnswerMessage, reason: str | None) -> bytes:
-        self._reason = reason or self._reason
-        text = delta.content or delta.refusal or ""
-        sent = b""
-        if self._calls:
-            self._late += (delta.thought or "") + text
-        else:
-            sent = self._thinking(delta.thought or "") + self._text(text)
-        return sent + b"".join(map(self._call_part, delta.tool_calls or ()))
-
-    def _thinking(self, thought: str) -> bytes:
+    def _thought(self, thought: str) -> bytes:
         if not thought:
             return b""
         begun = self._begin("thinking", {"type": "thinking", "thinking": "", "signature": ""})

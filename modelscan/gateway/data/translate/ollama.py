@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from modelscan.gateway.data.translate.chunk_stream import ChunkStream
 from modelscan.gateway.data.translate.chunks import NULL, AnswerMessage, CallPart, Chunk, ChunkUsage
 from modelscan.gateway.data.translate.failure import BadRequest, UpstreamFailure
 from modelscan.gateway.data.translate.sse import encode_json
@@ -198,17 +199,16 @@ def error_of(failure: UpstreamFailure) -> tuple[int, bytes]:
     return failure.status, encode_json({"error": failure.message})
 
 
-class OllamaStream:
+class OllamaStream(ChunkStream):
     """An answer in Ollama's shapes: ``whole`` for one object, the rest for lines of JSON."""
 
-    __slots__ = ("_begun", "_calls", "_model", "_reason", "_shape", "_usage")
+    __slots__ = ("_begun", "_calls", "_model", "_shape")
 
     def __init__(self, model: str, shape: Shape) -> None:
+        super().__init__()
         self._model = model
         self._shape = shape
         self._calls: dict[int, CallPart] = {}
-        self._reason: str | None = None
-        self._usage: ChunkUsage | None = None
         self._begun = time.monotonic_ns()
 
     def start(self) -> bytes:
@@ -218,21 +218,7 @@ class OllamaStream:
         """An object without text: there are no comments in lines of JSON."""
         return self._line(AnswerMessage(content=""), {"done": False})
 
-    @property
-    def finished(self) -> bool:
-        """Whether the model server gave the reason of its end."""
-        return self._reason is not None
-
-    def add(self, chunk: Chunk) -> bytes:
-        if chunk.usage is not None:
-            self._usage = chunk.usage
-        return b"".join(
-            self._delta(choice.delta or AnswerMessage(), choice.finish_reason)
-            for choice in chunk.choices or ()
-        )
-
-    def _delta(self, delta: AnswerMessage, reason: str | None) -> bytes:
-        self._reason = reason or self._reason
+    def _delta(self, delta: AnswerMessage) -> bytes:
         for part in delta.tool_calls or ():
             self._collect(part)
         if not delta.content and not delta.thought:
@@ -254,10 +240,9 @@ class OllamaStream:
 
     def whole(self, chunk: Chunk) -> bytes:
         """One object for an answer that was not streamed."""
-        choice = chunk.choices[0] if chunk.choices else None
-        self._reason = choice.finish_reason if choice else None
+        answer, self._reason = chunk.whole
         self._usage = chunk.usage
-        return self._line((choice and choice.message) or AnswerMessage(), self._end()).rstrip()
+        return self._line(answer, self._end()).rstrip()
 
     def _end(self) -> dict[str, Any]:
         usage = self._usage or ChunkUsage()

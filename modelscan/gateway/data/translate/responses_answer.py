@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from modelscan.gateway.data.translate.chunk_stream import SequentialStream
 from modelscan.gateway.data.translate.chunks import AnswerMessage, CallPart, Chunk, ChunkUsage
 from modelscan.gateway.data.translate.failure import UpstreamFailure
 from modelscan.gateway.data.translate.responses_tools import Original, ToolNames, call_item
@@ -73,9 +74,8 @@ def response(
     chunk: Chunk, document: Mapping[str, msgspec.Raw], names: ToolNames, model: str
 ) -> bytes:
     """A whole answer. ``model`` is the name that the caller used."""
-    choice = chunk.choices[0] if chunk.choices else None
-    answer = (choice and choice.message) or AnswerMessage()
-    reason = _INCOMPLETE.get((choice and choice.finish_reason) or "")
+    answer, finish_reason = chunk.whole
+    reason = _INCOMPLETE.get(finish_reason or "")
     status = "incomplete" if reason else "completed"
     output = _output(answer, names)
     envelope = Envelope(document, model)
@@ -151,26 +151,21 @@ class _Open:
     texts: list[str]
 
 
-class ResponsesStream:
-    """Chunks of a stream as events of this API; each method returns the bytes to send.
+class ResponsesStream(SequentialStream):
+    """Chunks of a stream as events of this API.
 
     Items follow one another: the first call is streamed as it comes, later ones at the end.
     """
 
-    __slots__ = (
-        "_calls", "_envelope", "_late", "_names", "_open", "_output", "_reason", "_sequence",
-        "_usage",
-    )  # fmt: skip
+    __slots__ = ("_calls", "_envelope", "_names", "_open", "_output", "_sequence")
 
     def __init__(self, document: Mapping[str, msgspec.Raw], names: ToolNames, model: str) -> None:
+        super().__init__()
         self._envelope = Envelope(document, model)
         self._names = names
         self._output: list[dict[str, Any]] = []
         self._open: _Open | None = None
         self._calls: dict[int, _Call] = {}
-        self._late = ""
-        self._reason: str | None = None
-        self._usage: ChunkUsage | None = None
         self._sequence = 0
 
     def _event(self, kind: str, data: dict[str, Any]) -> bytes:
@@ -187,28 +182,11 @@ class ResponsesStream:
         begun = self._envelope.response("in_progress", list(self._output))
         return self._event("response.in_progress", {"response": begun})
 
-    @property
-    def finished(self) -> bool:
-        """Whether the model server gave the reason of its end."""
-        return self._reason is not None
+    def _thought(self, thought: str) -> bytes:
+        return self._piece("reasoning", thought)
 
-    def add(self, chunk: Chunk) -> bytes:
-        if chunk.usage is not None:
-            self._usage = chunk.usage
-        return b"".join(
-            self._delta(choice.delta or AnswerMessage(), choice.finish_reason)
-            for choice in chunk.choices or ()
-        )
-
-    def _delta(self, delta: AnswerMessage, reason: str | None) -> bytes:
-        self._reason = reason or self._reason
-        text = delta.content or delta.refusal or ""
-        sent = b""
-        if self._calls:
-            self._late += (delta.thought or "") + text
-        else:
-            sent = self._piece("reasoning", delta.thought or "") + self._piece("message", text)
-        return sent + b"".join(map(self._call_part, delta.tool_calls or ()))
+    def _text(self, text: str) -> bytes:
+        return self._piece("message", text)
 
     def _piece(self, kind: str, text: str) -> bytes:
         if not text:
