@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Ran
-from support.engine_processes import eventually
 from support.fake_hub import FakeHub
 from support.hub_content import llama_config, llama_tensors, safetensors
 from support.planner_cases import decide
@@ -200,7 +199,6 @@ def test_interrupted_fifty_times_it_goes_on_where_it_stopped(
     done = pull(plan, config)
     assert sha((done.folder / NAME).read_bytes()) == sha(DEMO)
     assert done.fetched_bytes < len(DEMO)
-    eventually(lambda: hub.sent_bytes - before >= len(DEMO))  # it counts after it has sent
     assert hub.sent_bytes - before < 1.2 * len(DEMO)
 
 

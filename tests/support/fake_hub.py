@@ -87,6 +87,7 @@ class FakeHub:
         self.sent_bytes = 0
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
+        self.counting = threading.Lock()
         self._server = _Server(self)
         self._scheme = "http"
         if tls is not None:
@@ -264,8 +265,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def write(self, data: bytes) -> None:
+        hub = self.server.hub
+        with hub.counting:  # before: a client that has the bytes finds them counted
+            hub.sent_bytes += len(data)
         self.wfile.write(data)
-        self.server.hub.sent_bytes += len(data)
 
     def _send_file(self, reply: Reply, seen: Seen, mode: str | None) -> None:
         file = reply.file
