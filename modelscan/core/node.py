@@ -22,12 +22,13 @@ NodeText = Annotated[str, Meta(max_length=500)]
 NodeCount = Annotated[int, Meta(ge=0, le=2**53)]
 NodeNumber = Annotated[float, Meta(ge=0, le=1e15)]
 NodeSeconds = Annotated[float, Meta(ge=0.05, le=3600)]
+NodeTime = Annotated[float, Meta(ge=-1e12, le=1e12)]
 NodeState = Literal["ready", "draining", "stale", "left"]
 
 T = TypeVar("T")
 
 
-class NodeGpu(msgspec.Struct, kw_only=True):
+class RegisteredGpu(msgspec.Struct, kw_only=True):
     """A device of a node; ``promised_bytes``: reserved for deployments."""
 
     index: NodeCount
@@ -37,26 +38,15 @@ class NodeGpu(msgspec.Struct, kw_only=True):
     memory_bytes: NodeCount | None = None
     free_bytes: NodeCount | None = None
     promised_bytes: NodeCount | None = None
-    utilization_percent: NodeNumber | None = None
 
 
-class NodeExtra(msgspec.Struct, kw_only=True):
-    """What modelscan's nodes add to each message.
+class RegisteredHardware(msgspec.Struct, kw_only=True):
+    """The devices and the host of a node."""
 
-    ``instance_id``: random, made once per installation and kept: another machine has another one.
-    ``session_id``: random, per start of the node. ``sequence`` grows with every message of a
-    session; a smaller one is a repeated message. ``interval_s``: until the next heartbeat.
-    ``access_key``: what the control plane sends as ``Authorization: Bearer`` to the node's
-    endpoints; only in a registration, and only over TLS or on one machine.
-    """
-
-    instance_id: NodeName | None = None
-    session_id: NodeName | None = None
-    sequence: NodeCount | None = None
-    interval_s: NodeSeconds | None = None
-    version: NodeText | None = None
-    access_key: NodeText | None = None
-    gpus: Annotated[list[NodeGpu], Meta(max_length=MAX_GPUS)] | None = None
+    gpus: Annotated[list[RegisteredGpu], Meta(max_length=MAX_GPUS)] = []
+    cpus: NodeCount | None = None
+    memory_bytes: NodeCount | None = None
+    free_bytes: NodeCount | None = None
 
 
 class AssetPolicy(msgspec.Struct, kw_only=True):
@@ -68,15 +58,14 @@ class AssetPolicy(msgspec.Struct, kw_only=True):
 
 
 class AssetExtra(msgspec.Struct, kw_only=True):
-    """``model``: the asset's id in the catalog; ``deployment``: the node's own name for it."""
+    """``model``: as the catalog, the node's routing file or its engine names it."""
 
     model: NodeName | None = None
-    deployment: NodeName | None = None
     quantization: NodeText | None = None
     family: NodeText | None = None
 
 
-class NodeAsset(msgspec.Struct, kw_only=True):
+class RegisteredAsset(msgspec.Struct, kw_only=True):
     """A model of a service: ``asset_id`` is the name that its server expects in a request.
 
     ``context_size``: tokens that one request may use; ``max_context_tokens``: what the model could.
@@ -110,30 +99,36 @@ class ServiceState(msgspec.Struct, kw_only=True):
     allow_employee_direct_requests: bool = False
 
 
-class ServiceMeasurements(msgspec.Struct, kw_only=True):
-    """A service's recent figures, from its engine's own metrics or from its node's receipts."""
+class ServiceFigures(msgspec.Struct, kw_only=True):
+    """A service's recent figures; ``source``: the engine's metrics, or receipts of its gateway."""
 
     p50_latency_ms: NodeNumber | None = None
     p95_latency_ms: NodeNumber | None = None
+    ttft_ms: NodeNumber | None = None
     tokens_per_sec: NodeNumber | None = None
     queue_depth: NodeCount | None = None
     in_flight: NodeCount | None = None
     loaded_model_count: NodeCount | None = None
     max_context_tokens: NodeCount | None = None
     vram_used_bytes: NodeCount | None = None
+    kv_cache_used: Annotated[float, Meta(ge=0, le=1)] | None = None
+    source: NodeText | None = None
 
 
 class ServiceExtra(msgspec.Struct, kw_only=True):
-    """What modelscan's nodes add to a service; ``kv_cache_used``: 0..1."""
+    """What modelscan's nodes add to a service. ``via``: gateway or engine; ``operations`` None: not
+    known; ``reason``: why no requests are accepted."""
 
-    dialects: tuple[Literal["messages", "responses"], ...] = ()
+    via: NodeText | None = None
+    operations: Annotated[tuple[NodeName, ...], Meta(max_length=16)] | None = None
+    dialects: Annotated[tuple[NodeName, ...], Meta(max_length=4)] = ()
     max_in_flight: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     tags: Annotated[tuple[NodeName, ...], Meta(max_length=64)] = ()
-    ttft_ms: NodeNumber | None = None
-    kv_cache_used: Annotated[float, Meta(ge=0, le=1)] | None = None
+    deployment: NodeName | None = None
+    reason: NodeText | None = None
 
 
-class NodeService(msgspec.Struct, kw_only=True):
+class RegisteredService(msgspec.Struct, kw_only=True):
     """A server of a node. ``endpoint`` is its root, with or without ``/v1``."""
 
     service_id: NodeName
@@ -142,33 +137,53 @@ class NodeService(msgspec.Struct, kw_only=True):
     protocol: NodeName = "openai"
     endpoint: Annotated[str, Meta(min_length=1, max_length=2000)]
     runtime: ServiceRuntime = msgspec.field(default_factory=ServiceRuntime)
-    assets: Annotated[list[NodeAsset], Meta(max_length=MAX_ASSETS)] = []
+    assets: Annotated[list[RegisteredAsset], Meta(max_length=MAX_ASSETS)] = []
     state: ServiceState = msgspec.field(default_factory=ServiceState)
-    observed: ServiceMeasurements = msgspec.field(default_factory=ServiceMeasurements)
+    observed: ServiceFigures = msgspec.field(default_factory=ServiceFigures)
     modelscan: ServiceExtra | None = None
 
 
-class ServiceReport(msgspec.Struct, kw_only=True):
-    """What a heartbeat may say of a registered service; a part that is left out stays as it was.
+class ServiceUpdate(msgspec.Struct, kw_only=True):
+    """What a heartbeat may state of a registered service; a part that is left out stays as it was.
 
     A new service, another endpoint or kind needs a registration.
     """
 
     service_id: NodeName
     state: ServiceState | None = None
-    observed: ServiceMeasurements | None = None
-    assets: Annotated[list[NodeAsset], Meta(max_length=MAX_ASSETS)] | None = None
+    observed: ServiceFigures | None = None
+    assets: Annotated[list[RegisteredAsset], Meta(max_length=MAX_ASSETS)] | None = None
     modelscan: ServiceExtra | None = None
 
 
-class NodeClock(msgspec.Struct, kw_only=True):
+class MessageExtra(msgspec.Struct, kw_only=True):
+    """What modelscan's nodes add to each message.
+
+    ``instance``: random, per run of the node's agent; ``sequence`` grows with every message of a
+    run: a smaller one is a repeated message. ``beat_s``: seconds until the next heartbeat.
+    ``endpoint_key``: what requests to ``gateway``, the node's own one, are sent with; only in a
+    registration. ``services``: only in a heartbeat. ``sent_at``: the node's clock.
+    """
+
+    instance: NodeName | None = None
+    sequence: NodeCount | None = None
+    beat_s: NodeSeconds | None = None
+    sent_at: NodeTime | None = None
+    version: NodeText | None = None
+    gateway: Annotated[str, Meta(max_length=2000)] | None = None
+    endpoint_key: Annotated[str, Meta(max_length=512, pattern=r"^[\x21-\x7e]+$")] | None = None
+    hardware: RegisteredHardware | None = None
+    services: Annotated[list[ServiceUpdate], Meta(max_length=MAX_SERVICES)] | None = None
+
+
+class HostWord(msgspec.Struct, kw_only=True):
     """The node's own word for its state, and its clock when it sent the message (UNIX time)."""
 
     state: NodeText = "online"
-    last_seen: Annotated[float, Meta(ge=-1e12, le=1e12)] | None = None
+    last_seen: NodeTime | None = None
 
 
-class NodeRegistration(msgspec.Struct, kw_only=True):
+class Registration(msgspec.Struct, kw_only=True):
     """``POST /v1/nodes/register``: the host with all of its services; it replaces earlier ones."""
 
     host_id: NodeName
@@ -177,26 +192,25 @@ class NodeRegistration(msgspec.Struct, kw_only=True):
     labels: dict[str, Any] = {}
     capabilities: dict[str, Any] = {}
     resources: dict[str, Any] = {}
-    services: Annotated[list[NodeService], Meta(max_length=MAX_SERVICES)] = []
-    status: NodeClock | None = None
-    modelscan: NodeExtra | None = None
+    services: Annotated[list[RegisteredService], Meta(max_length=MAX_SERVICES)] = []
+    status: HostWord | None = None
+    modelscan: MessageExtra | None = None
 
 
-class NodeHeartbeat(msgspec.Struct, kw_only=True):
+class Heartbeat(msgspec.Struct, kw_only=True):
     """``POST /v1/nodes/heartbeat``. 404: the host, or a service, is unknown: register again."""
 
     host_id: NodeName
-    status: NodeClock = msgspec.field(default_factory=NodeClock)
+    status: HostWord = msgspec.field(default_factory=HostWord)
     metrics: dict[str, Any] = {}
-    services: Annotated[list[ServiceReport], Meta(max_length=MAX_SERVICES)] | None = None
-    modelscan: NodeExtra | None = None
+    modelscan: MessageExtra | None = None
 
 
-class NodeLeave(msgspec.Struct, kw_only=True):
+class Departure(msgspec.Struct, kw_only=True):
     """``POST /v1/nodes/leave``: the host stops; its services get no requests any more."""
 
     host_id: NodeName
-    modelscan: NodeExtra | None = None
+    modelscan: MessageExtra | None = None
 
 
 def read_message(kind: type[T], data: bytes) -> T:

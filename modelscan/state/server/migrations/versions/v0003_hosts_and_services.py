@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.create_table(
         "hosts",
         sa.Column("host_id", sa.Text, primary_key=True),
-        *(sa.Column(name, sa.Text) for name in ("key", "instance_id", "session_id")),
+        *(sa.Column(name, sa.Text) for name in ("key", "instance")),
         sa.Column("retired", sa.JSON, nullable=False),
         sa.Column("sequence", sa.BigInteger),
         sa.Column("node_clock", sa.Float),
