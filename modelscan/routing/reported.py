@@ -204,18 +204,20 @@ def with_reported(file: RoutingFile, entries: Iterable[ReportedEntry]) -> Routin
 
 
 def observation(
-    entry: ReportedEntry, measured: Runtime, healthy: bool | None, others: int | None
-) -> ProviderObservation:
+    entry: ReportedEntry, measured: Runtime, healthy: bool | None, others: int | None,
+    refused: str | None,
+) -> ProviderObservation:  # fmt: skip
     """What is known of a reported entry. The gateway's own measurements come before the node's.
 
     ``measured``: of the gateway's own requests; ``others``: requests of other clients by its own
     probe, None: not known. ``healthy`` is the prober's finding: what the node reports is apart.
+    ``refused``: why it gets no requests, by its host or its own report.
     """
     reported = entry.runtime
     asset = entry.asset_id
     return ProviderObservation(
-        reason=entry.refused,
-        ends=entry.refused is not None,
+        reason=refused,
+        ends=refused is not None,
         healthy=healthy,
         served=None if asset is None else {asset: entry.context_tokens},
         engine=entry.fields.engine,
