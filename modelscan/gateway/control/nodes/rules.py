@@ -240,3 +240,11 @@ def _retired(before: HostRow | None, instance: str | None) -> tuple[str, ...]:
 def skew_s(row: HostRow) -> float | None:
     """How far the node's clock is ahead of the gateway's, the message's way included."""
     return None if row.node_clock is None else round(row.node_clock - row.last_seen, 3)
+
+
+def skew_problems(ahead_s: float | None) -> list[str]:
+    """A sentence about a clock that is far from the gateway's."""
+    if ahead_s is None or abs(ahead_s) <= SKEW_S:
+        return []
+    word = "ahead of" if ahead_s > 0 else "behind"
+    return [f"its clock is {abs(ahead_s):,.0f} s {word} the gateway's"]

@@ -15,7 +15,7 @@ import msgspec
 from modelscan.core.node import NodeState, RegisteredGpu, RegisteredService
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.nodes.host import NodeHost
-from modelscan.gateway.control.nodes.rules import SKEW_S, skew_s
+from modelscan.gateway.control.nodes.rules import skew_problems, skew_s
 from modelscan.state.clock import text_of
 
 GENIEHIVE_STATES = {"ready": "online", "draining": "draining", "stale": "stale", "left": "offline"}
@@ -93,10 +93,6 @@ def host_facts(host: NodeHost, silent_s: float) -> HostFacts:
     """What modelscan knows of a host."""
     row = host.row
     ahead = skew_s(row)
-    problems = []
-    if ahead is not None and abs(ahead) > SKEW_S:
-        word = "ahead of" if ahead > 0 else "behind"
-        problems.append(f"its clock is {abs(ahead):,.0f} s {word} the gateway's")
     return HostFacts(
         state=host.state,
         reported_state=host.word.state,
@@ -109,7 +105,7 @@ def host_facts(host: NodeHost, silent_s: float) -> HostFacts:
         version=host.extra.version,
         gpus=tuple(_gpu(one) for one in host.hardware.gpus),
         services=tuple(host.services),
-        problems=tuple(problems),
+        problems=tuple(skew_problems(ahead)),
     )
 
 
