@@ -77,7 +77,7 @@ def test_a_new_host_is_of_its_key_and_a_registration_replaces_an_earlier_one() -
 def test_a_live_id_is_refused_to_another_key_and_another_run() -> None:
     known = row(instance="a", sequence=7)
     taken = refused("host_taken", known, message(**run("b", 1)))
-    assert (taken.status, taken.audited, taken.retry_s) == (409, True, 15.0)
+    assert (taken.status, taken.audited, taken.retry_s) == (409, True, 14.25)
     assert refused("host_taken", known, message(**run("a", 8)), OTHER).audited
     refused("host_taken", known, message())  # a node without a run is another program
     refused("host_taken", row(), message(), OTHER)
@@ -149,9 +149,10 @@ def test_services_belong_to_the_host_that_reports_them() -> None:
     ("silent_s", "values", "word", "state"),
     [
         (0.0, {}, "online", "ready"),
-        (20.0, {}, "online", "ready"),
-        (20.1, {}, "online", "stale"),
-        (2.1, {"interval_s": 1.0}, "online", "stale"),
+        (19.2, {}, "online", "ready"),
+        (19.3, {}, "online", "stale"),
+        (1.89, {"interval_s": 1.0}, "online", "ready"),
+        (1.91, {"interval_s": 1.0}, "online", "stale"),
         (0.0, {"drained": True}, "online", "draining"),
         (0.0, {}, "draining", "draining"),
         (0.0, {}, "Offline", "draining"),

@@ -29,7 +29,6 @@ from modelscan.gateway.control.nodes.rules import (
     KEPT_LEFT_S,
     KEPT_STALE_S,
     MAX_HOSTS,
-    MISSED_BEATS,
     NO_EXTRA,
     NodeCaller,
     NodeRefused,
@@ -37,6 +36,7 @@ from modelscan.gateway.control.nodes.rules import (
     check_departure,
     check_message,
     decide_registration,
+    silence_s,
 )
 from modelscan.gateway.control.nodes.secret import Sealer
 from modelscan.routing.reported import ReportedEntry
@@ -157,7 +157,7 @@ class NodeRegistry:
             return False
         if host is not None and host.row.instance == row.instance:
             return host.find_state(self._clock()) in ("ready", "draining")
-        return self._wall() - row.last_seen <= MISSED_BEATS * row.interval_s
+        return self._wall() - row.last_seen <= silence_s(row)
 
     async def heartbeat(self, message: Heartbeat, caller: NodeCaller) -> NodeHost:
         """Note that a host lives. Raises NodeRefused: 404 means that it is to register again."""

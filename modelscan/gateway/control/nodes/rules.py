@@ -20,6 +20,7 @@ from modelscan.core.node import (
 from modelscan.state.server.nodes import Claims, HostRow
 
 MISSED_BEATS = 2
+_WORKERS_S = 0.75  # until every worker knows that a host is silent
 SKEW_S = 5.0  # a clock that is further away is reported
 MAX_HOSTS, MAX_HOSTS_OF_KEY, MAX_RETIRED = 4096, 1024, 16
 KEPT_LEFT_S, KEPT_STALE_S = 86_400.0, 30 * 86_400.0  # then a host is forgotten
@@ -57,11 +58,19 @@ class NodeCaller:
         self.local = local
 
 
+def silence_s(row: HostRow) -> float:
+    """Seconds without a message after which a host is stale: two beats are missed then.
+
+    A little less than two intervals, so that no request is sent to it after them.
+    """
+    return MISSED_BEATS * row.interval_s - min(_WORKERS_S, row.interval_s / 10)
+
+
 def state_of(row: HostRow, word: HostWord, silent_s: float) -> NodeState:
     """A host's state after so many seconds without a message."""
     if row.left_at is not None:
         return "left"
-    if silent_s > MISSED_BEATS * row.interval_s:
+    if silent_s > silence_s(row):
         return "stale"
     return "draining" if row.drained or word.state.lower() in _DRAINING else "ready"
 
@@ -115,7 +124,7 @@ def _check_host(
 
 
 def _taken(before: HostRow, how: str, now: float) -> NodeRefused:
-    wait = max(1.0, before.last_seen + MISSED_BEATS * before.interval_s - now)
+    wait = max(1.0, before.last_seen + silence_s(before) - now)
     return NodeRefused(
         409, "host_taken",
         f"the host {before.host_id} is registered and alive, {how}; give this node another host_id,"
