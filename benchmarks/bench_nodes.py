@@ -42,6 +42,7 @@ from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
 BEAT_S, RESOLUTIONS_PER_S = 10.0, 2000
+SILENCE_S = 600.0  # what the nodes state: the simulation's seconds are longer than real ones
 FAMILIES = ("Qwen3", "Llama-3.1", "Mistral-Small", "gemma-4", "granite-4")
 MODELS = [f"lab/{family}-{size}B-Instruct" for family in FAMILIES for size in range(1, 41)]
 ROLES = """
@@ -111,7 +112,7 @@ def registration(host: int, services: int) -> bytes:
         "host_id": f"node{host:04}", "address": f"10.{host // 256}.{host % 256}.5",
         "labels": {"zone": f"z{host % 4}"}, "resources": {"cpu_threads": 64, "ram_gb": 512},
         "services": [service(host, place) for place in range(services)],
-        "modelscan": {"instance": f"run{host}", "sequence": 1, "beat_s": BEAT_S,
+        "modelscan": {"instance": f"run{host}", "sequence": 1, "beat_s": SILENCE_S,
                       "hardware": {"gpus": gpus}},
     }  # fmt: skip
     return msgspec.json.encode(body)
@@ -129,7 +130,7 @@ def heartbeat(host: int, services: int, sequence: int, chance: random.Random) ->
     body = {
         "host_id": f"node{host:04}", "status": {"state": "online", "last_seen": time.time()},
         "metrics": {"service_count": services},
-        "modelscan": {"instance": f"run{host}", "sequence": sequence, "beat_s": BEAT_S,
+        "modelscan": {"instance": f"run{host}", "sequence": sequence, "beat_s": SILENCE_S,
                       "services": rows},
     }  # fmt: skip
     return msgspec.json.encode(body)
@@ -192,7 +193,7 @@ async def simulate(options: argparse.Namespace, simulation: Simulation) -> list[
     chance = random.Random(options.seed)
     beating = row("heartbeat, answered", beats)
     exchange = row("heartbeats of 0.4 s written and read", 2.5)
-    version, scored = simulation.nodes.version, simulation.nodes.scored
+    version = simulation.nodes.version
     for sequence in range(2, 2 + options.rounds):
         for host in range(nodes):
             body = heartbeat(host, services, sequence, chance)
@@ -202,7 +203,6 @@ async def simulate(options: argparse.Namespace, simulation: Simulation) -> list[
                 with exchange.once():
                     await simulation.nodes.exchange()
     assert simulation.nodes.version == version, "a heartbeat made a new table"
-    del scored
     ticking = row("search for silent nodes", 10.0)
     for _ in range(200):
         with ticking.once():
