@@ -49,6 +49,13 @@ def admit(
             begin(client, request)
 
 
+def admit_again(client: ClientSide, request: ClientRequest) -> None:
+    """Check a request with the head of an accepted one: what depends on the time. Raises
+    RefusedError."""
+    client.facts = request.facts
+    _check_caller(client, request)
+
+
 def send_continue(client: ClientSide, request: ClientRequest) -> None:
     """The client waits with its body until it is invited."""
     if request.continue_due:

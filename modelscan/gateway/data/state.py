@@ -71,7 +71,7 @@ class LiveRoute:
 
     __slots__ = (
         "_by_operation", "backends", "encoded", "entry", "models", "one_model", "policies",
-        "strips", "turn",
+        "strips", "turn", "unlimited",
     )  # fmt: skip
 
     def __init__(self, entry: RouteEntry, backends: list[LiveBackend], counters: Counters) -> None:
@@ -90,6 +90,7 @@ class LiveRoute:
             for model in self.models
         ]
         self.one_model = None not in self.models
+        self.unlimited = bool(self.backends) and all(one.limit is None for one in self.backends)
         self.strips = [
             candidate.policy is not None and candidate.policy.reasoning == "strip"
             for candidate in entry.candidates
@@ -133,8 +134,8 @@ class GatewayState:
     """One snapshot in use. ``open``: no keys exist, every caller may do everything."""
 
     __slots__ = (
-        "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys", "limits",
-        "open", "origins", "revision", "routes", "snapshot",
+        "all_up", "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys",
+        "limits", "open", "origins", "revision", "routes", "snapshot",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -151,6 +152,7 @@ class GatewayState:
         }
         self.in_flight = in_flight_view(counters, backends)
         self.health: list[int] = []
+        self.all_up = False
         self.refresh_health(counters, 0.0)
         self.open = not access.keys
         self.hash_key = access.hash_key
@@ -168,11 +170,13 @@ class GatewayState:
             COOLING if backend.cool_until > now else counters.state_number(backend.slot)
             for backend in self.backends
         ]
+        self.all_up = not any(self.health)  # UP is 0
 
     def note_pause(self, backend: LiveBackend) -> None:
         """A backend's ``cool_until`` was set."""
         if backend in self.backends:
             self.health[self.backends.index(backend)] = COOLING
+            self.all_up = False
 
 
 class _InFlight(Sequence[int]):
