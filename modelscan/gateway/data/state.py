@@ -13,6 +13,7 @@ from modelscan.gateway.counters import BackendRow, Counters, KeyRow
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
+from modelscan.gateway.data.writes import Writes
 from modelscan.gateway.snapshot import Key, Snapshot
 from modelscan.routing.choose import COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
@@ -205,8 +206,15 @@ def in_flight_view(counters: Counters, backends: Sequence[LiveBackend]) -> Seque
 class StateBuilder:
     """Makes states from snapshots; an unchanged backend keeps its connections and counts."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters, timing: Timing) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        counters: Counters,
+        timing: Timing,
+        writes: Writes,
+    ) -> None:
         self._loop = loop
+        self._writes = writes
         self._counters = counters
         self._timing = timing
 
@@ -225,7 +233,7 @@ class StateBuilder:
 
     def backend(self, spec: Backend, slot: int, connect_s: float) -> LiveBackend:
         """A backend without connections yet."""
-        pool = ConnectionPool(self._loop, spec, self._timing, connect_s)
+        pool = ConnectionPool(self._loop, spec, self._timing, connect_s, self._writes)
         return LiveBackend(spec, slot, self._counters, pool)
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import httptools
 
 from modelscan.gateway.data.limits import MAX_ANSWER_HEAD, SMALL_BODY
+from modelscan.gateway.data.writes import Writes
 
 HOP_HEADERS = frozenset(
     (
@@ -58,6 +59,8 @@ class PacedBody(Protocol):
 
 class Home(Protocol):
     """Where a connection belongs."""
+
+    writes: Writes
 
     def put(self, upstream: Upstream) -> None:
         """Keep a connection for the next request."""
@@ -128,13 +131,14 @@ class Upstream(asyncio.Protocol):
         self.headers: list[bytes] = []
         self.content_type, self.retry_after = b"", b""
         self._dropped: frozenset[bytes] = frozenset()
-        if len(body) < SMALL_BODY:
-            self.transport.write(head + body)
+        if sink.upload is not None:
+            self.transport.write(head)
+            sink.start_upload()
+        elif len(body) < SMALL_BODY:
+            self._pool.writes.add(self.transport, head + body)
         else:
             self.transport.write(head)
             self.transport.write(body)
-        if sink.upload is not None:
-            sink.start_upload()
 
     def abort(self) -> None:
         """Close at once; the sink hears nothing more."""
