@@ -14,7 +14,7 @@ MOST = 64
 
 
 class Writes:
-    """The writes of this turn. Whoever closes a connection in order calls ``flush`` before."""
+    """The writes of this turn; before a connection is closed in order, ``flush`` is called."""
 
     __slots__ = ("_loop", "_waiting")
 
