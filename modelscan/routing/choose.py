@@ -68,7 +68,9 @@ def first(entry: RouteEntry, live: Live) -> int:
         best, least = 0, float("inf")
         for at, candidate in enumerate(candidates):
             flying = in_flight[candidate.backend]
-            cost = flying * _TIE - live_score(candidate.score, flying)
+            # An idle one is the usual case, and its live score is its score.
+            score = live_score(candidate.score, flying) if flying else candidate.score or 0.0
+            cost = flying * _TIE - score
             if cost < least:
                 best, least = at, cost
         return best
