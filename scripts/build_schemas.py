@@ -75,6 +75,7 @@ BODIES = {
     "gpu.facts": "modelscan.gpu.known:GpuFactsAnswer",
     "plan": "modelscan.models.plan_answer:PlanAnswer",
     "plan.machines": "modelscan.models.plan_answer:PlannedMachines",
+    "plan.export": "modelscan.deploy.exports.answers:ExportedPlan",
     "plan.body": "modelscan.deploy.plan_body:ModelBody",
     "pull": "modelscan.hub.downloads.answers:PullAnswer",
     "route.health": "modelscan.gateway.route_health:RouteHealth",

@@ -34,6 +34,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "plan qwen3-8b",
         "plan gpt-oss-120b --gpu 'Ryzen AI Max+ 395 128GB'",
         "plan qwen3-32b --gpu 'RTX 4090' --context 32k --all",
+        "plan qwen3-32b --gpu '2x H100 80GB' --export kubernetes",
     ),
     "pull": ("pull qwen3-8b --quant Q4_K_M", "pull hf:bartowski/Qwen2.5-7B-Instruct-GGUF"),
     "deploy": (
@@ -44,7 +45,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "deploy qwen3-8b --runtime podman --dry-run",
     ),
     "list": ("list", "list --watch", "list --updates"),
-    "show": ("show demo",),
+    "show": ("show demo", "show demo --export systemd"),
     "set": ("set demo --context 1024", "set demo --port 8081 --parallel 2"),
     "upgrade": ("upgrade demo", "upgrade --all"),
     "chat": ("chat demo", "chat demo 'Write a haiku about memory.'"),
