@@ -17,7 +17,7 @@ from modelscan.deploy.exports.subject import (
 
 _USE = (
     "docker compose -f FILE up -d, then http://127.0.0.1:8000/v1",
-    "variables such as HF_TOKEN come from your environment or a .env file beside this one",
+    "variables such as HF_TOKEN come from your environment or a .env file next to this file",
 )
 
 
