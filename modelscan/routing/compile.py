@@ -20,6 +20,7 @@ from modelscan.routing.facts import (
 )
 from modelscan.routing.lookup import find_route
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import through_plano, with_plano
 from modelscan.routing.role_format import RoleFields
 from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, runtime_signal, score
 from modelscan.routing.select import RolePool, role_pool, strategy_of
@@ -39,16 +40,19 @@ Routes = dict[str, RouteEntry]
 
 def compile(file: RoutingFile, world: World) -> RouteTable:
     """The table. Its backends are the file's entries, index by index, usable or not."""
+    file = with_plano(file)
     entries = tuple(known_entries(file.routes, file.providers, world))
+    backends = tuple(_backend(entry) for entry in entries)
     services = _services(_names(entries), file)
     roles = {role.role_id: _role_entry(role, entries, file, world) for role in roles_of(file)}
     aliases = _aliases(file, {**roles, **services})
     short = _services(_short_names(entries), file)
     routes = {**short, **roles, **aliases, **services}  # of two kinds the later one counts
     default = file.default_provider if file.default_provider in services else None
+    routes, default = through_plano(file, backends, routes, default)
     return RouteTable(
         revision=world.revision,
-        backends=tuple(_backend(entry) for entry in entries),
+        backends=backends,
         routes=routes,
         default=default,
         limits=file.limits,

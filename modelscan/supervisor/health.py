@@ -30,6 +30,7 @@ class Address:
     key: str | None = None
     scheme: str = "http"
     prefix: str = ""  # of every path, of a server behind a reverse proxy
+    unix_socket: str | None = None  # the path of its socket, instead of host and port
 
     def url(self, path: str) -> str:
         """The full address of a path."""
@@ -64,7 +65,7 @@ def ask(
     kind, data = ({}, None) if body is None else json_body(body)
     settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
     if address.scheme == "http":
-        client = HttpClient(settings, LocalTransport())
+        client = HttpClient(settings, LocalTransport(address.unix_socket))
     else:
         client = HttpClient(settings, transport_for(address.url("/"), settings))
     limits = client.settings.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)

@@ -32,6 +32,7 @@ from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import with_plano
 from modelscan.routing.table import Backend, RouteTable
 from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 from modelscan.state.config import Config
@@ -57,7 +58,7 @@ class GatewayInputs:
 
 def read(config: Config, database: ServerDatabase) -> GatewayInputs:
     """Read everything that a table is made from. Slow parts only: no state of the gateway."""
-    file = check(config.routing_file)
+    file = with_plano(check(config.routing_file))
     values, missing = resolved_secrets(file)
     return GatewayInputs(
         file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
