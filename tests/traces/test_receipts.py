@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -22,8 +21,8 @@ def receipt(number: int, at: float = 1000.0) -> Receipt:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ReceiptStore:
-    return ReceiptStore(ServerDatabase.open(tmp_path))
+def store(server_database: ServerDatabase) -> ReceiptStore:
+    return ReceiptStore(server_database)
 
 
 def test_what_is_written_is_read(store: ReceiptStore) -> None:

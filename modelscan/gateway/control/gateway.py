@@ -109,7 +109,7 @@ class Gateway:
         """Make the first table; raises UsageError for an invalid file."""
         if self.loaded.file.errors:
             raise invalid(self.config, self.loaded.file.errors[0])
-        self._hash_key = hash_key(self.database.file.parent)
+        self._hash_key = hash_key(self.database)
         self._backend_slots = Slots(self.counters.sizes.backends, "routing entries")
         self._key_slots = Slots(self.counters.sizes.keys, "keys")
         self.compile()

@@ -35,7 +35,7 @@ from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
-from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.database import open_server
 from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
@@ -57,7 +57,7 @@ def serve(
     """
     check_tls(options)
     with ExitStack() as stack:
-        database = stack.enter_context(ServerDatabase.open(config.paths.state))
+        database = stack.enter_context(open_server(config))
         watch = Watch(config.routing_file, database)
         watch.changed(())  # before the first reading: a change during the start is noticed
         loaded = read(config, database)

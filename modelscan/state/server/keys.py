@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +17,7 @@ from modelscan.core.nearest import nearest
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
 from modelscan.state.server.database import ServerDatabase, record_change
-from modelscan.state.server.tables import KEYS
+from modelscan.state.server.tables import KEYS, SERVER_VALUES
 from modelscan.state.server.usage import BudgetPeriod, Used, User, forget_usage, used_tokens
 
 CHANGED = "keys"
@@ -64,7 +63,7 @@ class KeyRecord:
 
 
 class KeyStore:
-    """The keys in the server's database; the hash's secret is a file in the state folder."""
+    """The keys in the server's database."""
 
     def __init__(self, database: ServerDatabase) -> None:
         self._database = database
@@ -78,7 +77,7 @@ class KeyStore:
         """
         _check(limits)
         token = "sk-ms-" + secrets.token_hex(20) if value is None else _checked_value(value)
-        digest = key_digest(token.encode(), hash_key(self._database.file.parent))
+        digest = key_digest(token.encode(), hash_key(self._database))
         with self._database.writing() as connection:
             taken = set(connection.execute(sa.select(KEYS.c.name)).scalars())
             name = _free_name(taken) if name is None else _checked_name(name, taken)
@@ -112,12 +111,15 @@ class KeyStore:
             record_change(connection, CHANGED)
 
 
-def hash_key(state: Path) -> bytes:
+def hash_key(database: ServerDatabase) -> bytes:
     """The secret of the keyed hash, 32 bytes; made at its first use.
 
+    It is a file next to a SQLite file; in PostgreSQL a row, as every gateway there needs it.
     Raises ModelscanError for a file of another length: with it, no stored key would be accepted.
     """
-    file = state / HASH_KEY_FILE
+    if database.file is None:
+        return _stored_hash_key(database)
+    file = database.file.with_name(HASH_KEY_FILE)
     with hold(file.with_name(f".{HASH_KEY_FILE}.lock"), what="the secret of the keys"):
         if not file.exists():
             write_atomic(file, secrets.token_bytes(32))
@@ -129,6 +131,20 @@ def hash_key(state: Path) -> bytes:
             code="key_hash",
         )
     return secret
+
+
+def _stored_hash_key(database: ServerDatabase) -> bytes:
+    query = sa.select(SERVER_VALUES.c.value).where(SERVER_VALUES.c.name == HASH_KEY_FILE)
+    with database.reading() as connection:
+        known = connection.execute(query).scalar()
+    if known is not None:
+        return bytes(known)
+    with database.writing() as connection:
+        known = connection.execute(query).scalar()
+        if known is None:
+            known = secrets.token_bytes(32)
+            connection.execute(sa.insert(SERVER_VALUES).values(name=HASH_KEY_FILE, value=known))
+    return bytes(known)
 
 
 def _row(name: str, digest: bytes, limits: KeyLimits) -> dict[str, Any]:
