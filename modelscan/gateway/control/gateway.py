@@ -19,7 +19,7 @@ from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import Counters
+from modelscan.gateway.counters import Counters, KeyCap
 from modelscan.gateway.snapshot import Access, Key, Snapshot
 from modelscan.gateway.sources import (
     catalog_facts,
@@ -55,13 +55,22 @@ class GatewayInputs:
     spent: frozenset[str] = frozenset()
 
 
-def read(config: Config, database: ServerDatabase) -> GatewayInputs:
-    """Read everything that a table is made from. Slow parts only: no state of the gateway."""
+def read(
+    config: Config, database: ServerDatabase, kept: GatewayInputs | None = None
+) -> GatewayInputs:
+    """Read everything that a table is made from. Slow parts only: no state of the gateway.
+
+    ``kept``: keys and budgets are taken from there instead of a database that is away.
+    """
     file = check(config.routing_file)
     values, missing = resolved_secrets(file)
+    if kept is None:
+        keys, spent = tuple(KeyStore(database).list()), spent_budgets(file, database)
+    else:
+        keys, spent = kept.keys, kept.spent
     return GatewayInputs(
-        file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
-        catalog_facts(config, file), spent_budgets(file, database),
+        file, values, missing, keys, recorded_deployments(config), catalog_facts(config, file),
+        spent,
     )  # fmt: skip
 
 
@@ -99,6 +108,9 @@ class Gateway:
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
+    database_fault: str | None = None
+    shares_limits: bool = False
+    key_rows: Mapping[str, int] = field(default_factory=dict)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
     _hash_key: bytes = field(init=False)
@@ -212,6 +224,12 @@ class Gateway:
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
+        for name in (
+            rows.keys() - self.key_rows.keys()
+        ):  # what a new key may use is shared out first
+            for cap in KeyCap:
+                self.counters.set_cap(rows[name], cap, 0 if self.shares_limits else None)
+        self.key_rows = rows
         keys = tuple(_key(record, rows[record.name]) for record in self.loaded.keys)
         if not keys and self.locked:  # the last key was revoked: that opens nothing
             keys = (Key("none", secrets.token_bytes(32), (), 0, expires_at=1.0),)

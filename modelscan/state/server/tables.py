@@ -81,6 +81,7 @@ GATEWAYS = sa.Table(
     METADATA,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("host", sa.Text, nullable=False),
+    sa.Column("machine", sa.Text, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("version", sa.Text, nullable=False),

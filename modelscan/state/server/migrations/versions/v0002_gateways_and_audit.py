@@ -20,6 +20,7 @@ def upgrade() -> None:
         "gateways",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("host", sa.Text, nullable=False),
+        sa.Column("machine", sa.Text, nullable=False),
         sa.Column("pid", sa.Integer, nullable=False),
         sa.Column("address", sa.Text, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
