@@ -19,6 +19,7 @@ POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 _URL = re.compile(
     r"(?P<scheme>[a-z0-9+]+)://(?:(?P<user>[^:/@]*)(?::(?P<password>.*))?@)?(?P<rest>[^@]*)"
 )
+_SERVER = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[^:/?\[\]]*)(?::[0-9]{1,5})?(?:/[^?]*)?(?:\?.*)?")
 _IN_QUERY = re.compile(r"(?<=[?&])(?P<name>(?:ssl)?password)=(?P<value>[^&]*)")
 _HIDDEN = "***"
 
@@ -73,6 +74,8 @@ def parse_database_url(text: str) -> DatabaseUrl:
         raise _invalid(f"'{url.scheme}' is neither postgresql nor sqlite")
     if not url.is_postgres and (url.user or not url.rest.startswith("/") or len(url.rest) < 2):
         raise _invalid("a SQLite file is given as sqlite:///FOLDER/server.sqlite3")
+    if url.is_postgres and not _SERVER.fullmatch(url.rest):
+        raise _invalid("the host or the port is not one; several: ?host=ONE:5432&host=TWO:5432")
     if url.password is not None and _is_reference(url.password):
         check_reference(url.password)
     return url

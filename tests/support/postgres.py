@@ -15,6 +15,7 @@ from pathlib import Path
 from support.patience import START_S
 
 USER = "modelscan"
+GUEST, GUEST_PASSWORD = "guest", "gu3st-pass"
 
 
 def binaries() -> Path | None:
@@ -45,6 +46,9 @@ class PostgresServer:
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
         self._run("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "-N", "--no-locale",
                   "-E", "UTF8")  # fmt: skip
+        # One user needs a password; the owner does not.
+        rules = f"local all {GUEST} scram-sha-256\nlocal all all trust\n"
+        (self.data / "pg_hba.conf").write_text(rules)
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -67,9 +71,9 @@ class PostgresServer:
         return subprocess.run(words, check=False, env=self._environment).returncode == 0
 
     def stop(self) -> None:
-        """End it at once, as a crash would, with all its sessions."""
+        """End it at once, with all its sessions."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)
+            self._process.send_signal(signal.SIGINT)
             self._process.wait()
             self._process = None
 

@@ -6,6 +6,7 @@ An invalid routing file changes nothing: the last valid one stays in use, and th
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -91,7 +92,10 @@ def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]
 
 @dataclass(slots=True)
 class Gateway:
-    """Everything that the serving process knows. Only its event loop changes it."""
+    """Everything that the serving process knows. Only its event loop changes it.
+
+    ``shares_limits``: whether there are other gateways; a thread writes it and reads ``key_rows``.
+    """
 
     config: Config
     options: ServeOptions
@@ -110,6 +114,7 @@ class Gateway:
     locked: bool = False
     database_fault: str | None = None
     shares_limits: bool = False
+    share_lock: threading.Lock = field(default_factory=threading.Lock)
     key_rows: Mapping[str, int] = field(default_factory=dict)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
@@ -224,12 +229,11 @@ class Gateway:
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
-        for name in (
-            rows.keys() - self.key_rows.keys()
-        ):  # what a new key may use is shared out first
-            for cap in KeyCap:
-                self.counters.set_cap(rows[name], cap, 0 if self.shares_limits else None)
-        self.key_rows = rows
+        with self.share_lock:
+            for name in rows.keys() - self.key_rows.keys():
+                for cap in KeyCap:  # of a new key nothing may be used before it is shared out
+                    self.counters.set_cap(rows[name], cap, 0 if self.shares_limits else None)
+            self.key_rows = rows
         keys = tuple(_key(record, rows[record.name]) for record in self.loaded.keys)
         if not keys and self.locked:  # the last key was revoked: that opens nothing
             keys = (Key("none", secrets.token_bytes(32), (), 0, expires_at=1.0),)

@@ -215,6 +215,7 @@ class GatewayProcess:
         snapshot = frame(self._gateway.snapshot())
         for worker in self._workers:
             worker.send(snapshot)
+        self._shares.due.set()
 
     # What is reported
 

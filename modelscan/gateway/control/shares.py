@@ -125,6 +125,7 @@ class LimitShares:
         self._keys: tuple[SharedKey, ...] = ()
         self._beat_at = self._ticked_at = 0.0
         self._busy = True
+        self.due = asyncio.Event()
 
     async def join(self) -> None:
         """Be known to the others, and wait a moment for a share of what they have."""
@@ -140,9 +141,11 @@ class LimitShares:
         return bool(alive) and any(self._cells.is_empty(key.name) for key in self._keys)
 
     async def run(self) -> None:
-        """Exchange shares until the task is cancelled."""
+        """Exchange shares until the task is cancelled; at once where a key is new."""
         while True:
-            await asyncio.sleep(TICK_S)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.due.wait(), TICK_S)
+            self.due.clear()
             with contextlib.suppress(ModelscanError):  # the last shares stay in effect
                 await asyncio.to_thread(self.tick)
 
@@ -154,8 +157,10 @@ class LimitShares:
 
     def tick(self) -> None:
         """Exchange shares if something changed. Raises ModelscanError without a database."""
-        keys = self._cells.shared_keys()
         others = self._lease.others()
+        with self._gateway.share_lock:
+            self._gateway.shares_limits |= others.any
+            keys = self._cells.shared_keys()
         if others.any:
             self._share(keys, others)
         elif self._gateway.shares_limits or keys != self._keys:
@@ -166,7 +171,6 @@ class LimitShares:
             self._beat_at = time.monotonic() + _BEAT_S
 
     def _share(self, keys: tuple[SharedKey, ...], others: Others) -> None:
-        self._gateway.shares_limits = True
         now = time.monotonic()
         self._cells.measure(keys, max(now - self._ticked_at, TICK_S))
         self._ticked_at = now
@@ -186,9 +190,10 @@ class LimitShares:
     def _have_all(self, keys: tuple[SharedKey, ...]) -> None:
         """No other gateway is left: every limit is this one's, whole."""
         if self._lease.settle_alone():
-            self._gateway.shares_limits = False
-            for key in keys:
-                self._cells.put(key.name, _WHOLE)
+            with self._gateway.share_lock:
+                self._gateway.shares_limits = False
+                for key in (*keys, *self._cells.shared_keys()):
+                    self._cells.put(key.name, _WHOLE)
             self._others, self._busy = Others(), True
 
 

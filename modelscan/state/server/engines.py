@@ -80,9 +80,7 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A connection whose queries all see the same moment."""
     with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
+            connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection
 
 

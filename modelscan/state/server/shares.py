@@ -63,9 +63,13 @@ class SharedKey:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """The other gateways: the ids of those that run, and when those that are gone were seen."""
+    """The other gateways.
 
-    alive: frozenset[str] = frozenset()
+    ``alive``: whether each one that runs shares limits (else it still has all of them); ``gone``:
+    seconds since the lease of one ended; ``number``: of changes of shares.
+    """
+
+    alive: Mapping[str, bool] = field(default_factory=dict)
     gone: Mapping[str, float] = field(default_factory=dict)
     number: int = 0
 
@@ -104,7 +108,7 @@ class GatewayLease:
             for table, column in ((SHARES, SHARES.c.gateway), (GATEWAYS, GATEWAYS.c.id)):
                 connection.execute(sa.delete(table).where(column.in_(old.scalar_subquery())))
             self._note_ended(connection, now)
-            connection.execute(sa.insert(GATEWAYS).values(**self._row, started_at=now, seen_at=now))
+            self._beat(connection, sharing=False)
 
     def _note_ended(self, connection: sa.Connection, now: float) -> None:
         """Gateways of this machine whose process is gone need no lease to end first."""
@@ -117,8 +121,9 @@ class GatewayLease:
     def settle_alone(self) -> bool:
         """Whether no other gateway has or used anything; then this one has every limit whole."""
         with self._database.writing() as connection:
-            if self._others(connection, self._beat(connection)).any:
+            if self._others(connection, moment(connection)).any:
                 return False
+            self._beat(connection, sharing=False)
             connection.execute(sa.delete(SHARES).where(SHARES.c.gateway == self.id))
         return True
 
@@ -143,11 +148,12 @@ class GatewayLease:
         with self._database.writing() as connection:
             self._beat(connection)
 
-    def _beat(self, connection: sa.Connection) -> float:
+    def _beat(self, connection: sa.Connection, **values: bool) -> float:
         now = moment(connection)
-        row = sa.update(GATEWAYS).where(GATEWAYS.c.id == self.id)
-        if not connection.execute(row.values(seen_at=now)).rowcount:  # it was taken for gone
-            connection.execute(sa.insert(GATEWAYS).values(**self._row, started_at=now, seen_at=now))
+        own = sa.update(GATEWAYS).where(GATEWAYS.c.id == self.id)
+        if not connection.execute(own.values(seen_at=now, **values)).rowcount:
+            row = {**self._row, "sharing": False, "started_at": now, "seen_at": now, **values}
+            connection.execute(sa.insert(GATEWAYS).values(row))  # new, or deleted as gone
         return now
 
     def others(self) -> Others:
@@ -156,9 +162,10 @@ class GatewayLease:
             return self._others(connection, moment(connection))
 
     def _others(self, connection: sa.Connection, now: float) -> Others:
-        query = sa.select(GATEWAYS.c.id, GATEWAYS.c.seen_at).where(GATEWAYS.c.id != self.id)
-        seen = {name: now - at for name, at in connection.execute(query)}
-        alive = frozenset(name for name, age in seen.items() if age < LEASE_S)
+        columns = GATEWAYS.c.id, GATEWAYS.c.sharing, GATEWAYS.c.seen_at
+        rows = connection.execute(sa.select(*columns).where(GATEWAYS.c.id != self.id)).all()
+        seen = {name: now - at for name, _, at in rows}
+        alive = {name: bool(sharing) for name, sharing, _ in rows if seen[name] < LEASE_S}
         gone = {n: age - LEASE_S for n, age in seen.items() if LEASE_S <= age < LEASE_S + WINDOW_S}
         return Others(alive, gone, change_number(connection, CHANGED))
 
@@ -167,7 +174,7 @@ class GatewayLease:
     ) -> tuple[Others, dict[str, KeyShare]]:
         """Take and give up shares, in one transaction; they may be used after this returned."""
         with self._database.writing() as connection:
-            others = self._others(connection, self._beat(connection))
+            others = self._others(connection, self._beat(connection, sharing=True))
             rows = self._rows(connection, [key.name for key in keys])
             mine: dict[str, KeyShare] = {}
             changed = False
@@ -233,7 +240,7 @@ class GatewayLease:
 
 
 def _shares(limits: KeyShare, use: KeyUse, rows: Mapping[str, Any], others: Others) -> KeyShare:
-    alive = [rows.get(name) for name in others.alive]
+    alive = [rows.get(name) or _ABSENT[sharing] for name, sharing in others.alive.items()]
     gone = [(rows[name], age) for name, age in others.gone.items() if name in rows]
     requests = concurrent = None
     if limits.requests is not None:
@@ -246,9 +253,17 @@ def _shares(limits: KeyShare, use: KeyUse, rows: Mapping[str, Any], others: Othe
     return KeyShare(requests, concurrent)
 
 
-def _part(row: Mapping[str, Any] | None, share: str, used: str) -> LimitPart:
-    """Another gateway's part; without a row it has the whole limit: it was alone until now."""
-    return LimitPart(None, 0) if row is None else LimitPart(row[share], row[used], row["demand"])
+def _part(row: Mapping[str, Any], share: str, used: str) -> LimitPart:
+    return LimitPart(row[share], row[used], row["demand"])
+
+
+def _absent(share: int | None) -> dict[str, Any]:
+    return {"requests": share, "concurrent": share, "used_requests": 0, "used_concurrent": 0,
+            "demand": 0.0}  # fmt: skip
+
+
+# A gateway without a row for a key, by whether it shares limits: nothing, or all of it.
+_ABSENT = {True: _absent(0), False: _absent(None)}
 
 
 def _least(share: int | None, used: int) -> int | None:

@@ -75,7 +75,8 @@ SERVER_VALUES = sa.Table(
     sa.Column("value", sa.LargeBinary, nullable=False),
 )
 
-# The gateways that run on this database; ``seen_at`` by the database's clock.
+# The gateways that run on this database; ``seen_at`` by the database's clock. ``sharing``: of a
+# limit it has only what its row in ``shares`` says; else it was alone so far and has all of it.
 GATEWAYS = sa.Table(
     "gateways",
     METADATA,
@@ -85,6 +86,7 @@ GATEWAYS = sa.Table(
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("version", sa.Text, nullable=False),
+    sa.Column("sharing", sa.Boolean, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("seen_at", sa.Float, nullable=False),
 )

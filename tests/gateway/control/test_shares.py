@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import threading
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -43,7 +44,7 @@ class Peer:
         limits = KeyLimits(requests_per_minute=RATE, max_concurrent=CONCURRENT)
         record = SimpleNamespace(name="k", limits=limits)
         self.gateway: Any = SimpleNamespace(
-            counters=self.counters, key_rows={"k": 1}, shares_limits=False,
+            counters=self.counters, key_rows={"k": 1}, shares_limits=False, share_lock=threading.Lock(),
             loaded=SimpleNamespace(keys=[record]),
         )  # fmt: skip
         key = Key("k", b"", ("infer",), 1, None, RATE, CONCURRENT)

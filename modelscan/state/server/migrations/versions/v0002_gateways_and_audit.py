@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("pid", sa.Integer, nullable=False),
         sa.Column("address", sa.Text, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
+        sa.Column("sharing", sa.Boolean, nullable=False),
         sa.Column("started_at", sa.Float, nullable=False),
         sa.Column("seen_at", sa.Float, nullable=False),
     )
