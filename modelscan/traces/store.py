@@ -17,7 +17,7 @@ from modelscan.state.server.usage import count_usage
 
 KEEP_S = 30 * 86_400.0
 KEEP_BYTES = 1 * GIB
-_DELETED_AT_ONCE = 20_000
+DELETED_AT_ONCE = 20_000
 _COLUMNS = tuple(one.name for one in RECEIPTS.columns if one.name not in ("id", "body"))
 _NAMES = (*_COLUMNS, "body")
 _INSERT = sa.insert(RECEIPTS)
@@ -43,8 +43,11 @@ EVERY = ReceiptFilter()
 class ReceiptStore:
     """Writes and reads receipts."""
 
-    def __init__(self, database: ServerDatabase) -> None:
+    def __init__(
+        self, database: ServerDatabase, keep_s: float = KEEP_S, keep_bytes: int = KEEP_BYTES
+    ) -> None:
         self._database = database
+        self._keep_s, self._keep_bytes = keep_s, keep_bytes
 
     def write(self, receipts: Sequence[Receipt]) -> None:
         """Store a batch and count its tokens for the keys, in one transaction.
@@ -59,15 +62,15 @@ class ReceiptStore:
             count_usage(connection, receipts)
 
     def prune(self, now: float) -> int:
-        """Delete receipts older than 30 days, and the oldest while there is more than 1 GiB.
+        """Delete receipts that are too old, and the oldest while there are too many bytes.
 
-        At most 20,000 of the oldest at a time; returns the number of deleted ones.
+        At most ``DELETED_AT_ONCE`` of the oldest; returns the number of deleted ones.
         """
         with self._database.writing() as connection:
-            oldest = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id).limit(_DELETED_AT_ONCE)
+            oldest = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id).limit(DELETED_AT_ONCE)
             delete = sa.delete(RECEIPTS).where(RECEIPTS.c.id.in_(oldest.scalar_subquery()))
-            if used_bytes(connection) <= KEEP_BYTES:
-                delete = delete.where(RECEIPTS.c.at < now - KEEP_S)
+            if used_bytes(connection) <= self._keep_bytes:
+                delete = delete.where(RECEIPTS.c.at < now - self._keep_s)
             return connection.execute(delete).rowcount
 
     def newest(self, limit: int, only: ReceiptFilter = EVERY) -> list[Receipt]:

@@ -37,6 +37,7 @@ from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
 from modelscan.state.server.database import open_server
+from modelscan.state.server.retention import DAY_S
 from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
@@ -84,6 +85,13 @@ async def _run(
     await GatewayProcess(gateway, listeners, watches, report).run(extra)
 
 
+def receipt_store(gateway: Gateway) -> ReceiptStore:
+    """The receipts, kept as the settings say."""
+    config = gateway.config
+    keep_s = config.receipts_keep_days * DAY_S
+    return ReceiptStore(gateway.database, keep_s, config.receipts_keep_mib << 20)
+
+
 class GatewayProcess:
     """One run of the gateway."""
 
@@ -99,7 +107,7 @@ class GatewayProcess:
         self._report = report
         self._url = gateway.options.url(listeners[0][0].getsockname()[1])
         self._workers: list[WorkerProcess] = []
-        self._writer = ReceiptWriter(ReceiptStore(gateway.database))
+        self._writer = ReceiptWriter(receipt_store(gateway))
         self._shares = limit_shares(gateway, self._url)
         self._upkeep = Upkeep(gateway, watches, report, self._publish)
 

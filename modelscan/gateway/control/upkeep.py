@@ -16,11 +16,13 @@ from modelscan.gateway.control.prober import HealthChange, Prober
 from modelscan.gateway.control.watch import TICK_S, KeyWatch, Watch
 from modelscan.state.server.failures import UNREACHABLE
 from modelscan.state.server.keys import KeyStore
+from modelscan.state.server.retention import prune
 
 _SCORES_EVERY_S = 15.0
 _BUDGETS_EVERY_S = 1.0
 _TOGETHER_S = 0.05
 _AWAY_S = 1.0
+_PRUNE_EVERY_S = 600.0
 
 
 class Upkeep:
@@ -47,7 +49,7 @@ class Upkeep:
         prober = Prober(self._gateway, self._health_changed)
         return [
             prober.run(), self._watch_files(), self._watch_keys(), self._tidy(),
-            self._apply_health(),
+            self._apply_health(), self._prune(),
         ]  # fmt: skip
 
     def _health_changed(self, change: HealthChange) -> None:
@@ -162,6 +164,15 @@ class Upkeep:
                 self._scored = requests
                 gateway.compile()
                 self._publish()
+
+    async def _prune(self) -> None:
+        """Delete what is too old. Receipts go when receipts are written."""
+        gateway = self._gateway
+        while True:
+            with contextlib.suppress(ModelscanError):  # the next time is soon enough
+                days = gateway.config.audit_keep_days
+                await asyncio.to_thread(prune, gateway.database, audit_keep_days=days)
+            await asyncio.sleep(_PRUNE_EVERY_S)
 
     async def _check_budgets(self) -> None:
         """Refuse who used up its tokens, and allow it again in the next period."""

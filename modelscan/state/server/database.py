@@ -78,6 +78,11 @@ class ServerDatabase:
         with database_errors(self.place), engines.writing(self._engine) as connection:
             yield connection
 
+    def compact(self) -> None:
+        """Make a SQLite file smaller after much of it was deleted."""
+        with database_errors(self.place):
+            engines.compact(self._engine)
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()

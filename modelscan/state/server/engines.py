@@ -19,6 +19,7 @@ from modelscan.state.server.place import DatabasePlace
 BUSY_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 5
 _WAL_KEPT_BYTES = 64 << 20
+_FREE_PAGES = 4096  # kept for the next rows: 16 MiB
 _WRITE_LOCK = 0x6D73_7277  # of all writers of one PostgreSQL database
 # A client that stopped in the middle of a transaction must not keep the lock from the others.
 _SESSION = {
@@ -101,3 +102,13 @@ def prepare_file(file: Path) -> None:
     with contextlib.closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_S)) as plain:
         plain.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has an effect in a new file only
         plain.execute("PRAGMA journal_mode = WAL")
+
+
+def compact(engine: sa.Engine) -> None:
+    """Give free pages of a SQLite file back; PostgreSQL does that by itself."""
+    if engine.dialect.name != "sqlite":
+        return
+    with writing(engine) as connection:
+        free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0)
+        if free > _FREE_PAGES:
+            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({free - _FREE_PAGES})").all()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.nearest import nearest
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
+from modelscan.state.server.audit import Actor, local_user, record_audit
 from modelscan.state.server.database import ServerDatabase, record_change
 from modelscan.state.server.tables import KEYS, SERVER_VALUES
 from modelscan.state.server.usage import BudgetPeriod, Used, User, forget_usage, used_tokens
@@ -63,10 +65,11 @@ class KeyRecord:
 
 
 class KeyStore:
-    """The keys in the server's database."""
+    """The keys in the server's database. ``who`` changes them (None: the user of this machine)."""
 
-    def __init__(self, database: ServerDatabase) -> None:
+    def __init__(self, database: ServerDatabase, who: Actor | None = None) -> None:
         self._database = database
+        self._who = who
 
     def create(
         self, name: str | None, limits: KeyLimits, value: str | None = None
@@ -87,6 +90,7 @@ class KeyStore:
                 raise _in_use() from error
             forget_usage(connection, User("key", name))
             record_change(connection, CHANGED)
+            self._record(connection, "key.create", name, after=_shown(limits))
         return name, token
 
     def list(self, now: float | None = None) -> list[KeyRecord]:
@@ -102,13 +106,20 @@ class KeyStore:
 
         Raises UsageError with the nearest names if there is none.
         """
+        own = KEYS.c.name == name
         with self._database.writing() as connection:
-            deleted = connection.execute(sa.delete(KEYS).where(KEYS.c.name == name)).rowcount
-            if not deleted:
+            row = connection.execute(sa.select(KEYS).where(own)).mappings().first()
+            if row is None:
                 names = connection.execute(sa.select(KEYS.c.name)).scalars().all()
                 raise _unknown(name, names)
+            connection.execute(sa.delete(KEYS).where(own))
             forget_usage(connection, User("key", name))
             record_change(connection, CHANGED)
+            before = _shown(_record(row, {}).limits)
+            self._record(connection, "key.revoke", name, before=before)
+
+    def _record(self, connection: sa.Connection, what: str, name: str, **values: Any) -> None:
+        record_audit(connection, self._who or local_user(), what, name, **values)
 
 
 def hash_key(database: ServerDatabase) -> bytes:
@@ -133,6 +144,29 @@ def hash_key(database: ServerDatabase) -> bytes:
     return secret
 
 
+@contextlib.contextmanager
+def replaced_hash_key(
+    database: ServerDatabase, secret: bytes
+) -> Iterator[Callable[[sa.Connection], None]]:
+    """Gives the function that replaces the secret; it comes back where the block fails."""
+    file = None if database.file is None else database.file.with_name(HASH_KEY_FILE)
+    before = file.read_bytes() if file is not None and file.exists() else None
+
+    def put(connection: sa.Connection) -> None:
+        if file is not None:
+            write_atomic(file, secret)
+            return
+        connection.execute(sa.delete(SERVER_VALUES).where(SERVER_VALUES.c.name == HASH_KEY_FILE))
+        connection.execute(sa.insert(SERVER_VALUES).values(name=HASH_KEY_FILE, value=secret))
+
+    try:
+        yield put
+    except BaseException:
+        if file is not None and before is not None:
+            write_atomic(file, before)
+        raise
+
+
 def _stored_hash_key(database: ServerDatabase) -> bytes:
     query = sa.select(SERVER_VALUES.c.value).where(SERVER_VALUES.c.name == HASH_KEY_FILE)
     with database.reading() as connection:
@@ -145,6 +179,11 @@ def _stored_hash_key(database: ServerDatabase) -> bytes:
             known = secrets.token_bytes(32)
             connection.execute(sa.insert(SERVER_VALUES).values(name=HASH_KEY_FILE, value=known))
     return bytes(known)
+
+
+def _shown(limits: KeyLimits) -> dict[str, Any]:
+    """Limits as a JSON value."""
+    return asdict(limits)
 
 
 def _row(name: str, digest: bytes, limits: KeyLimits) -> dict[str, Any]:
