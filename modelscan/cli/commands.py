@@ -86,6 +86,12 @@ COMMANDS: tuple[Entry, ...] = (
         _ROUTE,
     ),
     Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
+    Entry(
+        "server",
+        "modelscan.cli.server:app",
+        "Show, back up and restore the endpoint's database.",
+        _ROUTE,
+    ),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(
         "updates",
@@ -123,7 +129,8 @@ TOLERANT = frozenset({
     "target list", "target remove", "target test", "service run", "service uninstall",
     "route health", "route explain", "route match", "route history", "route export",
     "route role list", "route role show", "route preset list", "engine list", "key list",
-    "trace list", "trace show", "catalog search", "catalog list", "catalog info",
+    "trace list", "trace show", "server status", "server audit", "server backup",
+    "catalog search", "catalog list", "catalog info",
     "catalog sources", "catalog passport",
 })  # fmt: skip
 

@@ -6,6 +6,7 @@ An invalid routing file changes nothing: the last valid one stays in use, and th
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import Counters
+from modelscan.gateway.counters import Counters, KeyCap
 from modelscan.gateway.snapshot import Access, Key, Snapshot
 from modelscan.gateway.sources import (
     catalog_facts,
@@ -56,13 +57,22 @@ class GatewayInputs:
     spent: frozenset[str] = frozenset()
 
 
-def read(config: Config, database: ServerDatabase) -> GatewayInputs:
-    """Read everything that a table is made from. Slow parts only: no state of the gateway."""
+def read(
+    config: Config, database: ServerDatabase, kept: GatewayInputs | None = None
+) -> GatewayInputs:
+    """Read everything that a table is made from. Slow parts only: no state of the gateway.
+
+    ``kept``: keys and budgets are taken from there instead of a database that is away.
+    """
     file = with_plano(check(config.routing_file))
     values, missing = resolved_secrets(file)
+    if kept is None:
+        keys, spent = tuple(KeyStore(database).list()), spent_budgets(file, database)
+    else:
+        keys, spent = kept.keys, kept.spent
     return GatewayInputs(
-        file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
-        catalog_facts(config, file), spent_budgets(file, database),
+        file, values, missing, keys, recorded_deployments(config), catalog_facts(config, file),
+        spent,
     )  # fmt: skip
 
 
@@ -83,7 +93,10 @@ def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]
 
 @dataclass(slots=True)
 class Gateway:
-    """Everything that the serving process knows. Only its event loop changes it."""
+    """Everything that the serving process knows. Only its event loop changes it.
+
+    ``shares_limits``: whether there are other gateways; a thread writes it and reads ``key_rows``.
+    """
 
     config: Config
     options: ServeOptions
@@ -100,6 +113,10 @@ class Gateway:
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
+    database_fault: str | None = None
+    shares_limits: bool = False
+    share_lock: threading.Lock = field(default_factory=threading.Lock)
+    key_rows: Mapping[str, int] = field(default_factory=dict)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
     _hash_key: bytes = field(init=False)
@@ -110,7 +127,7 @@ class Gateway:
         """Make the first table; raises UsageError for an invalid file."""
         if self.loaded.file.errors:
             raise invalid(self.config, self.loaded.file.errors[0])
-        self._hash_key = hash_key(self.database.file.parent)
+        self._hash_key = hash_key(self.database)
         self._backend_slots = Slots(self.counters.sizes.backends, "routing entries")
         self._key_slots = Slots(self.counters.sizes.keys, "keys")
         self.compile()
@@ -213,6 +230,11 @@ class Gateway:
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
+        with self.share_lock:
+            for name in rows.keys() - self.key_rows.keys():
+                for cap in KeyCap:  # of a new key nothing may be used before it is shared out
+                    self.counters.set_cap(rows[name], cap, 0 if self.shares_limits else None)
+            self.key_rows = rows
         keys = tuple(_key(record, rows[record.name]) for record in self.loaded.keys)
         if not keys and self.locked:  # the last key was revoked: that opens nothing
             keys = (Key("none", secrets.token_bytes(32), (), 0, expires_at=1.0),)

@@ -26,16 +26,18 @@ from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
+from modelscan.gateway.control.shares import limit_shares
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
-from modelscan.gateway.control.watch import Watch
+from modelscan.gateway.control.watch import KeyWatch, Watch
 from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
-from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.database import open_server
+from modelscan.state.server.retention import DAY_S
 from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
@@ -57,9 +59,10 @@ def serve(
     """
     check_tls(options)
     with ExitStack() as stack:
-        database = stack.enter_context(ServerDatabase.open(config.paths.state))
-        watch = Watch(config.routing_file, database)
-        watch.changed(())  # before the first reading: a change during the start is noticed
+        database = stack.enter_context(open_server(config))
+        watches = Watch(config.routing_file), KeyWatch(database)
+        watches[0].changed(())  # before the first reading: a change during the start is noticed
+        watches[1].changed()
         loaded = read(config, database)
         check_exposure(options, len(loaded.keys))
         counters = stack.enter_context(
@@ -69,17 +72,24 @@ def serve(
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        asyncio.run(_run(gateway, listeners, watch, report, extra))
+        asyncio.run(_run(gateway, listeners, watches, report, extra))
 
 
 async def _run(
     gateway: Gateway,
     listeners: list[list[socket.socket]],
-    watch: Watch,
+    watches: tuple[Watch, KeyWatch],
     report: Report,
     extra: Sequence[BaseRoute],
 ) -> None:
-    await GatewayProcess(gateway, listeners, watch, report).run(extra)
+    await GatewayProcess(gateway, listeners, watches, report).run(extra)
+
+
+def receipt_store(gateway: Gateway) -> ReceiptStore:
+    """The receipts, kept as the settings say."""
+    config = gateway.config
+    keep_s = config.receipts_keep_days * DAY_S
+    return ReceiptStore(gateway.database, keep_s, config.receipts_keep_mib << 20)
 
 
 class GatewayProcess:
@@ -89,20 +99,24 @@ class GatewayProcess:
         self,
         gateway: Gateway,
         listeners: list[list[socket.socket]],
-        watch: Watch,
+        watches: tuple[Watch, KeyWatch],
         report: Report,
     ) -> None:
         self._gateway = gateway
         self._listeners = listeners
         self._report = report
+        self._url = gateway.options.url(listeners[0][0].getsockname()[1])
         self._workers: list[WorkerProcess] = []
-        self._writer = ReceiptWriter(ReceiptStore(gateway.database))
-        self._upkeep = Upkeep(gateway, watch, report, self._publish)
+        self._writer = ReceiptWriter(receipt_store(gateway))
+        self._shares = limit_shares(gateway, self._url)
+        self._upkeep = Upkeep(gateway, watches, report, self._publish)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
         stopped = stop_signals()
         self._writer.start()
+        self._gateway.snapshot()  # gives the keys their rows
+        await self._shares.join()
         with control_socket() as (folder, control):
             app = ControlApp(self._gateway, self.workers, self._writer).build(extra)
             server = control_server(app)
@@ -131,7 +145,8 @@ class GatewayProcess:
                 hint="modelscan doctor",
                 code="workers",
             )
-        tasks += [asyncio.create_task(one) for one in self._upkeep.loops()]
+        loops = [*self._upkeep.loops(), self._shares.run()]
+        tasks += [asyncio.create_task(one) for one in loops]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
         """What all workers are started with; each adds its own descriptors."""
@@ -183,6 +198,7 @@ class GatewayProcess:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(self._writer.close)
+        await self._shares.leave()
 
     async def _workers_end(self) -> None:
         while any(worker.process is not None for worker in self._workers):
@@ -207,6 +223,7 @@ class GatewayProcess:
         snapshot = frame(self._gateway.snapshot())
         for worker in self._workers:
             worker.send(snapshot)
+        self._shares.due.set()
 
     # What is reported
 
@@ -217,13 +234,12 @@ class GatewayProcess:
     def _announce(self) -> None:
         gateway = self._gateway
         options = gateway.options
-        url = options.url(self._listeners[0][0].getsockname()[1])
         keys = len(gateway.loaded.keys)
         access = f"{keys} key{'s' * (keys != 1)}" if keys else "no keys, this machine only"
         count = f"{options.workers} worker{'s' * (options.workers != 1)}"
         self._event(
-            "ready", f"modelscan serves {url}/v1 ({count}, {access})",
-            url=url, workers=options.workers, keys=keys, exposed=not options.loopback,
+            "ready", f"modelscan serves {self._url}/v1 ({count}, {access})",
+            url=self._url, workers=options.workers, keys=keys, exposed=not options.loopback,
             routes=[entry.name for entry in routable(gateway)],
         )  # fmt: skip
         if not options.loopback and options.tls_cert is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from modelscan.core.access import key_digest
-from modelscan.gateway.counters import BackendRow, Counters, KeyRow
+from modelscan.gateway.counters import BackendRow, Counters, KeyCap, KeyRow
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
@@ -115,8 +115,8 @@ class LiveKey:
     """A key and its rows in the counters."""
 
     __slots__ = (
-        "current", "in_flight", "infer", "key", "last_used", "minute", "models", "previous",
-        "scopes",
+        "concurrent_cap", "current", "in_flight", "infer", "key", "last_used", "minute", "models",
+        "previous", "rate_cap", "refused", "scopes",
     )  # fmt: skip
 
     def __init__(self, key: Key, counters: Counters) -> None:
@@ -129,6 +129,9 @@ class LiveKey:
         self.current = counters.key(key.slot, KeyRow.CURRENT)
         self.previous = counters.key(key.slot, KeyRow.PREVIOUS)
         self.last_used = counters.key(key.slot, KeyRow.LAST_USED)
+        self.refused = counters.key(key.slot, KeyRow.REFUSED)
+        self.rate_cap = counters.cap(key.slot, KeyCap.RATE)
+        self.concurrent_cap = counters.cap(key.slot, KeyCap.CONCURRENT)
 
 
 class GatewayState:
