@@ -64,7 +64,7 @@ def _probed(backend: Backend, identify: bool) -> BackendProbe:
 def address_of(backend: Backend) -> Address:
     """Where the probes are sent, with the backend's own key."""
     key = backend.authorization[1].removeprefix("Bearer ") if backend.authorization else None
-    return Address(backend.host, backend.port, key, backend.scheme, backend.path)
+    return Address(backend.host, backend.port, key, backend.scheme, backend.path, backend.tls)
 
 
 def _fault(address: Address) -> str | None:

@@ -183,7 +183,7 @@ def registration(report: NodeReport, session: NodeSession) -> dict[str, Any]:
         "address": report.address,
         "labels": dict(sorted(report.labels.items())),
         "capabilities": {"cpu": True, "cuda": "nvidia" in vendors,
-                         **{vendor: True for vendor in sorted(vendors)}},
+                         **dict.fromkeys(sorted(vendors), True)},
         "resources": {
             "cpu_threads": hardware.cpus,
             "ram_gb": _gib(hardware.memory_bytes),
