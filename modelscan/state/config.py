@@ -81,6 +81,9 @@ class Config:
     serve_origins: str | None = _setting(
         None, "origins of web pages that may call modelscan serve (CORS), separated by commas"
     )
+    node_beat_s: float = _setting(
+        10.0, "seconds between two reports of a node to its control plane", minimum=0.1
+    )
     electricity_usd_per_kwh: float | None = _setting(
         None, "electricity price in US dollars per kWh, for cost comparisons"
     )

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from starlette.routing import BaseRoute
@@ -48,12 +48,13 @@ def serve(
     report: Report,
     *,
     extra: Sequence[BaseRoute] = (),
+    companion: Companion | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns after the drain.
 
-    ``extra`` are further routes of the control application. Raises UsageError for an address,
-    certificate or routing file that cannot be used, and ModelscanError where the port is in use or
-    the workers do not start.
+    ``extra`` are further routes of the control application; ``companion`` runs next to it. Raises
+    UsageError for an address, certificate or routing file that cannot be used, and ModelscanError
+    where the port is in use or the workers do not start.
     """
     check_tls(options)
     with ExitStack() as stack:
@@ -69,17 +70,18 @@ def serve(
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        asyncio.run(_run(gateway, listeners, watch, report, extra))
+        process = GatewayProcess(gateway, listeners, watch, report, companion)
+        asyncio.run(process.run(extra))
 
 
-async def _run(
-    gateway: Gateway,
-    listeners: list[list[socket.socket]],
-    watch: Watch,
-    report: Report,
-    extra: Sequence[BaseRoute],
-) -> None:
-    await GatewayProcess(gateway, listeners, watch, report).run(extra)
+class Companion(Protocol):
+    """Something that runs as long as the gateway accepts requests: the agent of a node."""
+
+    async def run(self, gateway: Gateway, url: str) -> None:
+        """Run until cancelled; an error ends the gateway."""
+
+    async def leave(self) -> None:
+        """The gateway is about to stop: requests still have answers."""
 
 
 class GatewayProcess:
@@ -91,9 +93,11 @@ class GatewayProcess:
         listeners: list[list[socket.socket]],
         watch: Watch,
         report: Report,
+        companion: Companion | None = None,
     ) -> None:
         self._gateway = gateway
         self._listeners = listeners
+        self._companion = companion
         self._report = report
         self._workers: list[WorkerProcess] = []
         self._writer = ReceiptWriter(ReceiptStore(gateway.database))
@@ -110,7 +114,7 @@ class GatewayProcess:
             try:
                 await self._start(folder / "control.sock", tasks)
                 self._announce()
-                await self._until(stopped, tasks)
+                await self._accompanied(stopped, tasks)
             finally:
                 await self._end(stopped, tasks, server)
         self._event("stopped", "stopped")
@@ -149,6 +153,19 @@ class GatewayProcess:
             tls=tls,
             timing=Timing(drain_s=options.drain_s),
         )
+
+    async def _accompanied(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
+        """Wait for a signal next to the companion, which has its last word before the drain."""
+        if self._companion is None:
+            await self._until(stopped, tasks)
+            return
+        task = asyncio.create_task(self._companion.run(self._gateway, self.url))
+        try:
+            await self._until(stopped, [*tasks, task])
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self._companion.leave()
 
     async def _until(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
         """Wait for a signal; an error of a task ends the gateway with it."""
@@ -214,10 +231,15 @@ class GatewayProcess:
         """The state of the worker processes."""
         return tuple(WorkerStatus(w.index, w.ready.is_set(), w.restarts) for w in self._workers)
 
+    @property
+    def url(self) -> str:
+        """The gateway's root, as a client of this machine writes it."""
+        return self._gateway.options.url(self._listeners[0][0].getsockname()[1])
+
     def _announce(self) -> None:
         gateway = self._gateway
         options = gateway.options
-        url = options.url(self._listeners[0][0].getsockname()[1])
+        url = self.url
         keys = len(gateway.loaded.keys)
         access = f"{keys} key{'s' * (keys != 1)}" if keys else "no keys, this machine only"
         count = f"{options.workers} worker{'s' * (options.workers != 1)}"

@@ -136,6 +136,16 @@ def load_status(state: Path) -> AgentStatus | None:
         return None
 
 
+def started_at(pid: int) -> float | None:
+    """When a process started (UNIX time); None: there is none."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
 def write_json(file: Path, value: object) -> None:
     """Replace a file by a value's JSON form. Raises ModelscanError where that fails."""
     write_atomic(file, json.dumps(to_json(value), indent=1) + "\n")

@@ -76,6 +76,7 @@ class NodeServiceFigures:
     in_flight: int | None = None
     loaded_model_count: int | None = None
     vram_used_bytes: int | None = None
+    kv_cache_used: float | None = None
     source: Literal["engine_metrics", "receipts"] | None = None
 
 
@@ -85,6 +86,9 @@ class NodeServiceFacts:
 
     via: Via
     operations: tuple[str, ...] | None = None
+    dialects: tuple[str, ...] = ()
+    max_in_flight: int | None = None
+    tags: tuple[str, ...] = ()
     deployment: str | None = None
     reason: str | None = None
 
