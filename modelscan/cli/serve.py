@@ -95,11 +95,9 @@ def serve(
         _check_alone(node_key=node_key, advertise=advertise, label=label, folder=folder)
         run(config, options, report)
         return 0
-    from modelscan.core.tls import TlsFiles
-    from modelscan.gateway.node.join import JoinOptions, join
+    from modelscan.gateway.node.join import JoinOptions, join, tls_files
 
-    files = (client_ca, tls_cert, tls_key)
-    tls = TlsFiles(*(one and str(one.absolute()) for one in files))
+    tls = tls_files(client_ca, tls_cert, tls_key)
     wishes = JoinOptions(
         node, node_key, None, advertise, label or (), folder or (), (), tls, only_node=False
     )

@@ -90,9 +90,8 @@ def join(
     from modelscan.state.server.extra import require_extra
 
     require_extra("modelscan node join")
-    from modelscan.core.tls import TlsFiles
     from modelscan.gateway.control.listening import ServeOptions
-    from modelscan.gateway.node.join import JoinOptions
+    from modelscan.gateway.node.join import JoinOptions, tls_files
     from modelscan.gateway.node.join import join as run
 
     listen = ServeOptions(
@@ -104,7 +103,7 @@ def join(
         client_ca=ca if cert is not None else None,
         drain_s=drain,
     )
-    files = TlsFiles(*(one and str(one.absolute()) for one in (ca, cert, cert_key)))
+    files = tls_files(ca, cert, cert_key)
     options = JoinOptions(
         url, key, name, advertise, label or (), folder or (), engine_port or (), files
     )

@@ -51,6 +51,12 @@ class JoinOptions:
     only_node: bool = True  # leaving ends the gateway, and a refused first message is an error
 
 
+def tls_files(ca: Path | None, cert: Path | None, key: Path | None) -> TlsFiles:
+    """The files with absolute paths: a record outlives the working folder."""
+    texts = [None if one is None else str(one.absolute()) for one in (ca, cert, key)]
+    return TlsFiles(*texts)
+
+
 def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Report) -> None:
     """Join the control plane and serve until SIGTERM, SIGINT or ``modelscan node leave``.
 
