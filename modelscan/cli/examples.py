@@ -73,6 +73,20 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "key list": ("key list",),
     "key revoke": ("key revoke laptop",),
+    "node join": (
+        "node join http://gpu0.lan:8900 --key env:NODE_KEY --expose",
+        "node join http://127.0.0.1:8900 --folder ~/models --label zone=lab",
+        "node join https://gpu0.lan:8900 --ca ca.pem --cert gpu1.pem --cert-key gpu1.key --expose",
+    ),
+    "node status": ("node status",),
+    "node leave": ("node leave",),
+    "node cert init": ("node cert init",),
+    "node cert issue": (
+        "node cert issue gpu1 --host gpu1.lan --host 192.168.1.20",
+        "node cert issue laptop --client --days 90",
+    ),
+    "node cert renew": ("node cert renew", "node cert renew gpu1 --force"),
+    "node cert show": ("node cert show", "node cert show gpu1"),
     "route list": ("route list",),
     "route health": ("route health",),
     "route add": (

@@ -27,7 +27,7 @@ COLUMNS = 80
 LONG = "a-rather-long-name-of-a-deployment"
 MODEL = "some-organization/A-Model-With-A-Long-Name-70B-Instruct-v1.5-GGUF"
 # Their output is a script, a log, or a unit of the user's own systemd.
-EXEMPT = {"completion", "logs", "serve", "service install", "service uninstall"}
+EXEMPT = {"completion", "logs", "serve", "node join", "service install", "service uninstall"}
 RAN = (
     "catalog search qwen coder", "catalog list --limit 30", "catalog info qwen3-8b --gpu 24GiB",
     "catalog info qwen3-8b gemma-3-27b-it --compare --gpu 24GiB", "catalog passport qwen3-8b",
@@ -48,7 +48,8 @@ RAN = (
     "route provider add hosted nothing", "route export env", "route history", "route undo",
     "route services", "route roles", "route models",
     "route import missing.yaml", "key create laptop",
-    "key list", "key revoke nothing", "connect opencode", "trace list", "trace show nothing", "cache list", "cache verify", "cache updates",
+    "key list", "key revoke nothing", "node status", "node leave", "node cert show",
+    "connect opencode", "trace list", "trace show nothing", "cache list", "cache verify", "cache updates",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
     "target list", "target use lab", "target test lab", "target test second",
     "target remove second", "service run", "doctor", "config show", "config path",

@@ -85,7 +85,9 @@ def serving(*arguments: str, **variables: str) -> contextlib.AbstractContextMana
     return running("serve", *arguments, **variables)
 
 
-def joining(url: str, *arguments: str, **variables: str) -> contextlib.AbstractContextManager[Served]:
+def joining(
+    url: str, *arguments: str, **variables: str
+) -> contextlib.AbstractContextManager[Served]:
     """A node of a control plane, with its gateway."""
     return running("node", "join", url, *arguments, **variables)
 

@@ -158,7 +158,7 @@ def leave(context: Context) -> Document[Any]:
     blocks: list[Block] = [Fields([("left", answer.control_plane), ("host", answer.host_id)])]
     warnings = []
     if answer.problem is not None:
-        warnings.append(f"the control plane was not told: {answer.problem}")
+        warnings.append(f"the control plane did not get the message: {answer.problem}")
         blocks.append(Note("without reports it stops sending requests within two beats"))
     ids = [answer.host_id] if answer.host_id else []
     code = EXIT_REMOTE if answer.problem is not None else 0

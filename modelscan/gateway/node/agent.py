@@ -23,10 +23,10 @@ from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.node import record
-from modelscan.gateway.node.control_plane import ControlPlane, Told, raise_for
+from modelscan.gateway.node.control_plane import ControlPlane, Delivery, raise_for
 from modelscan.gateway.node.look import Look, own_entries
 from modelscan.gateway.node.record import AgentState, AgentStatus, Membership, ReportedService
-from modelscan.gateway.node.services import Place, gateway_root
+from modelscan.gateway.node.services import NodePlace, gateway_root
 from modelscan.gateway.node.wire import (
     NodeReport,
     NodeService,
@@ -76,7 +76,7 @@ class NodeAgent:
         self._last_beat_at: str | None = None
         self._pool = ThreadPoolExecutor(1, "node")
         self._gateway: Gateway
-        self._place: Place
+        self._place: NodePlace
         self._look: Look
         self._plane: ControlPlane
         self._beat_s = 10.0
@@ -87,10 +87,14 @@ class NodeAgent:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
-            told = await self._beat(loop)
-            if self._options.strict and self._last_beat_at is None and told.outcome == "refused":
-                raise_for(told)
-            pause = self._pause(told) - (loop.time() - started)
+            delivery = await self._beat(loop)
+            if (
+                self._options.strict
+                and self._last_beat_at is None
+                and delivery.outcome == "refused"
+            ):
+                raise_for(delivery)
+            pause = self._pause(delivery) - (loop.time() - started)
             if await self._taken_out(max(0.0, pause)):
                 await self.leave()
                 self._on_left()
@@ -106,8 +110,8 @@ class NodeAgent:
         body = leaving(self._record.host_id, self._session())
         try:
             sent = loop.run_in_executor(self._pool, self._plane.leave, body)
-            told = await asyncio.wait_for(asyncio.shield(sent), _LEAVE_S)
-            self._set_state("left", told.problem)
+            delivery = await asyncio.wait_for(asyncio.shield(sent), _LEAVE_S)
+            self._set_state("left", delivery.problem)
         except asyncio.TimeoutError:
             self._set_state("left", f"{self._plane.url} did not answer within {_LEAVE_S:g} s")
         self._event(f"left {self._plane.url}", state="left")
@@ -121,7 +125,7 @@ class NodeAgent:
         scheme, _, rest = url.partition("://")
         port = options.port or int(rest.rpartition(":")[2])
         root = gateway_root(scheme, options.host, port)
-        self._place = Place(self._record.host_id, options.host, root)
+        self._place = NodePlace(self._record.host_id, options.host, root)
         own = int(rest.rpartition(":")[2])
         self._look = Look(config, self._place, options.folders, options.ports, own)
         timeout_s = min(config.http_timeout_s, max(2.0, self._beat_s / 2))
@@ -133,7 +137,7 @@ class NodeAgent:
 
     # Messages
 
-    async def _beat(self, loop: asyncio.AbstractEventLoop) -> Told:
+    async def _beat(self, loop: asyncio.AbstractEventLoop) -> Delivery:
         """Look at this machine and send what the control plane needs now."""
         entries = own_entries(self._gateway)
         look = await loop.run_in_executor(self._pool, self._look.services, entries)
@@ -148,19 +152,19 @@ class NodeAgent:
             services=look.services,
         )
         self._services = look.services
-        told = await loop.run_in_executor(self._pool, self._send, report)
-        self._note(told)
-        return told
+        delivery = await loop.run_in_executor(self._pool, self._send, report)
+        self._note(delivery)
+        return delivery
 
-    def _send(self, report: NodeReport) -> Told:
+    def _send(self, report: NodeReport) -> Delivery:
         """One heartbeat, or a registration where something changed or the host is not known."""
         if not needs_registration(self._registered, report):
-            told = self._plane.heartbeat(heartbeat(report, self._session()))
-            if told.outcome != "unknown_host":
-                return told
-        told = self._plane.register(registration(report, self._session()))
-        self._registered = report if told.outcome == "accepted" else None
-        return told
+            delivery = self._plane.heartbeat(heartbeat(report, self._session()))
+            if delivery.outcome != "unknown_host":
+                return delivery
+        delivery = self._plane.register(registration(report, self._session()))
+        self._registered = report if delivery.outcome == "accepted" else None
+        return delivery
 
     def _session(self) -> NodeSession:
         self._sequence += 1
@@ -177,9 +181,9 @@ class NodeAgent:
 
     # Pauses and what is reported
 
-    def _pause(self, told: Told) -> float:
+    def _pause(self, delivery: Delivery) -> float:
         """Seconds until the next message: a beat, or less while there is no answer."""
-        if told.outcome == "accepted":
+        if delivery.outcome == "accepted":
             return self._beat_s
         share: float = min(1.0, _FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
         spread = 0.5 + random.random() / 2  # noqa: S311 - no secret
@@ -198,10 +202,10 @@ class NodeAgent:
                 return False
             await asyncio.sleep(min(_WATCH_S, left))
 
-    def _note(self, told: Told) -> None:
+    def _note(self, delivery: Delivery) -> None:
         """Count and report: a problem once, and its end."""
         before = self._state
-        if told.outcome == "accepted":
+        if delivery.outcome == "accepted":
             self._failures = 0
             self._last_beat_at = utc_now()
             self._set_state("joined", None)
@@ -213,11 +217,11 @@ class NodeAgent:
                 )  # fmt: skip
             return
         self._failures += 1
-        state: AgentState = "refused" if told.outcome == "refused" else "unreachable"
-        self._set_state(state, told.problem)
+        state: AgentState = "refused" if delivery.outcome == "refused" else "unreachable"
+        self._set_state(state, delivery.problem)
         if before != state:
-            text = told.problem or f"{self._plane.url} does not know this host"
-            hint = f" ({told.hint})" if told.hint else ""
+            text = delivery.problem or f"{self._plane.url} does not know this host"
+            hint = f" ({delivery.hint})" if delivery.hint else ""
             self._event(f"{text}; trying again{hint}", state=state)
 
     def _set_state(self, state: AgentState, problem: str | None) -> None:

@@ -35,7 +35,7 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeLeft:
-    """``problem``: why the control plane was not told; it notices within two beats."""
+    """``problem``: why the control plane did not get the message; it notices within two beats."""
 
     host_id: str | None
     control_plane: str | None
@@ -78,9 +78,11 @@ def _runs(status: record.AgentStatus) -> bool:
 
 
 def node_left(config: Config) -> NodeLeft:
-    """Leave, also where the control plane cannot be told. Raises UsageError where this machine is
+    """Leave, also where the control plane does not answer. Raises UsageError where this machine is
     in no cluster.
     """
-    before, told = leave(config)
+    before, delivery = leave(config)
     membership = before.membership
-    return NodeLeft(before.host_id, None if membership is None else membership.url, told.problem)
+    return NodeLeft(
+        before.host_id, None if membership is None else membership.url, delivery.problem
+    )

@@ -25,7 +25,7 @@ Outcome = Literal["accepted", "unknown_host", "refused", "unreachable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Delivery:
     """What became of a message. ``problem``: why it was not accepted, as a sentence."""
 
     outcome: Outcome
@@ -45,19 +45,19 @@ class ControlPlane:
             cert_file=files.cert, key_file=files.key,
         )  # fmt: skip
 
-    def register(self, body: Mapping[str, Any]) -> Told:
+    def register(self, body: Mapping[str, Any]) -> Delivery:
         """Send a registration."""
         return self._tell(REGISTER, body)
 
-    def heartbeat(self, body: Mapping[str, Any]) -> Told:
+    def heartbeat(self, body: Mapping[str, Any]) -> Delivery:
         """Send a heartbeat; ``unknown_host``: the control plane lost or removed this host."""
         return self._tell(HEARTBEAT, body)
 
-    def leave(self, body: Mapping[str, Any]) -> Told:
+    def leave(self, body: Mapping[str, Any]) -> Delivery:
         """Send the last message."""
         return self._tell(LEAVE, body)
 
-    def _tell(self, path: str, body: Mapping[str, Any]) -> Told:
+    def _tell(self, path: str, body: Mapping[str, Any]) -> Delivery:
         kind, data = json_body(body)
         try:
             with HttpClient(self._settings, transport_for(self.url, self._settings)) as client:
@@ -69,8 +69,8 @@ class ControlPlane:
         except HttpError as error:
             return _failed(self.url, path, error)
         except ModelscanError as error:  # offline, a missing key, a CA file that cannot be used
-            return Told("refused", error.message, error.hint)
-        return Told("accepted")
+            return Delivery("refused", error.message, error.hint)
+        return Delivery("accepted")
 
     def _credentials(self) -> dict[str, str]:
         reference = self.membership.key
@@ -92,20 +92,22 @@ def check_url(url: str) -> str:
     return root
 
 
-def _failed(url: str, path: str, error: HttpError) -> Told:
+def _failed(url: str, path: str, error: HttpError) -> Delivery:
     status = error.status
     if status is None or status >= 500 or status in (408, 429):
-        return Told("unreachable", error.message, error.hint)
+        return Delivery("unreachable", error.message, error.hint)
     detail = _detail(error.body)
     if status == 404 and path != REGISTER and "path_not_found" not in detail:
-        return Told("unknown_host")
+        return Delivery("unknown_host")
     if status in _REFUSED:
-        return Told("refused", f"{url} refuses the key ({status}): {detail}",
+        return Delivery("refused", f"{url} refuses the key ({status}): {detail}",
                     "modelscan key create NODE --scope node   (at the control plane)")  # fmt: skip
     if status == 404:
-        return Told("refused", f"{url} has no {path}: it is no control plane of this version",
+        return Delivery("refused", f"{url} has no {path}: it is no control plane of this version",
                     f"curl {url}/health")  # fmt: skip
-    return Told("refused", f"{url} refuses this node ({status}): {detail}", "modelscan node status")
+    return Delivery(
+        "refused", f"{url} refuses this node ({status}): {detail}", "modelscan node status"
+    )
 
 
 def _detail(body: bytes) -> str:
@@ -122,11 +124,11 @@ def _detail(body: bytes) -> str:
     return str(value)[:300]
 
 
-def raise_for(told: Told) -> None:
+def raise_for(delivery: Delivery) -> None:
     """Raise what a command reports: AuthError for a refusal, RemoteError without an answer."""
-    if told.outcome in ("accepted", "unknown_host"):
+    if delivery.outcome in ("accepted", "unknown_host"):
         return
-    text = told.problem or "the control plane did not accept the message"
-    if told.outcome == "refused":
-        raise AuthError(text, hint=told.hint, code="node_refused")
-    raise RemoteError(text, hint=told.hint, code="control_plane")
+    text = delivery.problem or "the control plane did not accept the message"
+    if delivery.outcome == "refused":
+        raise AuthError(text, hint=delivery.hint, code="node_refused")
+    raise RemoteError(text, hint=delivery.hint, code="control_plane")

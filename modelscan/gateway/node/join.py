@@ -17,7 +17,7 @@ from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.serving import serve
 from modelscan.gateway.node.agent import NodeAgent, NodeOptions
-from modelscan.gateway.node.control_plane import ControlPlane, Told, check_url
+from modelscan.gateway.node.control_plane import ControlPlane, Delivery, check_url
 from modelscan.gateway.node.record import (
     Membership,
     NodeRecord,
@@ -98,7 +98,7 @@ def _go_on() -> None:
     """The gateway serves on without being a node."""
 
 
-def leave(config: Config) -> tuple[NodeRecord, Told]:
+def leave(config: Config) -> tuple[NodeRecord, Delivery]:
     """Take this machine out of its cluster; returns the record before, and what became of the
     message to the control plane: without an answer it notices within two beats.
 

@@ -17,8 +17,8 @@ from modelscan.gateway.control.probe import address_of
 from modelscan.gateway.counters import BackendRow
 from modelscan.gateway.node.services import (
     DiscoveredEngine,
+    NodePlace,
     OwnEntry,
-    Place,
     engine_services,
     listening,
     looked_up,
@@ -61,7 +61,7 @@ class Look:
     def __init__(
         self,
         config: Config,
-        place: Place,
+        place: NodePlace,
         folders: Iterable[Path],
         ports: Sequence[int],
         own_port: int,

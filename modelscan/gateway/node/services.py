@@ -58,7 +58,7 @@ class OwnEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NodePlace:
     """Where others reach this machine: the host's name, and the root of its own gateway."""
 
     host_id: str
@@ -71,7 +71,7 @@ class Place:
         return is_loopback(self.host)
 
 
-def own_service(entry: OwnEntry, place: Place, speed: EngineSpeed | None) -> NodeService:
+def own_service(entry: OwnEntry, place: NodePlace, speed: EngineSpeed | None) -> NodeService:
     """The service of an entry; figures of its engine come before those of the receipts."""
     kind = kind_of(entry.operations)
     row = entry.deployment
@@ -152,7 +152,7 @@ def looked_up(
 
 
 def engine_services(
-    engine: DiscoveredEngine, place: Place, speed: EngineSpeed | None
+    engine: DiscoveredEngine, place: NodePlace, speed: EngineSpeed | None
 ) -> Iterator[NodeService]:
     """A service per kind of model: one server may have models for chat and for embeddings."""
     kinds: dict[str, list[NodeAsset]] = {}
@@ -201,11 +201,12 @@ def _asset(engine: DiscoveredEngine, offer: DiscoveredModel) -> tuple[str, NodeA
     )
     loaded = in_memory is not None if on_demand else True
     context = in_memory.context_tokens if in_memory else offer.model.context_tokens
+    context = context if loaded else None
     kind = "embeddings" if ollama.is_embedding_family(facts.family) else "chat"
     return kind, NodeAsset(name, loaded, context, None, facts)
 
 
-def _why_unreachable(engine: DiscoveredEngine, place: Place) -> str | None:
+def _why_unreachable(engine: DiscoveredEngine, place: NodePlace) -> str | None:
     if place.local or engine.listens is None:
         return None
     if all(is_loopback(one) and one not in _EVERYWHERE for one in engine.listens):

@@ -190,7 +190,11 @@ def test_ollama_is_reported_with_what_it_has_in_memory(home: Path) -> None:
             assets = {one["asset_id"]: one for one in service["assets"]}
             assert assets["qwen3:8b"]["loaded"] is True
             assert assets["qwen3:8b"]["context_size"] == 8192
-            assert assets["qwen3:8b"]["modelscan"]["vram_bytes"] == service["observed"]["vram_used_bytes"] > 0
+            assert (
+                assets["qwen3:8b"]["modelscan"]["vram_bytes"]
+                == service["observed"]["vram_used_bytes"]
+                > 0
+            )
             assert assets["other:latest"]["loaded"] is False
             assert assets["other:latest"]["context_size"] is None
             state.loaded.clear()
@@ -247,13 +251,12 @@ def test_node_leave_ends_the_agent_and_the_gateway(home: Path, modelscan: Any) -
 
 
 def test_serve_goes_on_after_node_leave(home: Path, modelscan: Any) -> None:
-    with RecordingPlane() as plane:
-        with running("serve", "--node", plane.url, **BEAT) as gateway:
-            gateway.event("node", state="joined")
-            modelscan("node", "leave")
-            gateway.event("node", state="left")
-            assert gateway.get("/health")[0] == 200
-            assert plane.hosts == {}
+    with RecordingPlane() as plane, running("serve", "--node", plane.url, **BEAT) as gateway:
+        gateway.event("node", state="joined")
+        modelscan("node", "leave")
+        gateway.event("node", state="left")
+        assert gateway.get("/health")[0] == 200
+        assert plane.hosts == {}
 
 
 def test_a_killed_agent_is_not_running(home: Path, modelscan: Any) -> None:
