@@ -132,23 +132,25 @@ def test_a_dead_control_plane_stops_nothing_and_is_joined_again(home: Path) -> N
 def test_an_engine_appears_and_goes_without_a_restart(home: Path) -> None:
     engine = Engine("beta")
     engine.metrics = LLAMACPP.format(tokens=0, seconds=0)
-    with RecordingPlane() as plane:
-        with joining(plane.url, "--engine-port", str(engine.port), **BEAT) as node:
-            node.event("node", state="joined")
-            assert "beta" not in plane.services()
-            engine.start()
-            service = plane.wait(lambda p: p.services().get("beta"))
-            assert service["endpoint"] == f"http://127.0.0.1:{engine.port}"
-            assert service["modelscan"]["via"] == "engine"
-            assert service["assets"][0]["context_size"] == 4096
-            assert service["state"] == {
-                "health": "healthy", "load_state": "loaded", "accept_requests": True}  # fmt: skip
-            engine.metrics = LLAMACPP.format(tokens=100, seconds=4)
-            seen = plane.wait(lambda p: _figures(p, service["service_id"], 25.0))
-            assert (seen["in_flight"], seen["queue_depth"]) == (3, 2)
-            assert seen["source"] == "engine_metrics"
-            engine.stop()
-            plane.wait(lambda p: "beta" not in p.services())
+    with (
+        RecordingPlane() as plane,
+        joining(plane.url, "--engine-port", str(engine.port), **BEAT) as node,
+    ):
+        node.event("node", state="joined")
+        assert "beta" not in plane.services()
+        engine.start()
+        service = plane.wait(lambda p: p.services().get("beta"))
+        assert service["endpoint"] == f"http://127.0.0.1:{engine.port}"
+        assert service["modelscan"]["via"] == "engine"
+        assert service["assets"][0]["context_size"] == 4096
+        assert service["state"] == {
+            "health": "healthy", "load_state": "loaded", "accept_requests": True}  # fmt: skip
+        engine.metrics = LLAMACPP.format(tokens=100, seconds=4)
+        seen = plane.wait(lambda p: _figures(p, service["service_id"], 25.0))
+        assert (seen["in_flight"], seen["queue_depth"]) == (3, 2)
+        assert seen["source"] == "engine_metrics"
+        engine.stop()
+        plane.wait(lambda p: "beta" not in p.services())
 
 
 def _figures(plane: RecordingPlane, service_id: str, speed: float) -> dict[str, Any] | None:
