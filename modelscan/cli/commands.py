@@ -124,8 +124,9 @@ TOLERANT = frozenset({
     "target list", "target remove", "target test", "service run", "service uninstall",
     "route health", "route explain", "route match", "route history", "route export",
     "route role list", "route role show", "route preset list", "engine list", "key list",
-    "trace list", "trace show", "node status", "node leave", "node cert show", "catalog search",
-    "catalog list", "catalog info", "catalog sources", "catalog passport",
+    "trace list", "trace show", "node list", "node show", "node status", "node leave",
+    "node cert show", "catalog search", "catalog list", "catalog info", "catalog sources",
+    "catalog passport",
 })  # fmt: skip
 
 

@@ -26,6 +26,8 @@ from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
+from modelscan.gateway.control.nodes.registry import NodeRegistry
+from modelscan.gateway.control.nodes.secret import Sealer
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.watch import Watch
@@ -36,6 +38,8 @@ from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.keys import hash_key
+from modelscan.state.server.nodes import NodeStore
 from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
@@ -66,7 +70,9 @@ def serve(
         counters = stack.enter_context(
             contextlib.closing(Counters.create(Sizes(workers=options.workers)))
         )
-        gateway = Gateway(config, options, database, counters, loaded)
+        nodes = NodeRegistry(NodeStore(database), Sealer(hash_key(config.paths.state)))
+        nodes.load()
+        gateway = Gateway(config, options, database, counters, loaded, nodes)
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
@@ -108,7 +114,7 @@ class GatewayProcess:
         stopped = stop_signals()
         self._writer.start()
         with control_socket() as (folder, control):
-            app = ControlApp(self._gateway, self.workers, self._writer).build(extra)
+            app = ControlApp(self._gateway, self.workers, self._writer, self._report).build(extra)
             server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
             try:
