@@ -302,4 +302,5 @@ def _backend(entry: Known) -> Backend:
         context_tokens=context_window(entry).tokens,
         max_in_flight=fields.max_in_flight,
         tags=route.tags,
+        tls=entry.seen.tls if scheme == "https" else None,
     )

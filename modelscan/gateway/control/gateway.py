@@ -178,7 +178,8 @@ class Gateway:
         if entry is not None:
             others = None if seen is None or seen.requests is None else seen.others
             runtime = self.runtime.runtime(name, self.is_loaded(name), 0)
-            return self._reported.observed(entry, runtime, state, others)
+            seen_entry = self._reported.observed(entry, runtime, state, others)
+            return replace(seen_entry, tls=self.options.own_tls)
         observation = recorded(
             route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
         )

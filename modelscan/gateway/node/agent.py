@@ -41,6 +41,7 @@ from modelscan.net.runner import utc_now
 _FIRST_PAUSE = 0.1  # of a beat, after the first message without an answer; then twice as long
 _WATCH_S = 0.5  # between two looks whether another command took this machine out
 _LEAVE_S = 5.0
+_SKIPPED = 1000  # messages that a killed run may have sent after its last status
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,7 @@ class NodeAgent:
         self._options = options
         self._report = report
         self._on_left = on_left
-        self._instance = secrets.token_hex(8)
-        self._sequence = 0
+        self._instance, self._sequence = secrets.token_hex(8), 0
         self._registered: NodeReport | None = None
         self._services: tuple[NodeService, ...] = ()
         self._state: AgentState | None = None
@@ -122,6 +122,7 @@ class NodeAgent:
         self._record = record.load_record(config.paths.state)
         self._gateway = gateway
         self._beat_s = config.node_beat_s
+        self._resume(record.load_status(config.paths.state))
         scheme, _, rest = url.partition("://")
         port = options.port or int(rest.rpartition(":")[2])
         root = gateway_root(scheme, options.host, port)
@@ -134,6 +135,15 @@ class NodeAgent:
             f"joining {self._plane.url} as {self._record.host_id}",
             host=self._record.host_id, control_plane=self._plane.url, gateway=root,
         )  # fmt: skip
+
+    def _resume(self, before: AgentStatus | None) -> None:
+        """Go on as the run before, if that was killed: the control plane then knows that it is the
+        same node, and does not wait until the old run is silent.
+        """
+        if before is None or before.state == "left" or record.is_running(before):
+            return
+        self._instance = before.instance
+        self._sequence = before.sequence + _SKIPPED
 
     # Messages
 
@@ -160,6 +170,8 @@ class NodeAgent:
         """One heartbeat, or a registration where something changed or the host is not known."""
         if not needs_registration(self._registered, report):
             delivery = self._plane.heartbeat(heartbeat(report, self._session()))
+            if delivery.outcome == "conflict":  # silent for too long: the next one registers
+                self._registered = None
             if delivery.outcome != "unknown_host":
                 return delivery
         delivery = self._plane.register(registration(report, self._session()))
@@ -217,7 +229,9 @@ class NodeAgent:
                 )  # fmt: skip
             return
         self._failures += 1
-        state: AgentState = "refused" if delivery.outcome == "refused" else "unreachable"
+        state: AgentState = (
+            "refused" if delivery.outcome in ("refused", "conflict") else "unreachable"
+        )
         self._set_state(state, delivery.problem)
         if before != state:
             text = delivery.problem or f"{self._plane.url} does not know this host"
@@ -232,6 +246,8 @@ class NodeAgent:
             pid_started_at=record.started_at(os.getpid()) or 0.0,
             gateway=self._place.gateway,
             beat_s=self._beat_s,
+            instance=self._instance,
+            sequence=self._sequence,
             last_beat_at=self._last_beat_at,
             problem=problem,
             services=tuple(_reported(one) for one in self._services),

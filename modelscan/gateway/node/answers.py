@@ -49,7 +49,7 @@ def node_status(config: Config) -> NodeStatus:
     kept = record.look_at_record(config.paths.state)
     status = record.load_status(config.paths.state)
     membership = None if kept is None else kept.membership
-    running = status is not None and _runs(status)
+    running = status is not None and record.is_running(status)
     state: NodeStatusState = "not_joined"
     if membership is not None:
         state = "not_running"
@@ -69,12 +69,6 @@ def node_status(config: Config) -> NodeStatus:
         problem=None if shown is None else shown.problem,
         services=() if shown is None else shown.services,
     )
-
-
-def _runs(status: record.AgentStatus) -> bool:
-    """Whether the agent that wrote it is running: a pid alone may be another process by now."""
-    began = record.started_at(status.pid)
-    return began is not None and abs(began - status.pid_started_at) < 1.0
 
 
 def node_left(config: Config) -> NodeLeft:

@@ -21,12 +21,15 @@ from modelscan.state.secrets import resolve
 
 _MAX_ANSWER_BYTES = 4 << 20
 _REFUSED = (401, 403)
-Outcome = Literal["accepted", "unknown_host", "refused", "unreachable"]
+Outcome = Literal["accepted", "unknown_host", "conflict", "refused", "unreachable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of a message. ``problem``: why it was not accepted, as a sentence."""
+    """What became of a message. ``problem``: why it was not accepted, as a sentence.
+
+    ``conflict``: another run of this host is registered, and counts until it is silent.
+    """
 
     outcome: Outcome
     problem: str | None = None
@@ -99,6 +102,8 @@ def _failed(url: str, path: str, error: HttpError) -> Delivery:
     detail = _detail(error.body)
     if status == 404 and path != REGISTER and "path_not_found" not in detail:
         return Delivery("unknown_host")
+    if status == 409:
+        return Delivery("conflict", f"{url} has another run of this host: {detail}")
     if status in _REFUSED:
         return Delivery("refused", f"{url} refuses the key ({status}): {detail}",
                     "modelscan key create NODE --scope node   (at the control plane)")  # fmt: skip

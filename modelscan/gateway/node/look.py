@@ -9,6 +9,7 @@ from pathlib import Path
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.gpu import Inventory
+from modelscan.core.node import MAX_SERVICES
 from modelscan.deploy.discover import DiscoveredModel, discover
 from modelscan.deploy.machine import machine_here
 from modelscan.gateway.control.failover import HealthState
@@ -87,7 +88,7 @@ class Look:
         for engine in engines:
             speed = self._speed(Address(engine.server.host, engine.server.port))
             found += engine_services(engine, place, speed)
-        return Seen(tuple(found), self._hardware_now(), self._files_now())
+        return Seen(tuple(found[:MAX_SERVICES]), self._hardware_now(), self._files_now())
 
     def _engines(self, entries: Sequence[OwnEntry]) -> list[DiscoveredEngine]:
         offers = [one for one in self._discovered() if one.server.port != self._own_port]

@@ -68,6 +68,8 @@ class AgentStatus:
     pid_started_at: float
     gateway: str | None
     beat_s: float
+    instance: str
+    sequence: int
     last_beat_at: str | None = None
     problem: str | None = None
     services: tuple[ReportedService, ...] = ()
@@ -144,6 +146,12 @@ def started_at(pid: int) -> float | None:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:
         return None
+
+
+def is_running(status: AgentStatus) -> bool:
+    """Whether the agent that wrote it is running: a pid alone may be another process by now."""
+    began = started_at(status.pid)
+    return began is not None and abs(began - status.pid_started_at) < 1.0
 
 
 def write_json(file: Path, value: object) -> None:

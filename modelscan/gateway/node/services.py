@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError
+from modelscan.core.node import MAX_ASSETS
 from modelscan.deploy.discover import DiscoveredModel
 from modelscan.engines import ollama
 from modelscan.gateway.node.wire import (
@@ -178,7 +179,7 @@ def engine_services(
             protocol="openai",
             endpoint=f"http://{_bracketed(place.host)}:{server.port}",
             runtime=NodeServiceRuntime(server.engine, "external", context),
-            assets=tuple(assets),
+            assets=tuple(assets[:MAX_ASSETS]),
             state=NodeServiceState("healthy", "cold" if cold else "loaded", reason is None),
             observed=figures,
             modelscan=NodeServiceFacts("engine", reason=reason),
