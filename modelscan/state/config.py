@@ -89,6 +89,9 @@ class Config:
     receipts_keep_days: int = _setting(30, "days that the endpoint's requests are kept", minimum=1)
     receipts_keep_mib: int = _setting(1024, "MiB of them that are kept, the newest", minimum=1)
     audit_keep_days: int = _setting(400, "days that the log of changes is kept", minimum=1)
+    node_beat_s: float = _setting(
+        10.0, "seconds between two reports of a node to its control plane", minimum=0.1
+    )
     electricity_usd_per_kwh: float | None = _setting(
         None, "electricity price in US dollars per kWh, for cost comparisons"
     )

@@ -81,10 +81,22 @@ def _decoded(data: bytes) -> Any:
         return data.decode()
 
 
-@contextlib.contextmanager
-def serving(*arguments: str, **variables: str) -> Iterator[Served]:
+def serving(*arguments: str, **variables: str) -> contextlib.AbstractContextManager[Served]:
     """A gateway that accepts connections; ended at the end of the block."""
-    command = [sys.executable, "-m", "modelscan", "serve", "--json", "--port", "0", *arguments]
+    return running("serve", *arguments, **variables)
+
+
+def joining(
+    url: str, *arguments: str, **variables: str
+) -> contextlib.AbstractContextManager[Served]:
+    """A node of a control plane, with its gateway."""
+    return running("node", "join", url, *arguments, **variables)
+
+
+@contextlib.contextmanager
+def running(*words: str, **variables: str) -> Iterator[Served]:
+    """A command that opens a gateway, once it accepts connections."""
+    command = [sys.executable, "-m", "modelscan", *words, "--json", "--port", "0"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}
     )

@@ -12,10 +12,11 @@ EventName = Literal[
     "invalid",
     "backend",
     "worker",
+    "node",
+    "database",
     "stopping",
     "stopped",
     "warning",
-    "database",
 ]
 
 

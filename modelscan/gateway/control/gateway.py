@@ -17,10 +17,12 @@ from modelscan.core.route import Route
 from modelscan.engines.ollama import NAME as OLLAMA
 from modelscan.gateway.control.failover import Health, HealthState, columns
 from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.nodes.registry import NodeRegistry
+from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import Counters, KeyCap
+from modelscan.gateway.counters import BackendState, Counters, KeyCap
 from modelscan.gateway.snapshot import Access, Key, Snapshot
 from modelscan.gateway.sources import (
     catalog_facts,
@@ -96,6 +98,7 @@ class Gateway:
     """Everything that the serving process knows. Only its event loop changes it.
 
     ``shares_limits``: whether there are other gateways; a thread writes it and reads ``key_rows``.
+    ``file``: the routing file with the services of nodes after its own entries.
     """
 
     config: Config
@@ -103,6 +106,8 @@ class Gateway:
     database: ServerDatabase
     counters: Counters
     loaded: GatewayInputs
+    nodes: NodeRegistry | None = None
+    file: RoutingFile = field(init=False)
     table: RouteTable = field(init=False)
     known: dict[str, Known] = field(init=False)
     slots: tuple[int, ...] = ()
@@ -117,8 +122,11 @@ class Gateway:
     shares_limits: bool = False
     share_lock: threading.Lock = field(default_factory=threading.Lock)
     key_rows: Mapping[str, int] = field(default_factory=dict)
+    _reported: ReportedRoutes = field(init=False)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
+    _rows: Mapping[str, int] = field(default_factory=dict)
+    _backends: Mapping[str, Backend] = field(default_factory=dict)
     _hash_key: bytes = field(init=False)
     _backend_slots: Slots = field(init=False)
     _key_slots: Slots = field(init=False)
@@ -152,10 +160,13 @@ class Gateway:
         """Make the table again from what is known now, and the health column."""
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
-        file, world = self.loaded.file, self.world()
+        self._reported = ReportedRoutes(self.nodes, offline=self.config.offline)
+        self.file = self._reported.merge(self.loaded.file)
+        file, world = self.file, self.world()
         table = compile_table(file, world)
         rows = self._backend_slots.assign(backend.name for backend in table.backends)
         self.table = table
+        self._rows, self._backends = rows, {one.name: one for one in table.backends}
         self.slots = tuple(rows[backend.name] for backend in table.backends)
         self.known = {one.name: one for one in known_entries(file.routes, file.providers, world)}
         self._forget_moved({backend.name: _server(backend) for backend in table.backends})
@@ -170,15 +181,21 @@ class Gateway:
 
     def world(self) -> World:
         """What is observed, for the compiler."""
-        file = self.loaded.file
-        observations = {route.name: self._observation(route) for route in file.routes}
+        observations = {route.name: self._observation(route) for route in self.file.routes}
         loaded = self.loaded
-        return World(observations, loaded.models, loaded.secrets, loaded.spent, self._revision)
+        secrets = {**loaded.secrets, **self._reported.secrets()}
+        return World(observations, loaded.models, secrets, loaded.spent, self._revision)
 
     def _observation(self, route: Route) -> ProviderObservation:
         name = route.name
         seen = self.probes.get(name)
         state = self.state_of(name)
+        entry = self._reported.entry(name)
+        if entry is not None:
+            others = None if seen is None or seen.requests is None else seen.others
+            runtime = self.runtime.runtime(name, self.is_loaded(name), 0)
+            seen_entry = self._reported.observed(entry, runtime, state, others)
+            return replace(seen_entry, tls=self.options.own_tls)
         observation = recorded(
             route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
         )
@@ -196,6 +213,9 @@ class Gateway:
         seen = self.probes.get(name)
         if state is HealthState.DOWN:
             return False
+        entry = self._reported.entry(name)
+        if entry is not None and entry.runtime.loaded is not None:
+            return entry.runtime.loaded
         if state not in _HEALTHY or seen is None or seen.engine == OLLAMA:
             return None
         return True
@@ -210,10 +230,16 @@ class Gateway:
         shown = columns(self.table, self.state_of)
         for backend, slot in zip(self.table.backends, self.slots, strict=True):
             self.counters.set_state(slot, shown[backend.name])
+        self.silence()
+
+    def silence(self) -> None:
+        """Take the backends of nodes that get no requests out at once, before the next table."""
+        for name in self._reported.silenced():
+            self.counters.set_state(self._rows[name], BackendState.DOWN)
 
     def slot(self, name: str) -> int:
-        """A backend's row in the counters; ValueError: it is not in the table."""
-        return self.slots[[one.name for one in self.table.backends].index(name)]
+        """A backend's row in the counters; KeyError: it is not in the table."""
+        return self._rows[name]
 
     def is_used(self, name: str) -> bool:
         """Whether requests may be sent to an entry: enabled, and its deployment did not end."""
@@ -222,7 +248,7 @@ class Gateway:
 
     def backend(self, name: str) -> Backend | None:
         """The backend of that name."""
-        return next((one for one in self.table.backends if one.name == name), None)
+        return self._backends.get(name)
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""

@@ -65,8 +65,9 @@ def address_of(backend: Backend) -> Address:
     """Where the probes are sent, with the backend's own key."""
     key = backend.authorization[1].removeprefix("Bearer ") if backend.authorization else None
     return Address(
-        backend.host, backend.port, key, backend.scheme, backend.path, backend.unix_socket
-    )
+        backend.host, backend.port, key, backend.scheme, backend.path, backend.unix_socket,
+        backend.tls,
+    )  # fmt: skip
 
 
 def _fault(address: Address) -> str | None:

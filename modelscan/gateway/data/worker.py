@@ -187,6 +187,11 @@ class Worker:
         self.receipts.flush()
         self.loop.call_later(self.timing.sweep_s, self._sweep)
 
+    def _renew(self, tls: listener.ServerTls) -> None:
+        """Use renewed certificates, without a restart."""
+        tls.renew()
+        self.loop.call_later(self.timing.renew_s, self._renew, tls)
+
     # Life
 
     def stop(self) -> None:
@@ -210,9 +215,12 @@ class Worker:
     async def _serve(self) -> None:
         if self.options.control is not None:
             self.control = control_route(self, self.options.control)
+        tls = None if self.options.tls is None else listener.ServerTls(self.options.tls)
         servers = await listener.accept(
-            self.loop, lambda: ClientConnection(self), self.options.listen, self.options.tls
+            self.loop, lambda: ClientConnection(self), self.options.listen, tls
         )
+        if tls is not None:
+            self._renew(tls)
         self._sweep()
         self._channel.send(FromWorker(True, self.state.revision))
         await self._stop.wait()
