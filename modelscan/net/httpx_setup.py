@@ -64,7 +64,7 @@ _VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 def _create(
     kind: type[_Client], ca_file: str | None, proxy: Proxy | None, host: str, options: Any
 ) -> _Client:
-    verify = _authorities(ca_file)
+    verify = tls_context(ca_file)
     headers = {"User-Agent": f"modelscan/{__version__}", "Accept-Encoding": ACCEPTED}
     via: dict[str, Any] = {"proxy": proxy.url} if proxy and "transport" not in options else {}
     try:
@@ -79,8 +79,8 @@ def _without_password(error: Exception) -> str:
     return " ".join(public(word.lstrip("'\"")) for word in str(error).split())
 
 
-def _authorities(ca_file: str | None) -> ssl.SSLContext:
-    """The certificate authorities: ``ca_file``, else SSL_CERT_FILE or SSL_CERT_DIR, else certifi's.
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """TLS with the authorities of ``ca_file``, else SSL_CERT_FILE or SSL_CERT_DIR, else certifi's.
 
     Raises UsageError that names the variable or the file that cannot be used.
     """
