@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from modelscan import __version__
 from modelscan.bench.cases import case_results, pass_rate
 from modelscan.bench.counters import CounterChange, CounterReading, has_foreign, metrics_check
+from modelscan.bench.hardware import hardware_text
 from modelscan.bench.http_stream import Server
 from modelscan.bench.load import (
     Conversation,
@@ -24,15 +25,15 @@ from modelscan.bench.load import (
     poisson_times,
     run_loop,
 )
-from modelscan.bench.place import BenchPlace, find_place
+from modelscan.bench.place import BenchPlace
 from modelscan.bench.point import BenchLoad, ClientUse, point, sample, timings_check
 from modelscan.bench.prompts import PromptSource
 from modelscan.bench.report import BenchPoint, BenchReceipt, BenchReport, BenchWorkloadRun
 from modelscan.bench.request_body import RequestStyle, first_style, simpler_styles
 from modelscan.bench.slo import ServiceLevel
 from modelscan.bench.stream import RequestResult
-from modelscan.bench.workload import DEFAULT_TOKENS, BenchWorkload, workload_hash
-from modelscan.core.errors import AuthError, RemoteError
+from modelscan.bench.workload import BenchWorkload, workload_hash
+from modelscan.core.errors import AuthError, RemoteError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.state.clock import now_text
 from modelscan.state.secrets import redact
@@ -49,6 +50,7 @@ _FEW_WORDS, _MANY_WORDS = 16, 64
 _GROWTH = 1.05  # below it more concurrency does not help
 _MOST_CONCURRENCY = 256
 _LATE_S = 0.05  # an open loop that is later than this does not keep its rate
+_BUSY_HOST = 0.5  # load per CPU before a run
 _REFUSED_FIELDS, _REFUSED_KEY = (400, 422), (401, 403)
 
 
@@ -78,18 +80,15 @@ class BenchRequest:
 Progress = Callable[[str], None]
 
 
-def run_bench(request: BenchRequest, config: Config, progress: Progress) -> BenchReport:
-    """Measure and report. Raises UsageError, AuthError, OfflineError like ``find_place``, and
-    RemoteError where the server answers no request."""
-    return measure(find_place(request.route, request.api_key, config), request, config, progress)
-
-
 def measure(
     place: BenchPlace, request: BenchRequest, config: Config, progress: Progress
 ) -> BenchReport:
-    """Measure a server that was found already."""
-    from modelscan.bench.hardware import hardware_text
+    """Measure a server and report.
 
+    Raises RemoteError or AuthError where it answers no request, UsageError where the prompts are
+    longer than its context.
+    """
+    check_context(place, request)
     run = _Run(place, request, progress, _server(place))
     load_before = _host_load()
     observed_at = now_text()
@@ -101,6 +100,24 @@ def measure(
         host_load_after=_host_load() if place.is_here else None,
     )  # fmt: skip
     return _report(run, receipt, observed_at)
+
+
+def check_context(place: BenchPlace, request: BenchRequest) -> None:
+    """Raise UsageError where a synthetic prompt and its answer do not fit the served context."""
+    served = place.context_tokens
+    if place.deployment is not None:
+        served = place.deployment.context_tokens or served
+    needed = max(
+        ((case.input_tokens or 0) + (case.max_tokens or 0) for case in request.workload.cases),
+        default=0,
+    )
+    if served is not None and needed > served:
+        raise UsageError(
+            f"{needed:,} tokens are needed for a prompt and its answer, {place.asked} serves "
+            f"{served:,}",
+            hint=f"modelscan bench run {request.route} --input-tokens {max(1, served // 2)}",
+            code="context",
+        )
 
 
 @dataclass(slots=True)
@@ -298,9 +315,7 @@ def _receipt(place: BenchPlace, run: _Run) -> BenchReceipt:
     deployment = place.deployment
     plan = deployment.plan if deployment else None
     served = next((one.served_model for one in run.results if one.served_model), None)
-    version = place.engine_version or (
-        deployment.measured.engine_version if deployment and deployment.measured else None
-    )
+    version = (plan.estimate.backend_version if plan else None) or place.engine_version
     foreign = run.foreign
     return BenchReceipt(
         route=place.asked,
@@ -351,7 +366,7 @@ def _report(run: _Run, receipt: BenchReceipt, observed_at: str) -> BenchReport:
             )
             for one in run.points
         ),
-        warnings=(*run.warnings, *_warnings(run)),
+        warnings=(*run.warnings, *_warnings(run, receipt.host_load)),
     )  # fmt: skip
 
 
@@ -362,7 +377,7 @@ def _label(done: BenchPoint) -> str:
     return f"{done.rate:g}/s" if done.rate is not None else "schedule"
 
 
-def _warnings(run: _Run) -> Iterator[str]:
+def _warnings(run: _Run, load: float | None) -> Iterator[str]:
     for done in run.points:
         where = f"at {_label(done)}"
         if done.errors.total:
@@ -373,6 +388,9 @@ def _warnings(run: _Run) -> Iterator[str]:
             yield f"{where}: the load generator was at its limit, the server may be faster"
         if done.server_check is not None and done.server_check.agrees is False:
             yield f"{where}: the engine's own figures differ from the measured ones"
+    cpus = os.cpu_count() or 1
+    if load is not None and load > _BUSY_HOST * cpus:
+        yield f"this machine was busy before the run: load {load:g} on {cpus} CPUs"
     if True in run.foreign:
         yield "other requests ran on the server meanwhile"
     expected = run.request.workload.output_tokens
@@ -382,6 +400,3 @@ def _warnings(run: _Run) -> Iterator[str]:
             f"answers have {min(tokens)} to {max(tokens)} tokens instead of {expected}: "
             "the server ends them itself"
         )
-
-
-__all__ = ["DEFAULT_TOKENS", "BenchRequest", "measure", "run_bench"]

@@ -22,7 +22,7 @@ from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_tokens, parse_bytes, parse_seconds
-from modelscan.deploy.answers import Deployed, curl_line, memory_rows
+from modelscan.deploy.answers import Deployed, curl_line, memory_rows, speed_rows
 from modelscan.deploy.rows import deployment_row
 
 if TYPE_CHECKING:
@@ -221,6 +221,7 @@ def deployed_document(
         route=view.service().route_of(deployment),
         measured=deployment.measured,
         memory=memory_rows(deployment),
+        speed=speed_rows(deployment, view.measured_speeds()),
         curl=curl_line(deployment),
         changed=changed,
         dry_run=preview is not None,

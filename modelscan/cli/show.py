@@ -12,25 +12,27 @@ from modelscan.cli.document import Block, Document, Fields
 from modelscan.cli.framework import single
 from modelscan.core.deployment import Deployment
 from modelscan.core.deployment_state import State
-from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows
+from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows, speed_rows
 from modelscan.deploy.rows import deployment_row
 
 Name = Annotated[str, typer.Argument(help="The deployment's name.", metavar="NAME")]
 
 
 def show(name: Name) -> Document:
-    """Show one deployment: state, plan, estimated and measured memory, a curl command."""
+    """Show one deployment: state, plan, estimated and measured memory and speed, a curl line."""
     view.adopt_if_unmanaged(name)
     service = view.service()
     deployment = service.show(name, current().output.warn)
     plan = deployment.plan
     line = curl_line(deployment)
+    speeds = view.measured_speeds()
     body = DeploymentShown(
         deployment=deployment_row(deployment),
         plan=plan,
         estimate=plan.estimate if plan else None,
         measured=deployment.measured,
         memory=memory_rows(deployment),
+        speed=speed_rows(deployment, speeds),
         route=service.route_of(deployment),
         launch=service.launch_preview(deployment) if deployment.launch else None,
         curl=line,
@@ -40,6 +42,9 @@ def show(name: Name) -> Document:
         view.memory_table(deployment),
         *view.memory_bars([deployment]),
     ]
+    speed = view.speed_table(deployment, speeds)
+    if speed is not None:
+        blocks.append(speed)
     if plan and plan.reasons:
         blocks.append(Fields([("because", reason) for reason in plan.reasons]))
     blocks += view.request_notes(deployment)
