@@ -6,6 +6,7 @@ chosen backend itself, with the changes to the body that the route makes.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,7 +85,7 @@ def find_place(route: str, api_key: str | None, config: Config) -> BenchPlace:
     if config.offline and not place.is_here:
         raise OfflineError(
             f"{urlsplit(place.root).hostname} is not this machine, and --offline is set",
-            hint=f"modelscan bench run {route}",
+            hint=f"modelscan bench run {shlex.quote(route)}",
         )
     return _identified(place)
 
@@ -113,7 +114,9 @@ def _only_model(root: str, key: str | None) -> str:
     if len(names) != 1:
         listed = f"{len(names)} models: {', '.join(names[:5])}" if names else "no list of models"
         example = names[0] if names else "MODEL"
-        raise UsageError(f"{root} has {listed}", hint=f"modelscan bench run '{root}#{example}'")
+        raise UsageError(
+            f"{root} has {listed}", hint=f"modelscan bench run {shlex.quote(f'{root}#{example}')}"
+        )
     return names[0]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -115,7 +116,7 @@ def check_context(place: BenchPlace, request: BenchRequest) -> None:
         raise UsageError(
             f"{needed:,} tokens are needed for a prompt and its answer, {place.asked} serves "
             f"{served:,}",
-            hint=f"modelscan bench run {request.route} --input-tokens {max(1, served // 2)}",
+            hint=f"modelscan bench run {shlex.quote(request.route)} --input-tokens {served // 2}",
             code="context",
         )
 

@@ -65,9 +65,12 @@ def with_speeds(
     if found.speed is None:
         measured = _absolute(found, rows)
         return found if measured is None else replace(found, speed=measured)
-    if decode is None and prefill is None:
-        return found
-    return replace(found, speed=_corrected(found.speed, decode, prefill))
+    speed = found.speed
+    if decode is not None or prefill is not None:
+        speed = _corrected(speed, decode, prefill)
+    if speed.prefill_tokens_per_s is None:
+        speed = replace(speed, prefill_tokens_per_s=_own_prefill(found, rows))
+    return found if speed == found.speed else replace(found, speed=speed)
 
 
 def computed_speed(speed: Speed | None, kind: Kind) -> float | None:
@@ -145,16 +148,21 @@ def _absolute(found: Estimate, rows: Sequence[SpeedMeasurement]) -> Speed | None
     own = [row for row in rows if _is_same(row, found) and row.decode_tokens_per_s][-_NEWEST:]
     if not own:
         return None
-    rates = [row.decode_tokens_per_s or 0.0 for row in own]
-    prompts = [row.prefill_tokens_per_s for row in own if row.prefill_tokens_per_s]
-    made = _of(rates, models=1, own=True)
+    made = _of([row.decode_tokens_per_s or 0.0 for row in own], models=1, own=True)
     return Speed(
         decode_tokens_per_s=_rounded(made.factor),
-        prefill_tokens_per_s=_rounded(statistics.median(prompts)) if prompts else None,
+        prefill_tokens_per_s=_own_prefill(found, rows),
         low=_rounded(made.low),
         high=_rounded(made.high),
         basis=_basis(made),
     )
+
+
+def _own_prefill(found: Estimate, rows: Sequence[SpeedMeasurement]) -> float | None:
+    """What was measured of this model's prompts, where the formula gives nothing."""
+    own = [row.prefill_tokens_per_s for row in rows if _is_same(row, found)][-_NEWEST:]
+    known = [rate for rate in own if rate is not None]
+    return _rounded(statistics.median(known)) if known else None
 
 
 def _basis(made: _Correction) -> str:

@@ -65,7 +65,8 @@ def compare(
 
     answer = compared(*(find_report(one, context.config) for one in (a, b)))
     notes = [Note(f"different: {text}") for text in answer.differences]
-    return Document("bench.compare", answer, [view.compare_table(answer), *notes], [a, b])
+    blocks = [view.compare_table(answer), *notes]
+    return Document("bench.compare", answer, blocks, [a, b], answer.warnings)
 
 
 @command(app, "ingest")

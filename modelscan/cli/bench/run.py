@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,13 +190,13 @@ def bench_request(
     if load.concurrency is not None and load.rate is not None:
         raise UsageError(
             "--concurrency keeps requests open, --rate starts them at random times: give one",
-            hint=f"modelscan bench run {route} --rate {load.rate:g}",
+            hint=f"modelscan bench run {shlex.quote(route)} --rate {load.rate:g}",
         )
     workload = chosen_workload(prompts, config, route)
     if workload.is_scheduled and (load.concurrency is not None or load.rate is not None):
         raise UsageError(
             "these prompts have their own times: --concurrency and --rate do not apply",
-            hint=f"modelscan bench run {route} without them",
+            hint=f"modelscan bench run {shlex.quote(route)} without them",
         )
     grow = load.concurrency == "auto"
     return BenchRequest(
@@ -231,7 +232,7 @@ def chosen_workload(prompts: Prompts, config: Config, route: str) -> BenchWorklo
     if prompts.keep_times and not prompts.replay_receipts:
         raise UsageError(
             "--keep-times is for --replay-receipts",
-            hint=f"modelscan bench run {route} --replay-receipts 1d --keep-times",
+            hint=f"modelscan bench run {shlex.quote(route)} --replay-receipts 1d --keep-times",
         )
     lengths = prompts.input_tokens is not None or prompts.output_tokens is not None
     if prompts.replay_receipts is not None:
@@ -244,7 +245,7 @@ def chosen_workload(prompts: Prompts, config: Config, route: str) -> BenchWorklo
     if lengths:
         raise UsageError(
             f"--input-tokens and --output-tokens are for synthetic prompts, not for {name}",
-            hint=f"modelscan bench run {route} --input-tokens 512 --output-tokens 128",
+            hint=f"modelscan bench run {shlex.quote(route)} --input-tokens 512 --output-tokens 128",
         )
     if name.endswith((".yaml", ".yml")) or Path(name).is_file():
         return workload_file(Path(name))

@@ -34,7 +34,7 @@ def report_document(report: BenchReport, config: Config) -> Document[Any]:
     blocks += _case_notes(report)
     blocks.append(Note("TTFT, PER_TOKEN and E2E are medians; TOKENS/S and REQUESTS/S are those of "
                        "the whole load"))  # fmt: skip
-    return Document("bench.run", report, blocks, [report.report_id])
+    return Document("bench.run", report, blocks, [report.report_id], report.warnings)
 
 
 def sample_table(samples: Sequence[StoredSample]) -> Table:
