@@ -10,7 +10,7 @@ import typer
 from modelscan.cli.bench import view
 from modelscan.cli.bench.run import run
 from modelscan.cli.context import Context
-from modelscan.cli.document import Document, Fields, Note
+from modelscan.cli.document import Block, Document, Fields, Note
 from modelscan.cli.framework import command, group
 
 app = group("Measure a route: time to first token, tokens per second, right answers.")
@@ -65,7 +65,7 @@ def compare(
 
     answer = compared(*(find_report(one, context.config) for one in (a, b)))
     notes = [Note(f"different: {text}") for text in answer.differences]
-    blocks = [view.compare_table(answer), *notes]
+    blocks: list[Block] = [view.compare_table(answer), *notes]
     return Document("bench.compare", answer, blocks, [a, b], answer.warnings)
 
 
