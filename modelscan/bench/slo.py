@@ -9,7 +9,7 @@ from modelscan.bench.stream import RequestResult
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
 
-_PART = re.compile(r"\s*([a-z_]+)\s*=\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m)?\s*", re.IGNORECASE)
+_PART = re.compile(r"\s*([a-z][a-z0-9_]*)\s*=\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m)?\s*", re.IGNORECASE)
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _EXAMPLE = "modelscan bench run NAME --slo ttft=500ms,tpot=50ms"
 
