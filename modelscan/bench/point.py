@@ -71,7 +71,7 @@ def point(
         repeats=len(repeats),
         requests=len(results),
         errors=_errors(results),
-        duration_s=_round(duration, 6) if results else None,
+        duration_s=round(duration, 6) if results else None,
         ttft_s=spread(lambda one: one.ttft_s),
         ttfo_s=spread(lambda one: one.ttfo_s),
         tpot_s=tpot,
@@ -85,7 +85,7 @@ def point(
         decode_tokens_per_s=_round(1 / tpot.mean) if tpot.mean else None,
         prefill_tokens_per_s=_round(_prefill(answered)),
         goodput_requests_per_s=None if good is None else _round(_per_s(good, duration)),
-        goodput_fraction=None if good is None or not results else round(good / len(results), 4),
+        goodput_fraction=None if good is None or not results else _round(good / len(results)),
         slo=load.slo,
         prompt_tokens=_mean(one.prompt_tokens for one in answered),
         cached_tokens=_mean(one.cached_tokens for one in answered),
@@ -136,8 +136,8 @@ def timings_check(results: Iterable[RequestResult]) -> EngineCheck | None:
     tpot = statistics.fmean(server) if server else None
     return EngineCheck(
         source="timings",
-        prompt_s=_round(statistics.fmean(timings.prompt_s for _, timings in timed), 6),
-        tpot_s=_round(tpot, 6),
+        prompt_s=_round(statistics.fmean(timings.prompt_s for _, timings in timed)),
+        tpot_s=_round(tpot),
         completion_tokens=counted,
         agrees=agrees(statistics.fmean(client) if client else None, tpot)
         and (given is None or sum(given) == counted),
@@ -225,8 +225,9 @@ def _per_s(amount: float | None, duration: float) -> float | None:
 
 def _mean(values: Iterable[float | None]) -> float | None:
     known = _known(values)
-    return _round(statistics.fmean(known), 2) if known else None
+    return _round(statistics.fmean(known)) if known else None
 
 
-def _round(value: float | None, digits: int = 4) -> float | None:
-    return None if value is None else round(value, digits)
+def _round(value: float | None) -> float | None:
+    """Six significant digits."""
+    return None if value is None else float(f"{value:.6g}")

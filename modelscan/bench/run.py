@@ -298,10 +298,11 @@ def refused(result: RequestResult, place: BenchPlace) -> AuthError | RemoteError
 
 
 def _server(place: BenchPlace) -> Server:
+    if not place.url.startswith("https:"):
+        return Server(place.url, place.key)
     from modelscan.net.httpx_setup import tls_context
 
-    tls = tls_context(None) if place.url.startswith("https:") else None
-    return Server(place.url, place.key, tls)
+    return Server(place.url, place.key, tls_context(None))
 
 
 def _host_load() -> float | None:

@@ -63,7 +63,7 @@ def test_no_values_have_no_distribution() -> None:
 
 def test_intervals_contain_the_mean_as_often_as_they_claim() -> None:
     """Of exponential values, a skewed distribution like that of latencies."""
-    for size, least in ((40, 0.88), (1500, 0.92)):
+    for size, least in ((40, 0.88), (300, 0.90)):
         rng = random.Random(1)
         hits = 0
         for trial in range(100):
@@ -78,7 +78,7 @@ def test_the_method_of_an_interval_is_stated() -> None:
     assert interval([[0.1]]) is None and interval([]) is None
     assert (one := interval([few])) is not None and one.method == "bootstrap"
     assert interval([few], 7) == interval([few], 7)
-    assert (many := interval([few * 400])) is not None and many.method == "normal"
+    assert (many := interval([few * 100])) is not None and many.method == "normal"
     repeats = interval([[1.0, 2.0], [2.0, 3.0], []])
     assert repeats is not None and repeats.method == "t_over_repeats"
     # Two repeats with the means 1.5 and 2.5: t(1) = 12.706, s / sqrt(2) = 0.5.

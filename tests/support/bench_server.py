@@ -53,6 +53,9 @@ class BenchServer(LoopThread):
         super().__init__()
         self.first_s, self.gap_s, self.text = first_s, gap_s, text
         self.refused, self.engine_metrics = refused, engine_metrics
+        self.key: str | None = None
+        self.at_once: int | None = None
+        self._slots = asyncio.Semaphore(1)
         self.sent: list[Sent] = []
         self.authorizations: list[bytes | None] = []
         self.most_open = self._open = 0
@@ -64,8 +67,12 @@ class BenchServer(LoopThread):
         return f"http://127.0.0.1:{self.port}"
 
     async def _listen(self) -> None:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 22)
-        self.port = server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 22)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._server.close)
+        super().stop()
 
     def __enter__(self) -> BenchServer:
         return self
@@ -104,6 +111,9 @@ class BenchServer(LoopThread):
         key = re.search(rb"(?i)\r\nauthorization: ([^\r]*)", head)
         self.authorizations.append(key[1] if key else None)
         self.sent.append(sent)
+        if self.key is not None and key is not None and key[1] != f"Bearer {self.key}".encode():
+            writer.write(failure(b"401 Unauthorized", "wrong key"))
+            return True
         for name in self.refused:
             if name in sent.body:
                 writer.write(failure(b"400 Bad Request", f"unknown field {name}"))
@@ -111,7 +121,10 @@ class BenchServer(LoopThread):
         self._open += 1
         self.most_open = max(self.most_open, self._open)
         try:
-            return await _MODES[_mode(sent.body)](self, sent, writer)
+            if self.at_once is None:
+                return await _MODES[_mode(sent.body)](self, sent, writer)
+            async with self._slots:
+                return await _MODES[_mode(sent.body)](self, sent, writer)
         finally:
             self._open -= 1
 
