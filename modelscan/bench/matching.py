@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from modelscan.bench.report_reader import GivenSample
 from modelscan.bench.samples import Resolve, ServiceMatch
@@ -19,7 +20,8 @@ def matcher(file: RoutingFile, world: World) -> Resolve:
     A name that means several entries is decided by the sample's asset; where that does not decide
     either, there is no match: which of them answered is not known.
     """
-    table = compile_table(file, world)
+    # Not what runs now: another entry may have run when the result was made.
+    table = compile_table(file, replace(world, observations={}))
     names = [backend.name for backend in table.backends]
 
     def resolve(sample: GivenSample) -> ServiceMatch:
@@ -34,9 +36,7 @@ def matcher(file: RoutingFile, world: World) -> Resolve:
             return ServiceMatch(
                 None, f"no entry, model, alias or role is named '{sample.service_id}'"
             )
-        at = [one.backend for one in found.entry.candidates]
-        at += [one.backend for one in found.entry.refused]
-        candidates = [names[place] for place in dict.fromkeys(at)]
+        candidates = [names[one.backend] for one in found.entry.candidates]
         return _one_of(sample, candidates, file)
 
     return resolve

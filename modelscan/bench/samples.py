@@ -57,6 +57,13 @@ class StoredSample:
 
 
 @dataclass(frozen=True, slots=True)
+class BenchList:
+    """The stored results, the newest first."""
+
+    samples: tuple[StoredSample, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UnmatchedSample:
     """A sample (its benchmark's id) without an entry of the routing file, and why."""
 

@@ -26,18 +26,11 @@ from modelscan.core.nearest import nearest
 from modelscan.state.files import write_atomic
 
 if TYPE_CHECKING:
-    from modelscan.bench.samples import BenchIngested, Resolve, StoredSample
+    from modelscan.bench.samples import BenchIngested, BenchList, Resolve
     from modelscan.state.config import Config
     from modelscan.state.server.database import ServerDatabase
 
 SCHEMA = "bench.run"
-
-
-@dataclass(frozen=True, slots=True)
-class BenchList:
-    """The stored results, the newest first."""
-
-    samples: tuple[StoredSample, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +77,7 @@ def list_samples(
     config: Config, *, route: str | None, workload: str | None, limit: int | None
 ) -> BenchList:
     """The stored results of a route (an entry, or the service as a report names it)."""
-    from modelscan.bench.samples import samples
+    from modelscan.bench.samples import BenchList, samples
 
     with server_database(config) as database:
         return BenchList(samples(database, service=route, workload=workload, limit=limit))
