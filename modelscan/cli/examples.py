@@ -67,6 +67,18 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "connect claude-code --key env:MODELSCAN_API_KEY --write",
         "connect opencode --check",
     ),
+    "bench run": (
+        "bench run demo",
+        "bench run demo --concurrency 1,2,4 --input-tokens 256 --output-tokens 64 -o run.json",
+        "bench run demo --rate 0.5 --duration 5m --slo ttft=500ms,tpot=50ms",
+        "bench run demo --workload chat.short_reasoning --ingest",
+        "bench run 'http://127.0.0.1:8080#demo' --dataset prompts.jsonl",
+    ),
+    "bench list": ("bench list", "bench list --route demo --workload shape"),
+    "bench show": ("bench show run.json",),
+    "bench compare": ("bench compare before.json after.json",),
+    "bench ingest": ("bench ingest run.json",),
+    "bench export": ("bench export results.json",),
     "key create": (
         "key create laptop",
         "key create team --scope infer --scope read --rate 60 --budget 5m",

@@ -13,7 +13,7 @@ from modelscan.cli.export import ExportOption, export_document
 from modelscan.cli.framework import single
 from modelscan.core.deployment import Deployment
 from modelscan.core.deployment_state import State
-from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows
+from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows, speed_rows
 from modelscan.deploy.rows import deployment_row
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Argument(help="The deployment's name.", metavar="NAM
 
 
 def show(name: Name, export: ExportOption = None) -> Document:
-    """Show one deployment: state, plan, estimated and measured memory, a curl command."""
+    """Show one deployment: state, plan, estimated and measured memory and speed, a curl line."""
     view.adopt_if_unmanaged(name)
     service = view.service()
     deployment = service.show(name, current().output.warn)
@@ -34,12 +34,14 @@ def show(name: Name, export: ExportOption = None) -> Document:
         return export_document(export_deployment(deployment, form, current().config))
     plan = deployment.plan
     line = curl_line(deployment)
+    speeds = view.measured_speeds()
     body = DeploymentShown(
         deployment=deployment_row(deployment),
         plan=plan,
         estimate=plan.estimate if plan else None,
         measured=deployment.measured,
         memory=memory_rows(deployment),
+        speed=speed_rows(deployment, speeds),
         route=service.route_of(deployment),
         launch=service.launch_preview(deployment) if deployment.launch else None,
         curl=line,
@@ -49,6 +51,9 @@ def show(name: Name, export: ExportOption = None) -> Document:
         view.memory_table(deployment),
         *view.memory_bars([deployment]),
     ]
+    speed = view.speed_table(deployment, speeds)
+    if speed is not None:
+        blocks.append(speed)
     if plan and plan.reasons:
         blocks.append(Fields([("because", reason) for reason in plan.reasons]))
     blocks += view.request_notes(deployment)
