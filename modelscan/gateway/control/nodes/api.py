@@ -97,6 +97,7 @@ class NodesApi:
                 who = f"the key {self._key_of(request)}" if self._key_of(request) else "a node"
                 text = f"{who} at {self._caller(request).address} was refused: {refused.detail}"
                 self._event(host_id, "refused", text, code=refused.code)
+                await self._nodes.note_refusal(host_id, refused.code, self._caller(request))
             raise HttpProblem(
                 refused.status, refused.code, refused.detail, retry_s=refused.retry_s
             ) from None
