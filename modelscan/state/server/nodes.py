@@ -212,8 +212,9 @@ class NodeStore:
         removed = 0
         with self._database.writing() as connection:
             _count(connection, NODES)
-            for name in names if who is not None else ():
-                record_audit(connection, who, "node.remove", name)
+            if who is not None:
+                for name in names:
+                    record_audit(connection, who, "node.remove", name)
             for part in _parts(list(names)):
                 connection.execute(sa.delete(SERVICES).where(SERVICES.c.host_id.in_(part)))
                 done = connection.execute(sa.delete(HOSTS).where(HOSTS.c.host_id.in_(part)))
