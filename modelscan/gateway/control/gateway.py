@@ -35,6 +35,7 @@ from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
+from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import with_plano
 from modelscan.routing.table import Backend, RouteTable
@@ -127,6 +128,8 @@ class Gateway:
     _reported: ReportedRoutes = field(init=False)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
+    _memo: TableMemo = field(default_factory=TableMemo)
+    _aside: int = 0
     _rows: Mapping[str, int] = field(default_factory=dict)
     _backends: Mapping[str, Backend] = field(default_factory=dict)
     _hash_key: bytes = field(init=False)
@@ -161,14 +164,21 @@ class Gateway:
     def compile(self) -> None:
         """Make the table again from what is known now, and the health column."""
         file, world = self._inputs()
-        self._use(file, world, compile_table(file, world))
+        memo = None if self._aside else self._memo  # a thread may be using it
+        self._use(file, world, compile_table(file, world, memo))
 
     async def compile_aside(self) -> None:
         """Like ``compile``; a large table is made in a thread, while other requests go on."""
         file, world = self._inputs()
         if len(file.routes) < _LARGE:
-            return self._use(file, world, compile_table(file, world))
-        table = await asyncio.to_thread(compile_table, file, world)
+            memo = None if self._aside else self._memo
+            return self._use(file, world, compile_table(file, world, memo))
+        self._aside += 1
+        try:
+            memo = self._memo if self._aside == 1 else None
+            table = await asyncio.to_thread(compile_table, file, world, memo)
+        finally:
+            self._aside -= 1
         if world.revision == self._revision:  # else a newer table was made meanwhile
             self._use(file, world, table)
 
