@@ -25,8 +25,10 @@ from modelscan.routing.scoring import (
     runtime_signal,
     score,
     text_signal,
+    trust,
 )
 from modelscan.routing.table import Strategy
+from modelscan.routing.world import ProviderObservation
 
 NO_SELECTION = SelectionFields()
 
@@ -171,13 +173,22 @@ def role_signals(entry: Known, role: RoleFields, selection: SelectionFields) -> 
     preferred = [is_of_family(entry, family) for family in families or ()]
     profile = selection.guardrail_profile
     workloads = selection.agentic_benchmark_workloads or (role.role_id,)
-    results = [bench_signal(one, entry.seen.results) for one in workloads]
-    return Signals(
-        text=text_signal(task, entry_texts(entry)),
-        family=float(any(preferred)) if families else None,
-        guardrail=None if profile == "none" else float(profile in entry.route.tags),
-        runtime=runtime_signal(entry.seen.runtime),
-        bench=max((one for one in results if one is not None), default=None),
+    return measured(
+        Signals(
+            text=text_signal(task, entry_texts(entry)),
+            family=float(any(preferred)) if families else None,
+            guardrail=None if profile == "none" else float(profile in entry.route.tags),
+        ),
+        entry.seen,
+        tuple(workloads),
+    )
+
+
+def measured(signals: Signals, seen: ProviderObservation, workloads: Sequence[str] = ()) -> Signals:
+    """The signals with what was observed: speed by the share of right answers, and results."""
+    return signals._replace(
+        runtime=runtime_signal(seen.runtime) * trust(workloads, seen.results),
+        bench=bench_signal(workloads, seen.results),
     )
 
 
