@@ -44,6 +44,7 @@ PURE_FILES = (
     "routing/role_format.py", "routing/parsed.py", "routing/finding.py",
     "routing/explain.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
     "routing/role_answers.py", "routing/codewhale.py", "routing/exports/plano.py",
+    "bench/report_reader.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0004")
 """Every released revision, the oldest first; a file at another one is of a newer modelscan."""
 
 METADATA = sa.MetaData()
@@ -62,4 +62,31 @@ RECEIPTS = sa.Table(
     sa.Column("input_tokens", sa.BigInteger),
     sa.Column("output_tokens", sa.BigInteger),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+# Results of benchmarks: one row per result, identified by its benchmark, workload and service.
+# ``service`` is the entry of the routing file that it was about when it came.
+SAMPLES = sa.Table(
+    "samples",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("benchmark_id", sa.Text, nullable=False),
+    sa.Column("workload", sa.Text, nullable=False),
+    sa.Column("service_id", sa.Text, nullable=False),
+    sa.Column("asset_id", sa.Text),
+    sa.Column("service", sa.Text),
+    sa.Column("report_id", sa.Text),
+    sa.Column("source", sa.Text),
+    sa.Column("observed_at", sa.Float, nullable=False),
+    sa.Column("results", sa.JSON, nullable=False),
+    sa.UniqueConstraint("benchmark_id", "workload", "service_id", name="one_sample"),
+)
+
+# The reports that the results came from, as they came.
+BENCH_REPORTS = sa.Table(
+    "bench_reports",
+    METADATA,
+    sa.Column("report_id", sa.Text, primary_key=True),
+    sa.Column("observed_at", sa.Float, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
 )
