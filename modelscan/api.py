@@ -458,13 +458,19 @@ class Workspace:
         return answer if missing is None else replace(answer, warnings=(missing,))
 
     def match(
-        self, task: str, *, operation: RoleOperation | None = None, limit: int | None = 10
+        self,
+        task: str,
+        *,
+        operation: RoleOperation | None = None,
+        limit: int | None = 10,
+        workloads: Sequence[str] = (),
     ) -> RouteMatched:
-        """The roles and entries for a task in words, best first."""
+        """The roles and entries for a task in words, best first; ``workloads``: the names of
+        benchmarks whose results count in full."""
         from modelscan.routing.match import match
 
         file, world = self._world()
-        return match(file, world, task, operation, limit)
+        return match(file, world, task, operation, limit, workloads)
 
     def routed_names(self) -> RoutedNames:
         """Every name that a request may use as its model, with its state and where it is."""
@@ -513,7 +519,9 @@ class Workspace:
         owned = any(route.deployment for route in file.routes)
         deployments = self.list() if owned else ()
         file = load(path) if owned else file  # the entry of one that ended was disabled meanwhile
-        return file, route_world(file, self.config, deployments)
+        from modelscan.bench.here import observed_here
+
+        return file, observed_here(file, route_world(file, self.config, deployments), self.config)
 
     def _states(self, file: RoutingFile) -> States:
         """What the deployments behind the entries do."""

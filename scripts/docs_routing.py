@@ -26,8 +26,8 @@ preferred family that an entry has), then its strategy orders them. Where no ent
 fallback roles follow, each once.
 """
 
-_AGE = """The likeness of a workload counts by the share of right answers, by {half:g} where none was
-measured; the runtime signal counts by the same share (the mean over the results whose workloads are
+_AGE = """The likeness of a workload counts by the share of right answers; by {half:g} where none is
+known. The runtime signal counts by the same share (the mean over the results whose workloads are
 most like the task). So a fast model with wrong answers is behind a slow one with right answers. Of
 an entry and a workload only the newest result counts: in full for {fresh:g} days, then less each
 day, and after {expires:g} days not at all. Speed comes from the last requests of the gateway, and

@@ -18,9 +18,10 @@ from modelscan.routing.facts import (
     operations_of,
     why_unusable,
 )
+from modelscan.routing.offload import Suitability, suitability
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.table import Operation, RouteEntry, RouteKind, Tier
-from modelscan.routing.world import World
+from modelscan.routing.world import NOTHING_OBSERVED, World
 
 _STATES: tuple[Availability, ...] = ("routable", "deployed", "deployable", "known")
 
@@ -30,7 +31,8 @@ class RoutedName:
     """A name that a request may use as its model; the ids of the gateway's ``/v1/models``.
 
     ``state``: routable only if a backend of its own or of a fallback route can answer. ``where``:
-    whose machines its backends are on.
+    whose machines its backends are on. ``loaded`` and the latency are those of the backend that
+    would answer, ``suitability`` which work it is fit for.
     """
 
     id: str
@@ -43,6 +45,9 @@ class RoutedName:
     context_source: ContextSource | None
     backends: tuple[str, ...]
     tags: tuple[str, ...]
+    loaded: bool | None
+    p50_latency_ms: float | None
+    suitability: Suitability
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ def _name(entry: RouteEntry, routes: dict[str, RouteEntry], entries: Sequence[Kn
         reachable = list(entries)
     best = next(iter(own), None)
     window = None if best is None else context_window(best)
+    runtime = (best.seen if best else NOTHING_OBSERVED).runtime
     return RoutedName(
         id=entry.name,
         kind=entry.kind,
@@ -112,6 +118,9 @@ def _name(entry: RouteEntry, routes: dict[str, RouteEntry], entries: Sequence[Kn
         context_source=window.source if window else None,
         backends=tuple(one.name for one in own),
         tags=entry.tags,
+        loaded=runtime.loaded,
+        p50_latency_ms=runtime.p50_latency_ms,
+        suitability=suitability(runtime.loaded, runtime.p50_latency_ms),
     )
 
 

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from modelscan.core.jsonform import to_json
 from modelscan.core.nearest import nearest
 from modelscan.gateway.control import other_lists
+from modelscan.gateway.control.cluster_api import ClusterApi
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.openapi import document
@@ -31,6 +32,7 @@ from modelscan.traces.writer import ReceiptWriter
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
 KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
 Handler = Callable[[Request], Awaitable[Response]]
+_SEEING = frozenset({"read", "operator", "admin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ class ControlApp:
 
     def build(self, extra: Sequence[BaseRoute] = ()) -> Starlette:
         """The application."""
+        cluster = ClusterApi(self._gateway)
         handlers: dict[str, Handler] = {
+            **cluster.handlers(),
             "/v1/models": self._models,
             "/v1/models/{name:path}": self._model,
             "/api/tags": self._ollama_tags,
@@ -96,7 +100,7 @@ class ControlApp:
 
     async def _models(self, request: Request) -> Response:
         tags = frozenset(request.query_params.getlist("tag"))
-        models = model_list(self._gateway, self._allowed(request), tags)
+        models = model_list(self._gateway, self._allowed(request), tags, self._open_view(request))
         if "anthropic-version" in request.headers:
             return JSONResponse(other_lists.anthropic_models(models.data))
         # Workers may repeat it for a second: clients ask for this list again and again.
@@ -106,7 +110,8 @@ class ControlApp:
         return JSONResponse(to_json(self._row(request, request.path_params["name"])))
 
     def _rows(self, request: Request) -> tuple[ModelRow, ...]:
-        return model_list(self._gateway, self._allowed(request), frozenset()).data
+        view = self._open_view(request)
+        return model_list(self._gateway, self._allowed(request), frozenset(), view).data
 
     def _row(self, request: Request, name: str) -> ModelRow:
         rows = self._rows(request)
@@ -135,6 +140,10 @@ class ControlApp:
 
     async def _ollama_version(self, _: Request) -> Response:
         return JSONResponse({"version": _OLLAMA_VERSION})
+
+    def _open_view(self, request: Request) -> bool:
+        """Whether the caller may see where models are served."""
+        return bool((self.caller(request).scopes or frozenset()) & _SEEING)
 
     def _allowed(self, request: Request) -> tuple[str, ...] | None:
         """The names that the caller's key may use; None: all of them."""

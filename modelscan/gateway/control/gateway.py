@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from modelscan.bench.observed import (
+    NOT_BENCHMARKED,
+    Benchmarked,
+    benchmarked,
+    world_with_benchmarks,
+)
+from modelscan.bench.samples import StoredSample, samples
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
+from modelscan.core.receipt import Receipt
 from modelscan.core.route import Route
 from modelscan.engines.ollama import NAME as OLLAMA
 from modelscan.gateway.control.failover import Health, HealthState, columns
 from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.probe import BackendProbe
-from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import Counters
+from modelscan.gateway.counters import BackendRow, Counters
 from modelscan.gateway.snapshot import Access, Key, Snapshot
 from modelscan.gateway.sources import (
     catalog_facts,
@@ -32,13 +39,16 @@ from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.scoring import EXPIRES_S, Runtime
 from modelscan.routing.table import Backend, RouteTable
 from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 from modelscan.state.server.usage import User, UserKind, used_tokens
+from modelscan.traces.recent import Latency, RuntimeHistory
 
+_MOST_SAMPLES = 10_000
 _HEALTHY = (HealthState.UP, HealthState.HALF_OPEN)
 
 
@@ -53,6 +63,7 @@ class GatewayInputs:
     deployments: Mapping[str, Deployment]
     models: Mapping[str, RouteModelFacts]
     spent: frozenset[str] = frozenset()
+    samples: tuple[StoredSample, ...] = ()
 
 
 def read(config: Config, database: ServerDatabase) -> GatewayInputs:
@@ -61,8 +72,13 @@ def read(config: Config, database: ServerDatabase) -> GatewayInputs:
     values, missing = resolved_secrets(file)
     return GatewayInputs(
         file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
-        catalog_facts(config, file), spent_budgets(file, database),
+        catalog_facts(config, file), spent_budgets(file, database), recent_samples(database),
     )  # fmt: skip
+
+
+def recent_samples(database: ServerDatabase) -> tuple[StoredSample, ...]:
+    """The benchmark results that still count, the newest first."""
+    return samples(database, since=time.time() - EXPIRES_S, limit=_MOST_SAMPLES)
 
 
 def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]:
@@ -96,9 +112,11 @@ class Gateway:
     health: dict[str, Health] = field(default_factory=dict)
     probes: dict[str, BackendProbe] = field(default_factory=dict)
     runtime: RuntimeHistory = field(default_factory=RuntimeHistory)
+    benchmarks: Mapping[str, Benchmarked] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
+    _rows: Mapping[str, int] = field(default_factory=dict)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
     _hash_key: bytes = field(init=False)
@@ -134,10 +152,11 @@ class Gateway:
         """Make the table again from what is known now, and the health column."""
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
-        file, world = self.loaded.file, self.world()
+        file, world = self.loaded.file, self._world()
         table = compile_table(file, world)
         rows = self._backend_slots.assign(backend.name for backend in table.backends)
         self.table = table
+        self._rows = rows
         self.slots = tuple(rows[backend.name] for backend in table.backends)
         self.known = {one.name: one for one in known_entries(file.routes, file.providers, world)}
         self._forget_moved({backend.name: _server(backend) for backend in table.backends})
@@ -148,14 +167,20 @@ class Gateway:
         same = {name for name, server in servers.items() if self._servers.get(name) == server}
         self.health = {name: one for name, one in self.health.items() if name in same}
         self.probes = {name: one for name, one in self.probes.items() if name in same}
+        self.runtime.keep(same)
         self._servers = servers
 
+    def _world(self) -> World:
+        """What is observed now; benchmark results count by their age."""
+        loaded, file = self.loaded, self.loaded.file
+        observed = {route.name: self._observation(route) for route in file.routes}
+        world = World(observed, loaded.models, loaded.secrets, loaded.spent, self._revision)
+        self.benchmarks = benchmarked(loaded.samples, file, world, time.time())
+        return world_with_benchmarks(world, self.benchmarks)
+
     def world(self) -> World:
-        """What is observed, for the compiler."""
-        file = self.loaded.file
-        observations = {route.name: self._observation(route) for route in file.routes}
-        loaded = self.loaded
-        return World(observations, loaded.models, loaded.secrets, loaded.spent, self._revision)
+        """What is observed, for questions: the secrets stay out of it."""
+        return replace(self._world(), secrets={})
 
     def _observation(self, route: Route) -> ProviderObservation:
         name = route.name
@@ -171,6 +196,36 @@ class Gateway:
             engine=observation.engine or (seen.engine if seen else None),
             runtime=self.runtime.runtime(name, self.is_loaded(name), seen.others if seen else 0),
         )
+
+    def recall(self, receipts: Sequence[Receipt]) -> None:
+        """Take over the speed of backends from the requests before the start."""
+        served = {one.name: one.sent_model for one in self.loaded.file.routes}
+        self.runtime.seed(receipts, served)
+        self.compile()
+
+    def runtime_of(self, name: str) -> Runtime:
+        """What is observed of a backend now."""
+        seen, latency = self.probes.get(name), self.latency(name)
+        others = seen.others if seen else 0
+        return Runtime(self.is_loaded(name), latency.p50_ms, latency.tokens_per_s, others)
+
+    def requests_at(self, name: str) -> Mapping[BackendRow, int]:
+        """This gateway's requests at a backend: under way, waiting for it, failed."""
+        slot = self._rows.get(name)
+        counters = self.counters
+        return {
+            row: 0 if slot is None else counters.total(counters.backend(slot, row))
+            for row in BackendRow
+        }
+
+    def latency(self, name: str) -> Latency:
+        """How fast a backend answers: its last requests, else its benchmark's medians."""
+        latency = self.runtime.latency(name)
+        one = self.benchmarks.get(name, NOT_BENCHMARKED)
+        if latency.requests or (one.p50_latency_ms is None and one.tokens_per_s is None):
+            return latency
+        ttft = next((r.ttft_ms for r in one.results if r.ttft_ms is not None), None)
+        return Latency(one.p50_latency_ms, ttft, one.tokens_per_s, 0, "benchmark")
 
     def is_loaded(self, name: str) -> bool | None:
         """Whether a backend has its model in memory; None: not known."""
@@ -195,7 +250,9 @@ class Gateway:
 
     def slot(self, name: str) -> int:
         """A backend's row in the counters; ValueError: it is not in the table."""
-        return self.slots[[one.name for one in self.table.backends].index(name)]
+        if name not in self._rows:
+            raise ValueError(name)
+        return self._rows[name]
 
     def is_used(self, name: str) -> bool:
         """Whether requests may be sent to an entry: enabled, and its deployment did not end."""

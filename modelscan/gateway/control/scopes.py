@@ -31,6 +31,15 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("POST",), "/api/show", ("infer", "read"), "one of them, in Ollama's form"),
     PathScope(("GET",), "/api/version", ("infer", "read"), "the version, for Ollama's clients"),
     PathScope(
+        ("POST",), "/v1/cluster/routes/match", ("read",), "the roles and entries for a task, ranked"
+    ),
+    PathScope(
+        ("GET",), "/v1/cluster/routes/resolve", ("read",), "what would serve `?model=NAME`, and why"
+    ),
+    PathScope(("GET",), "/v1/cluster/roles", ("read",), "every role, and what serves it now"),
+    PathScope(("GET",), "/v1/cluster/benchmarks", ("read",), "the results of benchmarks"),
+    PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),
+    PathScope(
         ("GET",), "/health", ("read",), "whether the gateway is well, and every backend's state",
         open_on_loopback=True,
     ),

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -66,6 +67,7 @@ def serve(
             contextlib.closing(Counters.create(Sizes(workers=options.workers)))
         )
         gateway = Gateway(config, options, database, counters, loaded)
+        gateway.recall(ReceiptStore(database).recent(time.time()))
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)

@@ -1,4 +1,5 @@
-"""Notices within half a second that the routing file, a key file or the keys changed."""
+"""Notices within half a second that the routing file, a key file, the keys or the benchmark
+results changed."""
 
 from __future__ import annotations
 
@@ -7,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from modelscan.bench.samples import CHANGED as SAMPLES_CHANGED
 from modelscan.core.errors import ModelscanError
 from modelscan.state.paths import expand
 from modelscan.state.server.database import ServerDatabase, change_number
-from modelscan.state.server.keys import CHANGED
+from modelscan.state.server.keys import CHANGED as KEYS_CHANGED
 
 TICK_S = 0.25
 _FRESH_S = 2.0  # a file changed so recently may change again within its time stamp's resolution
@@ -37,23 +39,25 @@ class Watch:
         self._file = file
         self._database = database
         self._files: dict[Path, FileStamp] = {}
-        self._keys: int | None = None
+        self._records: tuple[int, ...] | None = None
 
     def changed(self, references: Iterable[str]) -> bool:
         """Whether something changed since the last call; ``references`` are those of secrets."""
         files = {file: _stamp(file) for file in (self._file, *key_files(references))}
         before, self._files = self._files, files
-        keys, self._keys = self._keys, self._key_changes()
-        return (keys is not None and keys != self._keys) or any(
+        records, self._records = self._records, self._changes()
+        return (records is not None and records != self._records) or any(
             before[file].differs(stamp) for file, stamp in files.items() if file in before
         )
 
-    def _key_changes(self) -> int:
+    def _changes(self) -> tuple[int, ...]:
+        """How often the keys and the results of benchmarks changed."""
         try:
             with self._database.reading() as connection:
-                return change_number(connection, CHANGED)
+                kinds = (KEYS_CHANGED, SAMPLES_CHANGED)
+                return tuple(change_number(connection, kind) for kind in kinds)
         except ModelscanError:
-            return -1
+            return ()
 
 
 def _stamp(file: Path) -> FileStamp:

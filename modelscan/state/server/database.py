@@ -18,9 +18,9 @@ from modelscan.core.errors import ModelscanError
 from modelscan.state.database import explained
 from modelscan.state.files import PRIVATE_FILE, ensure_dir
 from modelscan.state.locks import hold
+from modelscan.state.server.extra import FILE_NAME
 from modelscan.state.server.tables import CHANGES, REVISIONS
 
-FILE_NAME = "server.sqlite3"
 _BUSY_TIMEOUT_S = 20.0
 
 
