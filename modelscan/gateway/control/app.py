@@ -6,7 +6,7 @@ scopes of the key. Applications of other packages are mounted by the caller (``e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from modelscan.core.jsonform import to_json
@@ -26,7 +26,9 @@ from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.scopes import PATHS, PathScope, allows
-from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready, metrics
+from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
+from modelscan.gateway.metrics.exposition import exposition
+from modelscan.gateway.metrics.families import MetricFamily
 from modelscan.traces.writer import ReceiptWriter
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
@@ -51,8 +53,10 @@ class ControlApp:
         gateway: Gateway,
         workers: Callable[[], tuple[WorkerStatus, ...]],
         writer: ReceiptWriter,
+        figures: Callable[[], Iterable[MetricFamily]],
     ) -> None:
         self._gateway = gateway
+        self._figures = figures
         self._workers = workers
         self._writer = writer
 
@@ -160,9 +164,10 @@ class ControlApp:
         ready = is_ready(self._gateway)
         return JSONResponse({"ready": ready}, 200 if ready else 503)
 
-    async def _metrics(self, _: Request) -> Response:
-        text = metrics(self._gateway, self._workers(), self._writer)
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+    async def _metrics(self, request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        page, kind = exposition(self._figures(), accept)
+        return Response(page, headers={"content-type": kind})
 
     async def _openapi(self, _: Request) -> Response:
         from modelscan import __version__

@@ -275,7 +275,7 @@ def modality(role: RoleFields) -> str:
 
 
 def routing_policy(fields: SelectionFields) -> dict[str, Any]:
-    """Which entries may serve a role, in GenieHive's names and ours."""
+    """Which entries may serve a role: the fields of GenieHive's files, and further ones."""
     return {
         "agentic_benchmark_workloads": fields.agentic_benchmark_workloads or [],
         "context_budget_mode": fields.context_budget_mode,

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from starlette.routing import BaseRoute
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.app import ControlApp
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
+from modelscan.gateway.control.figures import figures
 from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
+from modelscan.gateway.control.push import OtlpPush
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.watch import Watch
@@ -34,6 +36,9 @@ from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.options import Tls, WorkerOptions
+from modelscan.gateway.metrics.families import MetricFamily
+from modelscan.gateway.metrics.otlp import OtlpResource
+from modelscan.gateway.metrics.requests import RequestFigures
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
@@ -99,14 +104,18 @@ class GatewayProcess:
         self._report = report
         self._workers: list[WorkerProcess] = []
         self._writer = ReceiptWriter(ReceiptStore(gateway.database))
+        self._requests = RequestFigures()
         self._upkeep = Upkeep(gateway, watch, report, self._publish)
+        self._push: OtlpPush | None = None
+        if gateway.config.otlp_endpoint:
+            self._push = OtlpPush(gateway.config, self.figures, self._resource, report)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
         stopped = stop_signals()
         self._writer.start()
         with control_socket() as (folder, control):
-            app = ControlApp(self._gateway, self.workers, self._writer).build(extra)
+            app = ControlApp(self._gateway, self.workers, self._writer, self.figures).build(extra)
             server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
             try:
@@ -133,7 +142,8 @@ class GatewayProcess:
                 hint="modelscan doctor",
                 code="workers",
             )
-        tasks += [asyncio.create_task(one) for one in self._upkeep.loops()]
+        loops = self._upkeep.loops() + ([self._push.run()] if self._push else [])
+        tasks += [asyncio.create_task(one) for one in loops]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
         """What all workers are started with; each adds its own descriptors."""
@@ -196,6 +206,7 @@ class GatewayProcess:
         self._writer.dropped += message.dropped
         if message.receipts:
             self._gateway.runtime.add(message.receipts)
+            self._requests.add(message.receipts)
             self._writer.add(message.receipts)
 
     def _ended(self, index: int, code: int) -> None:
@@ -216,10 +227,28 @@ class GatewayProcess:
         """The state of the worker processes."""
         return tuple(WorkerStatus(w.index, w.ready.is_set(), w.restarts) for w in self._workers)
 
+    def figures(self) -> Iterator[MetricFamily]:
+        """Every metric with its value now."""
+        return figures(self._gateway, self._requests, self.workers(), self._writer)
+
+    def _resource(self) -> OtlpResource:
+        from modelscan import __version__
+
+        gateway = self._gateway
+        engines = {one.name: one.engine for one in gateway.table.backends if one.engine}
+        instance = f"{socket.gethostname()}:{self._port}"
+        return OtlpResource(__version__, instance, gateway.started_at, engines)
+
+    @property
+    def _port(self) -> int:
+        """The port that the first worker listens on."""
+        port: int = self._listeners[0][0].getsockname()[1]
+        return port
+
     def _announce(self) -> None:
         gateway = self._gateway
         options = gateway.options
-        url = options.url(self._listeners[0][0].getsockname()[1])
+        url = options.url(self._port)
         keys = len(gateway.loaded.keys)
         access = f"{keys} key{'s' * (keys != 1)}" if keys else "no keys, this machine only"
         count = f"{options.workers} worker{'s' * (options.workers != 1)}"

@@ -8,7 +8,9 @@ from pathlib import Path
 from modelscan.core.errors import UsageError
 
 FILE_NAME = "server.sqlite3"
-_PACKAGES = ("sqlalchemy", "alembic", "starlette", "uvicorn", "httptools", "uvloop")
+_PACKAGES = (
+    "sqlalchemy", "alembic", "starlette", "uvicorn", "httptools", "uvloop", "prometheus_client",
+)  # fmt: skip
 
 
 def require_extra(what: str) -> None:
