@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from modelscan.deploy.doctor import Diagnosis
     from modelscan.deploy.history import History
     from modelscan.deploy.planning import Question
+    from modelscan.gateway.top.look import Observer
     from modelscan.gpu.known import GpuFactsAnswer
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
@@ -508,6 +509,16 @@ class Workspace:
         from modelscan.deploy.route_export import write_plano_files
 
         return write_plano_files(self.config.routing_file, *self._world())
+
+    def observer(self, url: str | None = None, key: str | None = None) -> Observer:
+        """Looks at what runs: ``observer().look()`` again and again has the rates in between.
+
+        The deployments, the GPUs and the gateway of this machine, or with ``url`` (and a ``key``
+        with the scope read, as a reference) a gateway elsewhere. Raises UsageError for a bad URL.
+        """
+        from modelscan.gateway.top.look import Observer
+
+        return Observer(self.config, self.list, self.hardware, url, key)
 
     def _world(self) -> tuple[RoutingFile, World]:
         """The routing file, and what is known of its entries."""

@@ -39,6 +39,7 @@ BODIES = {
     "show": "modelscan.deploy.answers:DeploymentShown",
     "start": "modelscan.deploy.rows:DeploymentList",
     "stop": "modelscan.deploy.rows:DeploymentList",
+    "top": "modelscan.gateway.top.overview:Overview",
     "trace.list": "modelscan.traces.answers:SpanList",
     "trace.show": "modelscan.traces.answers:SpanShown",
     "update": "modelscan.deploy.answers:Updated",

@@ -78,6 +78,7 @@ COMMANDS: tuple[Entry, ...] = (
         "route", "modelscan.cli.route.app:app", "Show, check and change the routing file.", _ROUTE
     ),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
+    Entry("top", "modelscan.cli.top:app", "Show what runs: requests, tokens, memory.", _ROUTE),
     Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
     Entry(
         "connect",

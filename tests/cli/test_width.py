@@ -48,7 +48,7 @@ RAN = (
     "route provider add hosted nothing", "route export env", "route history", "route undo",
     "route services", "route roles", "route models",
     "route import missing.yaml", "key create laptop",
-    "key list", "key revoke nothing", "connect opencode", "trace list", "trace show nothing", "cache list", "cache verify", "cache updates",
+    "key list", "key revoke nothing", "connect opencode", "top --once", "top --url http://127.0.0.1:9/a/rather/long/path/of/a/gateway --once", "trace list", "trace show nothing", "cache list", "cache verify", "cache updates",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
     "target list", "target use lab", "target test lab", "target test second",
     "target remove second", "service run", "doctor", "config show", "config path",

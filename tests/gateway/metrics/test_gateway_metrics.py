@@ -77,7 +77,7 @@ def test_receipts_become_counters_and_histograms() -> None:
                 input_tokens=None,
                 output_tokens=None,
             ),
-        )  # fmt: skip
+        )
     )
     assert text["modelscan_requests_total" + labels(**place, status="200")] == 2
     assert text["modelscan_requests_total" + labels(**place, status="499")] == 1
