@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +10,10 @@ import typer
 
 from modelscan.cli.context import Context
 from modelscan.cli.framework import single
+from modelscan.cli.serve_log import LogFormat, ServeLog
 
 if TYPE_CHECKING:
     from modelscan.gateway.control.events import ServeEvent
-    from modelscan.gateway.control.listening import ServeOptions
 
 
 def serve(
@@ -41,6 +41,12 @@ def serve(
         Path | None,
         typer.Option("--client-ca", metavar="FILE", help="Only clients with its certificates."),
     ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="The log on standard error.")
+    ] = "text",
+    log_requests: Annotated[
+        bool, typer.Option("--log-requests", help="A line for each request, without its text.")
+    ] = False,
     drain: Annotated[
         float,
         typer.Option(
@@ -67,8 +73,10 @@ def serve(
         hosts=_words(config.serve_hosts),
         origins=_words(config.serve_origins) or (),
         drain_s=drain,
+        log_requests=log_requests,
     )
-    run(config, options, lambda event: _report(context, options, event))
+    with contextlib.closing(ServeLog(context.output.stderr, log_format)) as log:
+        run(config, options, lambda event: _report(context, log, log_format, event))
     return 0
 
 
@@ -77,20 +85,22 @@ def _words(text: str | None) -> tuple[str, ...] | None:
     return words or None
 
 
-def _report(context: Context, options: ServeOptions, event: ServeEvent) -> None:
-    """Events as JSON Lines with --json, else as lines with the time."""
+def _report(context: Context, log: ServeLog, form: LogFormat, event: ServeEvent) -> None:
+    """Events as JSON Lines with --json, else as lines of the log."""
     output = context.output
     if context.flags.as_json:
         output.event(event.name, text=event.text, **event.values)
         return
     if event.name == "ready":
         output.line(event.values["url"] + "/v1")
-        _introduce(context, options, event)
-        return
-    output.note(f"{datetime.now().astimezone():%H:%M:%S} {event.text}")
+        if form == "text":
+            _introduce(context, event)
+            return
+    if not context.flags.quiet:
+        log.write(event)
 
 
-def _introduce(context: Context, options: ServeOptions, event: ServeEvent) -> None:
+def _introduce(context: Context, event: ServeEvent) -> None:
     note = context.output.note
     note(event.text)
     names = event.values["routes"]

@@ -29,6 +29,7 @@ from modelscan.gateway.control.host import control_server, control_socket, stop_
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
 from modelscan.gateway.control.push import OtlpPush
+from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.watch import Watch
@@ -208,6 +209,9 @@ class GatewayProcess:
             self._gateway.runtime.add(message.receipts)
             self._requests.add(message.receipts)
             self._writer.add(message.receipts)
+            if self._gateway.options.log_requests:
+                for receipt in message.receipts:
+                    self._report(request_event(receipt))
 
     def _ended(self, index: int, code: int) -> None:
         self._gateway.counters.forget_worker(index)
