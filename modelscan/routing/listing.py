@@ -17,6 +17,7 @@ from modelscan.routing.facts import (
     known_entries,
     operations_of,
     why_unusable,
+    without_requests,
 )
 from modelscan.routing.offload import Suitability, suitability
 from modelscan.routing.parsed import RoutingFile
@@ -111,7 +112,7 @@ def _name(entry: RouteEntry, routes: dict[str, RouteEntry], entries: Sequence[Kn
         id=entry.name,
         kind=entry.kind,
         operation=entry.operation,
-        state=_best_state([*reachable, *named]),
+        state=_best_state(reachable, named),
         where=tuple(dict.fromkeys(one.route.tier for one in own)),
         model=None if best is None else best.route.model,
         context_tokens=window.tokens if window else None,
@@ -128,8 +129,10 @@ def _backends(entry: RouteEntry, entries: Sequence[Known]) -> list[Known]:
     return [entries[candidate.backend] for candidate in entry.candidates]
 
 
-def _best_state(entries: Sequence[Known]) -> Availability:
-    states = {availability(one) for one in entries}
+def _best_state(reachable: Sequence[Known], refused: Sequence[Known]) -> Availability:
+    """An entry that a role's gates refuse may answer others: for this name it is not routable."""
+    states = {availability(one) for one in reachable}
+    states |= {without_requests(one) for one in refused}
     return next((state for state in _STATES if state in states), "known")
 
 

@@ -193,3 +193,38 @@ def idle_gateway(tmp_path_factory: pytest.TempPathFactory) -> Any:
         write_routing(home, routed(one.entry()))
         with serving(MODELSCAN_HOME=str(home)) as gateway:
             yield gateway
+
+
+def test_the_commands_and_the_paths_agree(
+    clean_environment: Path, run_in_process: Callable[..., Ran]
+) -> None:
+    with engines("one", "two") as (one, two):
+        write_routing(clean_environment, routed(one.entry(), two.entry(), roles=ROLES))
+        with serving() as gateway:
+            ready(gateway)
+            results = {"p50_latency_ms": 3000, "pass_rate": 0.5, "tokens_per_sec": 9.0}
+            ingest(gateway, sample("two", **results))
+            until(lambda: suitabilities(gateway).get("two") == "usable_for_background_tasks")
+            assert gateway.chat("one")[0] == 200
+            until(lambda: suitabilities(gateway).get("one") == "good_for_low_complexity")
+            until(lambda: run_in_process("trace", "list", "-q").out)
+            here = {m["id"]: m for m in run_in_process("route", "models", "--json").json["models"]}
+            there = suitabilities(gateway)
+            routable = {name for name, row in here.items() if row["state"] == "routable"}
+            assert routable == there.keys()
+            for name in ("one", "two", "lab/one", "lab/two"):
+                assert here[name]["suitability"] == there[name]
+            roles = gateway.get("/v1/cluster/roles")[1]["data"]
+            chosen = {row["role_id"]: row["modelscan"]["chosen"] for row in roles}
+            listed = run_in_process("route", "roles", "--json").json["roles"]
+            assert chosen.keys() == {row["role_id"] for row in listed}
+            for name in ("mentor", "embedder", "fast"):
+                assert chosen[name] == next(r["chosen"] for r in listed if r["role_id"] == name)
+            health = run_in_process("route", "health", "--json").json["entries"]
+            states = {b["name"]: b["state"] == "up" for b in gateway.get("/health")[1]["backends"]}
+            assert {row["name"]: row["healthy"] for row in health} == states
+
+
+def suitabilities(gateway: Served) -> dict[str, str]:
+    rows = gateway.get("/v1/models")[1]["data"]
+    return {row["id"]: row["modelscan"]["suitability"] for row in rows}
