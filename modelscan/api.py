@@ -501,14 +501,14 @@ class Workspace:
         """The routing file for Plano, or as a bundle with its deployments' options."""
         from modelscan.deploy.route_export import export_routes
 
-        file, world = self._world()
+        file, world = self._world(nodes=False)
         return export_routes(format, file, world, self.config, self.list)
 
     def write_plano_files(self) -> tuple[str, ...]:
         """For mode plano_embedded: write Plano's file; returns what is left out of it."""
         from modelscan.deploy.route_export import write_plano_files
 
-        return write_plano_files(self.config.routing_file, *self._world())
+        return write_plano_files(self.config.routing_file, *self._world(nodes=False))
 
     def observer(self, url: str | None = None, key: str | None = None) -> Observer:
         """Looks at what runs: ``observer().look()`` again and again has the rates in between.
@@ -520,8 +520,8 @@ class Workspace:
 
         return Observer(self.config, self.list, self.hardware, url, key)
 
-    def _world(self) -> tuple[RoutingFile, World]:
-        """The routing file, and what is known of its entries."""
+    def _world(self, *, nodes: bool = True) -> tuple[RoutingFile, World]:
+        """The routing file, and what is known of its entries; ``nodes``: with their services."""
         from modelscan.deploy.route_world import route_world
         from modelscan.routing.file import load
 
@@ -532,7 +532,12 @@ class Workspace:
         file = load(path) if owned else file  # the entry of one that ended was disabled meanwhile
         from modelscan.bench.here import observed_here
 
-        return file, observed_here(file, route_world(file, self.config, deployments), self.config)
+        world = route_world(file, self.config, deployments)
+        if nodes:
+            from modelscan.gateway.control.nodes.here import with_nodes
+
+            file, world = with_nodes(file, world, self.config)
+        return file, observed_here(file, world, self.config)
 
     def _states(self, file: RoutingFile) -> States:
         """What the deployments behind the entries do."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from modelscan.routing.facts import (
@@ -115,9 +116,7 @@ def _context(entry: Known, selection: SelectionFields) -> str | None:
     if selection.min_context is None:
         return None
     tokens = context_window(entry).tokens
-    if tokens is None:
-        return f"has an unknown context; the role needs {selection.min_context:,} tokens"
-    if tokens < selection.min_context:
+    if tokens is not None and tokens < selection.min_context:
         return f"has {tokens:,} tokens of context; the role needs {selection.min_context:,}"
     return None
 
@@ -128,6 +127,9 @@ def _preferences(selection: SelectionFields) -> list[tuple[str, Callable[[Known]
     if selection.tiers is None and selection.providers is None:
         reason = "is a third party's, and an own entry can serve; allow it with tiers"
         rules.append((reason, lambda entry: entry.route.tier != "third_party"))
+    if selection.min_context is not None:
+        reason = f"has an unknown context; another entry has the {selection.min_context:,} tokens"
+        rules.append((reason, lambda entry: context_window(entry).tokens is not None))
     if selection.require_loaded:
         rules.append(("is not loaded, another entry is", lambda one: bool(one.seen.runtime.loaded)))
     for family in selection.preferred_families or ():
@@ -155,6 +157,7 @@ def is_of_family(entry: Known, family: str) -> bool:
     return _plain(name) == wanted or _plain(name).startswith(f"{wanted}-")
 
 
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """``Llama 3`` and ``llama-3`` are one spelling."""
     return re.sub(r"[ _]+", "-", text.strip().lower())

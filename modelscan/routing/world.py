@@ -14,7 +14,8 @@ class ProviderObservation:
 
     ``ends``: its deployment does not answer, and waiting will not help; ``reason`` says why.
     ``healthy``: the prober's finding. ``served``: the ids that its server lists, with the context
-    that it serves (None: not stated). ``engine``: which program serves.
+    that it serves (None: not stated). ``engine``: which program serves. ``node``: the host that
+    reports it; None: it is written in the routing file.
     """
 
     state: str | None = None
@@ -25,6 +26,7 @@ class ProviderObservation:
     engine: str | None = None
     runtime: Runtime = field(default_factory=Runtime)
     results: tuple[Result, ...] = ()
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ import click
 import pytest
 from support.deployments import make
 from support.fake_gpustack import FakeGpuStack
+from support.node_messages import registration, service
+from support.node_rows import put_node
 from support.tiny_hf import write_tiny_hf
 
 from modelscan.cli.app import run
@@ -46,7 +48,8 @@ RAN = (
     "route add second --base-url http://127.0.0.1:9/a/rather/long/path --model lab/x",
     "route edit second --set context_tokens=65536", "route alias", "route remove second --dry-run",
     "route provider add hosted nothing", "route export env", "route history", "route undo",
-    "route services", "route roles", "route models",
+    "route services", "route roles", "route models", "route hosts", "node list", f"node show {LONG}-node",
+    f"node drain {LONG}-node", f"node undrain {LONG}-node", f"node remove {LONG}-node",
     "route import missing.yaml", "key create laptop",
     "key list", "key revoke nothing", "connect opencode", "top --once", "top --url http://127.0.0.1:9/a/rather/long/path/of/a/gateway --once", "trace list", "trace show nothing", "cache list", "cache verify", "cache updates",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
@@ -84,6 +87,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         )  # fmt: skip
         with Store.open(load().paths.store_file) as store:
             store.put(crashed)
+        endpoint = "http://gpu1.a-rather-long-name-of-a-network.example:8000"
+        put_node(
+            load().paths.state,
+            registration(f"{LONG}-node", service(f"{LONG}-node/chat/demo", endpoint, MODEL)),
+        )
         yield home
 
 

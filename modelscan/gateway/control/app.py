@@ -6,7 +6,7 @@ scopes of the key. Applications of other packages are mounted by the caller (``e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,10 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.nearest import nearest
 from modelscan.gateway.control import other_lists
 from modelscan.gateway.control.cluster_api import ClusterApi
+from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
+from modelscan.gateway.control.nodes.api import Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.scopes import PATHS, PathScope, allows
@@ -33,7 +35,6 @@ from modelscan.traces.writer import ReceiptWriter
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
 KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
-Handler = Callable[[Request], Awaitable[Response]]
 _SEEING = frozenset({"read", "operator", "admin"})
 
 
@@ -54,9 +55,11 @@ class ControlApp:
         workers: Callable[[], tuple[WorkerStatus, ...]],
         writer: ReceiptWriter,
         figures: Callable[[], Iterable[MetricFamily]],
+        report: Report,
     ) -> None:
         self._gateway = gateway
         self._figures = figures
+        self._report = report
         self._workers = workers
         self._writer = writer
 
@@ -76,9 +79,14 @@ class ControlApp:
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
         }
+        nodes = self._gateway.nodes
+        if nodes is not None:
+            key_of = lambda request: self.caller(request).key  # noqa: E731
+            handlers |= NodesApi(self._gateway, nodes, key_of, self._report).handlers()
         routes = [
             Route(row.path, self._guarded(row, handlers[row.path]), methods=list(row.methods))
             for row in PATHS
+            if row.path in handlers
         ]
         return Starlette(
             routes=[*routes, *extra],

@@ -75,7 +75,7 @@ class ClusterApi:
         if not tasks and not workloads:
             raise HttpProblem(400, "invalid_body", "$.task: a task or a workload is missing")
         operation = _operation(body.kind)
-        file, world = self._gateway.loaded.file, self._gateway.world()
+        file, world = self._gateway.file, self._gateway.world()
         matched = match(file, world, " ".join(tasks), operation, None, workloads)
         entries = self._known()
         view = ClusterView(self._gateway)
@@ -101,7 +101,7 @@ class ClusterApi:
         name = request.query_params.get("model")
         if not name:
             raise HttpProblem(400, "missing_model", "the query needs model=NAME")
-        file, world = self._gateway.loaded.file, self._gateway.world()
+        file, world = self._gateway.file, self._gateway.world()
         answer = explain(file, world, name)
         known = self._known().get(answer.chosen or "")
         if known is None:
@@ -129,7 +129,7 @@ class ClusterApi:
 
     async def _roles(self, _: Request) -> Response:
         view = ClusterView(self._gateway)
-        roles = sorted(roles_of(self._gateway.loaded.file), key=lambda one: one.role_id)
+        roles = sorted(roles_of(self._gateway.file), key=lambda one: one.role_id)
         table = self._gateway.table
         rows = []
         for role in roles:
@@ -145,7 +145,7 @@ class ClusterApi:
 
     def _known(self) -> Mapping[str, Known]:
         """Every entry as it is observed now."""
-        file = self._gateway.loaded.file
+        file = self._gateway.file
         entries = known_entries(file.routes, file.providers, self._gateway.world())
         return {one.name: one for one in entries}
 
@@ -181,7 +181,7 @@ class ClusterApi:
 
     def _store(self, report: GivenReport) -> tuple[BenchIngested, list[dict[str, Any]]]:
         """Store the samples; the rows are as they came, with the entry that each is about."""
-        file, world = self._gateway.loaded.file, self._gateway.world()
+        file, world = self._gateway.file, self._gateway.world()
         matches = {
             (one.service_id, one.asset_id): service_of(one.service_id, one.asset_id, file, world)
             for one in report.samples
@@ -202,8 +202,8 @@ class ClusterApi:
         """A stored result in GenieHive's shape, with the entry that it counts for now."""
         gateway = self._gateway
         service, reason = sample.service, None
-        if service is None or gateway.loaded.file.route(service) is None:
-            found = service_of(sample.service_id, sample.asset_id, gateway.loaded.file)
+        if service is None or gateway.file.route(service) is None:
+            found = service_of(sample.service_id, sample.asset_id, gateway.file)
             service, reason = found.service, found.reason
         moment = datetime.fromisoformat(sample.observed_at.replace("Z", "+00:00"))
         return {

@@ -12,6 +12,7 @@ EventName = Literal[
     "invalid",
     "backend",
     "worker",
+    "node",
     "stopping",
     "stopped",
     "warning",

@@ -19,14 +19,18 @@ from modelscan.bench.observed import (
 from modelscan.bench.samples import StoredSample, samples
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
+from modelscan.core.node import RegisteredService
 from modelscan.core.receipt import Receipt
 from modelscan.core.route import Route
 from modelscan.engines.ollama import NAME as OLLAMA
 from modelscan.gateway.control.failover import Health, HealthState, columns
 from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.nodes.host import NodeHost
+from modelscan.gateway.control.nodes.registry import NodeRegistry
+from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import BackendRow, Counters
+from modelscan.gateway.counters import BackendRow, BackendState, Counters
 from modelscan.gateway.snapshot import Access, Key, Snapshot
 from modelscan.gateway.sources import (
     catalog_facts,
@@ -98,13 +102,18 @@ def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]
 
 @dataclass(slots=True)
 class Gateway:
-    """Everything that the serving process knows. Only its event loop changes it."""
+    """Everything that the serving process knows. Only its event loop changes it.
+
+    ``file``: the routing file with the services of nodes after its own entries.
+    """
 
     config: Config
     options: ServeOptions
     database: ServerDatabase
     counters: Counters
     loaded: GatewayInputs
+    nodes: NodeRegistry | None = None
+    file: RoutingFile = field(init=False)
     table: RouteTable = field(init=False)
     known: dict[str, Known] = field(init=False)
     slots: tuple[int, ...] = ()
@@ -116,9 +125,11 @@ class Gateway:
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
-    _rows: Mapping[str, int] = field(default_factory=dict)
+    _reported: ReportedRoutes = field(init=False)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
+    _rows: Mapping[str, int] = field(default_factory=dict)
+    _backends: Mapping[str, Backend] = field(default_factory=dict)
     _hash_key: bytes = field(init=False)
     _backend_slots: Slots = field(init=False)
     _key_slots: Slots = field(init=False)
@@ -152,11 +163,13 @@ class Gateway:
         """Make the table again from what is known now, and the health column."""
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
-        file, world = self.loaded.file, self._world()
+        self._reported = ReportedRoutes(self.nodes, offline=self.config.offline)
+        self.file = self._reported.merge(self.loaded.file)
+        file, world = self.file, self._world()
         table = compile_table(file, world)
         rows = self._backend_slots.assign(backend.name for backend in table.backends)
         self.table = table
-        self._rows = rows
+        self._rows, self._backends = rows, {one.name: one for one in table.backends}
         self.slots = tuple(rows[backend.name] for backend in table.backends)
         self.known = {one.name: one for one in known_entries(file.routes, file.providers, world)}
         self._forget_moved({backend.name: _server(backend) for backend in table.backends})
@@ -172,9 +185,10 @@ class Gateway:
 
     def _world(self) -> World:
         """What is observed now; benchmark results count by their age."""
-        loaded, file = self.loaded, self.loaded.file
+        loaded, file = self.loaded, self.file
         observed = {route.name: self._observation(route) for route in file.routes}
-        world = World(observed, loaded.models, loaded.secrets, loaded.spent, self._revision)
+        secrets = {**loaded.secrets, **self._reported.secrets()}
+        world = World(observed, loaded.models, secrets, loaded.spent, self._revision)
         self.benchmarks = benchmarked(loaded.samples, file, world, time.time())
         return world_with_benchmarks(world, self.benchmarks)
 
@@ -186,6 +200,11 @@ class Gateway:
         name = route.name
         seen = self.probes.get(name)
         state = self.state_of(name)
+        entry = self._reported.entry(name)
+        if entry is not None:
+            others = None if seen is None or seen.requests is None else seen.others
+            runtime = self.runtime.runtime(name, self.is_loaded(name), 0)
+            return self._reported.observed(entry, runtime, state, others)
         observation = recorded(
             route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
         )
@@ -199,7 +218,7 @@ class Gateway:
 
     def recall(self, receipts: Sequence[Receipt]) -> None:
         """Take over the speed of backends from the requests before the start."""
-        served = {one.name: one.sent_model for one in self.loaded.file.routes}
+        served = {one.name: one.sent_model for one in self.file.routes}
         self.runtime.seed(receipts, served)
         self.compile()
 
@@ -208,6 +227,13 @@ class Gateway:
         seen, latency = self.probes.get(name), self.latency(name)
         others = seen.others if seen else 0
         return Runtime(self.is_loaded(name), latency.p50_ms, latency.tokens_per_s, others)
+
+    def reported(self, name: str) -> tuple[NodeHost, RegisteredService] | None:
+        """The node and the service behind an entry; None: it is one of the routing file."""
+        entry = self._reported.entry(name)
+        host = self.nodes.hosts.get(entry.host_id) if entry and self.nodes else None
+        service = host.services.get(entry.service_id) if entry and host else None
+        return (host, service) if host and service else None
 
     def requests_at(self, name: str) -> Mapping[BackendRow, int]:
         """This gateway's requests at a backend: under way, waiting for it, failed."""
@@ -233,6 +259,9 @@ class Gateway:
         seen = self.probes.get(name)
         if state is HealthState.DOWN:
             return False
+        entry = self._reported.entry(name)
+        if entry is not None and entry.runtime.loaded is not None:
+            return entry.runtime.loaded
         if state not in _HEALTHY or seen is None or seen.engine == OLLAMA:
             return None
         return True
@@ -247,11 +276,15 @@ class Gateway:
         shown = columns(self.table, self.state_of)
         for backend, slot in zip(self.table.backends, self.slots, strict=True):
             self.counters.set_state(slot, shown[backend.name])
+        self.silence()
+
+    def silence(self) -> None:
+        """Take the backends of nodes that get no requests out at once, before the next table."""
+        for name in self._reported.silenced():
+            self.counters.set_state(self._rows[name], BackendState.DOWN)
 
     def slot(self, name: str) -> int:
-        """A backend's row in the counters; ValueError: it is not in the table."""
-        if name not in self._rows:
-            raise ValueError(name)
+        """A backend's row in the counters; KeyError: it is not in the table."""
         return self._rows[name]
 
     def is_used(self, name: str) -> bool:
@@ -261,7 +294,7 @@ class Gateway:
 
     def backend(self, name: str) -> Backend | None:
         """The backend of that name."""
-        return next((one for one in self.table.backends if one.name == name), None)
+        return self._backends.get(name)
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from modelscan.core.node import RegisteredService
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.nodes.api import service_facts
+from modelscan.gateway.control.nodes.host import NodeHost
+from modelscan.gateway.control.nodes.views import service_view
 from modelscan.gateway.counters import BackendRow
 from modelscan.routing.built_in import AUTO, role_named
 from modelscan.routing.facts import Known, context_window, engine_of, why_unusable
@@ -52,7 +56,10 @@ class ClusterView:
     # Services
 
     def service(self, known: Known) -> dict[str, Any]:
-        """An entry of the routing file as a service."""
+        """An entry as a service: of the routing file, or as its node registered it."""
+        node = self.gateway.reported(known.name)
+        if node is not None:
+            return self._reported(known, *node)
         return {
             "service_id": known.name,
             "host_id": host_of(known),
@@ -65,6 +72,17 @@ class ClusterView:
             "observed": self.observed(known),
             "updated_at": self.gateway.reloaded_at,
         }
+
+    def _reported(self, known: Known, host: NodeHost, service: RegisteredService) -> dict[str, Any]:
+        """A node's service, with what this gateway measured where the node says nothing."""
+        values = service_view(host, service, service_facts(self.gateway, host, service))
+        reported, own = values["observed"], self.observed(known)
+        values["observed"] = {k: own.get(k) if v is None else v for k, v in reported.items()}
+        if not self.open_view:
+            values["endpoint"] = None
+            nothing = self.policy(None)
+            values["assets"] = [{**one, "request_policy": nothing} for one in values["assets"]]
+        return values
 
     def _runtime(self, known: Known) -> dict[str, Any]:
         window = context_window(known)
@@ -157,7 +175,7 @@ class ClusterView:
 
     def model(self, entry: RouteEntry) -> dict[str, Any]:
         """The ``geniehive`` object of a name in ``/v1/models``."""
-        role = role_named(self.gateway.loaded.file, entry.name) if entry.kind == "role" else None
+        role = role_named(self.gateway.file, entry.name) if entry.kind == "role" else None
         backends = [self.gateway.table.backends[one.backend].name for one in entry.candidates]
         known = [self.gateway.known[name] for name in backends if name in self.gateway.known]
         if role is not None:

@@ -28,6 +28,8 @@ from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
+from modelscan.gateway.control.nodes.registry import NodeRegistry
+from modelscan.gateway.control.nodes.secret import Sealer
 from modelscan.gateway.control.push import OtlpPush
 from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.status import WorkerStatus
@@ -43,6 +45,8 @@ from modelscan.gateway.metrics.requests import RequestFigures
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.keys import hash_key
+from modelscan.state.server.nodes import NodeStore
 from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
@@ -72,7 +76,9 @@ def serve(
         counters = stack.enter_context(
             contextlib.closing(Counters.create(Sizes(workers=options.workers)))
         )
-        gateway = Gateway(config, options, database, counters, loaded)
+        nodes = NodeRegistry(NodeStore(database), Sealer(hash_key(config.paths.state)))
+        nodes.load()
+        gateway = Gateway(config, options, database, counters, loaded, nodes)
         gateway.recall(ReceiptStore(database).recent(time.time()))
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
@@ -116,7 +122,9 @@ class GatewayProcess:
         stopped = stop_signals()
         self._writer.start()
         with control_socket() as (folder, control):
-            app = ControlApp(self._gateway, self.workers, self._writer, self.figures).build(extra)
+            app = ControlApp(
+                self._gateway, self.workers, self._writer, self.figures, self._report
+            ).build(extra)
             server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
             try:
