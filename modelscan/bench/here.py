@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.world import NOTHING_OBSERVED, World
 from modelscan.state.config import Config
-from modelscan.state.server.extra import has_records
+from modelscan.state.server.place import FILE_NAME
 
 if TYPE_CHECKING:
     from modelscan.traces.recent import RuntimeHistory
@@ -21,18 +22,19 @@ def observed_here(file: RoutingFile, world: World, config: Config) -> World:
 
     Unchanged where no gateway has run on this machine, or its database cannot be read.
     """
-    if not has_records(config.paths.state):
+    there = config.database_url is not None or (config.paths.state / FILE_NAME).is_file()
+    if not there or importlib.util.find_spec("sqlalchemy") is None:
         return world
     from modelscan.bench.observed import benchmarked, world_with_benchmarks
     from modelscan.bench.samples import samples
     from modelscan.routing.scoring import EXPIRES_S
-    from modelscan.state.server.database import ServerDatabase
+    from modelscan.state.server.database import open_server
     from modelscan.traces.recent import RuntimeHistory
     from modelscan.traces.store import ReceiptStore
 
     now = time.time()
     try:
-        with ServerDatabase.open(config.paths.state) as database:
+        with open_server(config) as database:
             stored = samples(database, since=now - EXPIRES_S)
             receipts = ReceiptStore(database).recent(now)
     except ModelscanError:

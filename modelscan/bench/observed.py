@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from modelscan.bench.samples import ServiceMatch, StoredSample
-from modelscan.core.route import Route
+from modelscan.bench.matching import matcher
+from modelscan.bench.samples import Resolve, StoredSample
 from modelscan.routing.parsed import RoutingFile
-from modelscan.routing.resolve import resolve
 from modelscan.routing.scoring import EXPIRES_S, Result, Runtime
 from modelscan.routing.world import NOTHING_OBSERVED, ProviderObservation, World
 
@@ -26,41 +25,6 @@ class Benchmarked:
 NOT_BENCHMARKED = Benchmarked(())
 
 
-def service_of(
-    name: str, asset: str | None, file: RoutingFile, world: World | None = None
-) -> ServiceMatch:
-    """The entry that a result is about, by the name that its report has.
-
-    That may be an entry, a model, the name that its server uses, an alias, or a role: then it is
-    the entry that the role chooses now. An entry that is stopped counts as well.
-    """
-    for names in ({name}, {asset} if asset else set()):
-        written = _written(file.routes, names, asset)
-        if written is not None:
-            return ServiceMatch(written.name)
-    for one in filter(None, (name, asset)):
-        answer = resolve(file, one, world=world)
-        if answer.role == "auto":
-            return ServiceMatch(None, "the role 'auto' chooses an entry for each request")
-        if answer.route is not None:
-            return ServiceMatch(answer.route.name)
-    known = resolve(file, name, world=world)
-    near = f"; the nearest names are {', '.join(known.nearest)}" if known.nearest else ""
-    return ServiceMatch(None, f"no entry, model, alias or role is named '{name}'{near}")
-
-
-def _written(routes: Iterable[Route], names: set[str], asset: str | None) -> Route | None:
-    """The entry with one of the names, of several the one that serves the asset."""
-    ways = ("name", "deployment", "model", "served_model")
-    for way in ways:
-        found = [route for route in routes if getattr(route, way) in names]
-        own = [route for route in found if asset in (route.model, route.served_model)]
-        enabled = [route for route in own or found if route.enabled]
-        if found:
-            return (enabled or own or found)[0]
-    return None
-
-
 def benchmarked(
     samples: Iterable[StoredSample], file: RoutingFile, world: World, now: float
 ) -> Mapping[str, Benchmarked]:
@@ -70,18 +34,15 @@ def benchmarked(
     """
     names = {route.name for route in file.routes}
     by_entry: dict[str, dict[str, tuple[StoredSample, float]]] = {}
-    matches: dict[tuple[str, str | None], str | None] = {}
+    match: Resolve | None = None
     for sample in samples:
         age_s = now - _moment(sample.observed_at)
         if age_s >= EXPIRES_S:
             continue
-        place = (sample.service_id, sample.asset_id)
-        if sample.service in names:
-            service: str | None = sample.service
-        else:
-            if place not in matches:
-                matches[place] = service_of(*place, file, world).service
-            service = matches[place]
+        service = sample.service
+        if service not in names:
+            match = match or matcher(file, world)
+            service = match(sample).service
         if service is not None:
             by_entry.setdefault(service, {}).setdefault(sample.workload, (sample, age_s))
     return {name: _benchmarked(rows.values()) for name, rows in by_entry.items()}

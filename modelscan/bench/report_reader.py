@@ -1,4 +1,4 @@
-"""Results of benchmarks from foreign JSON: a report of ours, of GenieHive, or a body with samples.
+"""Benchmark results from foreign JSON: a report of modelscan or GenieHive, a body with samples.
 
 Pure. A result keeps every field that it came with, so that its writer can read it back.
 """

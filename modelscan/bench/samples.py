@@ -28,7 +28,7 @@ class ServiceMatch:
     reason: str | None = None
 
 
-Resolve = Callable[[GivenSample], ServiceMatch]
+Resolve = Callable[["GivenSample | StoredSample"], ServiceMatch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,13 @@ class StoredSample:
         """A field of ``results`` as a number; None where it has none."""
         value = self.results.get(name)
         return float(value) if isinstance(value, (int, float)) else None
+
+
+@dataclass(frozen=True, slots=True)
+class BenchList:
+    """The stored results, the newest first."""
+
+    samples: tuple[StoredSample, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from modelscan.core.units import format_bytes
 
 if TYPE_CHECKING:
     from modelscan.gateway.top.look import Observer
-    from modelscan.gateway.top.overview import GatewayFigures, Overview, ServiceFigures
+    from modelscan.gateway.top.overview import GatewayFigures, Overview, TopRow
 
 _SERVICES = (
     "NAME", "STATE", "REQ/S", "TOK/S", "RUN", "WAIT", "KV", "PROMISED", "MEASURED", "ENGINE",
@@ -105,7 +105,7 @@ def _document(answer: Overview) -> Document[Any]:
     return Document("top", answer, blocks, names, answer.warnings)
 
 
-def _service(one: ServiceFigures) -> tuple[object, ...]:
+def _service(one: TopRow) -> tuple[object, ...]:
     state = one.health if one.health in _UNHEALTHY else one.state
     used = None if one.kv_cache_used is None else f"{one.kv_cache_used:.0%}"
     return (

@@ -22,6 +22,7 @@ from modelscan.routing.facts import (
 )
 from modelscan.routing.lookup import find_route
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import through_plano, with_plano
 from modelscan.routing.role_format import RoleFields
 from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, score
 from modelscan.routing.select import RolePool, measured, role_pool, strategy_of
@@ -46,7 +47,9 @@ def compile(file: RoutingFile, world: World) -> RouteTable:
 
     Of two routes of one name, one that the file writes counts before one that a node reports.
     """
+    file = with_plano(file)
     entries = tuple(known_entries(file.routes, file.providers, world))
+    backends = tuple(_backend(entry) for entry in entries)
     candidates = _Candidates()
     services = _services(_names(entries), file, candidates)
     reported = {name: one.route for name, one in services.items() if not one.written}
@@ -59,9 +62,10 @@ def compile(file: RoutingFile, world: World) -> RouteTable:
     # Of one name the later one counts.
     routes = {**far_short, **reported, **own_short, **roles, **aliases, **written}
     default = file.default_provider if file.default_provider in services else None
+    routes, default = through_plano(file, backends, routes, default)
     return RouteTable(
         revision=world.revision,
-        backends=tuple(_backend(entry) for entry in entries),
+        backends=backends,
         routes=routes,
         default=default,
         limits=file.limits,
@@ -302,4 +306,5 @@ def _backend(entry: Known) -> Backend:
         context_tokens=context_window(entry).tokens,
         max_in_flight=fields.max_in_flight,
         tags=route.tags,
+        tls=entry.seen.tls if scheme == "https" else None,
     )

@@ -17,9 +17,9 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from modelscan.bench.observed import service_of
+from modelscan.bench.matching import matcher
 from modelscan.bench.report_reader import GivenReport, ReportFault, read_report
-from modelscan.bench.samples import BenchIngested, StoredSample, ingest, samples
+from modelscan.bench.samples import BenchIngested, Resolve, StoredSample, ingest, samples
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.gateway.control.gateway import Gateway
@@ -160,7 +160,8 @@ class ClusterApi:
             samples, database, service=query.get("service") or query.get("service_id"),
             workload=query.get("workload"), limit=_limit(query.get("limit")),
         )  # fmt: skip
-        return JSONResponse({"object": "list", "data": [self._row(one) for one in stored]})
+        resolve = self._resolver()
+        return JSONResponse({"object": "list", "data": [self._row(one, resolve) for one in stored]})
 
     async def _ingest(self, request: Request) -> Response:
         body = _decoded(await request.body(), dict[str, Any])
@@ -181,29 +182,27 @@ class ClusterApi:
 
     def _store(self, report: GivenReport) -> tuple[BenchIngested, list[dict[str, Any]]]:
         """Store the samples; the rows are as they came, with the entry that each is about."""
-        file, world = self._gateway.file, self._gateway.world()
-        matches = {
-            (one.service_id, one.asset_id): service_of(one.service_id, one.asset_id, file, world)
-            for one in report.samples
-        }
-        done = ingest(
-            self._gateway.database, report, lambda one: matches[one.service_id, one.asset_id]
-        )
+        resolve = self._resolver()
+        done = ingest(self._gateway.database, report, resolve)
         rows = []
         for one in report.samples:
-            found = matches[one.service_id, one.asset_id]
+            found = resolve(one)
             fields = ("benchmark_id", "service_id", "asset_id", "workload", "observed_at")
             row = {name: getattr(one, name) for name in fields}
             more = {"service": found.service, "reason": found.reason}
             rows.append({**row, "results": dict(one.results), "modelscan": more})
         return done, rows
 
-    def _row(self, sample: StoredSample) -> dict[str, Any]:
+    def _resolver(self) -> Resolve:
+        """Which entry a result is about."""
+        return matcher(self._gateway.file, self._gateway.world())
+
+    def _row(self, sample: StoredSample, resolve: Resolve) -> dict[str, Any]:
         """A stored result in GenieHive's shape, with the entry that it counts for now."""
         gateway = self._gateway
         service, reason = sample.service, None
         if service is None or gateway.file.route(service) is None:
-            found = service_of(sample.service_id, sample.asset_id, gateway.file)
+            found = resolve(sample)
             service, reason = found.service, found.reason
         moment = datetime.fromisoformat(sample.observed_at.replace("Z", "+00:00"))
         return {

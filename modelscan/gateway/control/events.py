@@ -13,6 +13,7 @@ EventName = Literal[
     "backend",
     "worker",
     "node",
+    "database",
     "stopping",
     "stopped",
     "warning",

@@ -6,6 +6,7 @@ An invalid routing file changes nothing: the last valid one stays in use, and th
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,7 @@ from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import BackendRow, BackendState, Counters
+from modelscan.gateway.counters import BackendRow, BackendState, Counters, KeyCap
 from modelscan.gateway.snapshot import Access, Key, Snapshot
 from modelscan.gateway.sources import (
     catalog_facts,
@@ -43,6 +44,7 @@ from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import with_plano
 from modelscan.routing.scoring import EXPIRES_S, Runtime
 from modelscan.routing.table import Backend, RouteTable
 from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
@@ -70,13 +72,22 @@ class GatewayInputs:
     samples: tuple[StoredSample, ...] = ()
 
 
-def read(config: Config, database: ServerDatabase) -> GatewayInputs:
-    """Read everything that a table is made from. Slow parts only: no state of the gateway."""
-    file = check(config.routing_file)
+def read(
+    config: Config, database: ServerDatabase, kept: GatewayInputs | None = None
+) -> GatewayInputs:
+    """Read everything that a table is made from. Slow parts only: no state of the gateway.
+
+    ``kept``: keys and budgets are taken from there instead of a database that is away.
+    """
+    file = with_plano(check(config.routing_file))
     values, missing = resolved_secrets(file)
+    if kept is None:
+        keys, spent = tuple(KeyStore(database).list()), spent_budgets(file, database)
+    else:
+        keys, spent = kept.keys, kept.spent
     return GatewayInputs(
-        file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
-        catalog_facts(config, file), spent_budgets(file, database), recent_samples(database),
+        file, values, missing, keys, recorded_deployments(config), catalog_facts(config, file),
+        spent, recent_samples(database) if kept is None else kept.samples,
     )  # fmt: skip
 
 
@@ -104,6 +115,7 @@ def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]
 class Gateway:
     """Everything that the serving process knows. Only its event loop changes it.
 
+    ``shares_limits``: whether there are other gateways; a thread writes it and reads ``key_rows``.
     ``file``: the routing file with the services of nodes after its own entries.
     """
 
@@ -125,6 +137,10 @@ class Gateway:
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
+    database_fault: str | None = None
+    shares_limits: bool = False
+    share_lock: threading.Lock = field(default_factory=threading.Lock)
+    key_rows: Mapping[str, int] = field(default_factory=dict)
     _reported: ReportedRoutes = field(init=False)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
@@ -138,7 +154,7 @@ class Gateway:
         """Make the first table; raises UsageError for an invalid file."""
         if self.loaded.file.errors:
             raise invalid(self.config, self.loaded.file.errors[0])
-        self._hash_key = hash_key(self.database.file.parent)
+        self._hash_key = hash_key(self.database)
         self._backend_slots = Slots(self.counters.sizes.backends, "routing entries")
         self._key_slots = Slots(self.counters.sizes.keys, "keys")
         self.compile()
@@ -204,7 +220,8 @@ class Gateway:
         if entry is not None:
             others = None if seen is None or seen.requests is None else seen.others
             runtime = self.runtime.runtime(name, self.is_loaded(name), 0)
-            return self._reported.observed(entry, runtime, state, others)
+            seen_entry = self._reported.observed(entry, runtime, state, others)
+            return replace(seen_entry, tls=self.options.own_tls)
         observation = recorded(
             route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
         )
@@ -302,6 +319,11 @@ class Gateway:
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
+        with self.share_lock:
+            for name in rows.keys() - self.key_rows.keys():
+                for cap in KeyCap:  # of a new key nothing may be used before it is shared out
+                    self.counters.set_cap(rows[name], cap, 0 if self.shares_limits else None)
+            self.key_rows = rows
         keys = tuple(_key(record, rows[record.name]) for record in self.loaded.keys)
         if not keys and self.locked:  # the last key was revoked: that opens nothing
             keys = (Key("none", secrets.token_bytes(32), (), 0, expires_at=1.0),)

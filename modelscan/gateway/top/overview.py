@@ -83,7 +83,7 @@ class GatewayFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceFigures:
+class TopRow:
     """A deployment, or a backend of the gateway that is none. ``tokens_per_s``: output tokens, of
     all clients where the engine counts them. ``kv_cache_used``: 0..1. None: not known.
     """
@@ -109,7 +109,7 @@ class Overview:
 
     seconds: float | None
     gateway: GatewayFigures
-    services: tuple[ServiceFigures, ...]
+    services: tuple[TopRow, ...]
     devices: tuple[DeviceFigures, ...]
     warnings: tuple[str, ...] = field(default=())
 
@@ -191,7 +191,7 @@ class _GatewayRates:
         there = [values[name] for name in names if name in values]
         return sum(there) if there else None
 
-    def services(self) -> Iterator[ServiceFigures]:
+    def services(self) -> Iterator[TopRow]:
         """Every backend of the gateway."""
         if self.now is None:
             return
@@ -203,7 +203,7 @@ class _GatewayRates:
             waiting = self.gauge(d.ENGINE_WAITING, (name,)) or 0
             flying = self.gauge(d.BACKEND_IN_FLIGHT, (name,)) or 0
             queued = self.gauge(d.BACKEND_WAITING, (name,)) or 0
-            yield ServiceFigures(
+            yield TopRow(
                 name=name,
                 kind="backend",
                 state="up" if up else "not up",
@@ -222,7 +222,7 @@ class _GatewayRates:
 
 def _deployment(
     look: DeploymentLook, before: MetricsPage | None, rates: _GatewayRates, seconds: float | None
-) -> ServiceFigures:
+) -> TopRow:
     """A row of this machine: its engine's own figures, else the gateway's."""
     page = look.page
     own = None if page is None or seconds is None else _tokens_per_s(before, page, seconds)
@@ -231,7 +231,7 @@ def _deployment(
     queued = _whole(rates.gauge(d.BACKEND_WAITING, names))
     running = requests.running if requests else _whole(rates.gauge(d.BACKEND_IN_FLIGHT, names))
     waiting = requests.waiting + (queued or 0) if requests else queued
-    return ServiceFigures(
+    return TopRow(
         name=look.name,
         kind="deployment",
         state=look.state,

@@ -31,14 +31,13 @@ def with_nodes(file: RoutingFile, world: World, config: Config) -> tuple[Routing
 
 
 def _with_nodes(file: RoutingFile, world: World, config: Config) -> tuple[RoutingFile, World]:
-    from modelscan.state.server.database import ServerDatabase
-    from modelscan.state.server.extra import has_records
+    from modelscan.state.server.database import has_records, open_server
 
-    if not has_records(config.paths.state):
+    if not has_records(config):
         return file, world
     from modelscan.gateway.control.nodes.answers import stored_hosts
 
-    with ServerDatabase.open(config.paths.state) as database:
+    with open_server(config) as database:
         hosts = [host for host in stored_hosts(database) if host.state != "left"]
     entries = {entry.route.name: (host, entry) for host in hosts for entry in host.entries}
     whole = with_reported(file, (entry for _, entry in entries.values()))
