@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from modelscan.deploy.doctor import Diagnosis
     from modelscan.deploy.history import History
     from modelscan.deploy.planning import Question
+    from modelscan.gateway.top.look import Observer
     from modelscan.gpu.known import GpuFactsAnswer
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
@@ -458,13 +459,19 @@ class Workspace:
         return answer if missing is None else replace(answer, warnings=(missing,))
 
     def match(
-        self, task: str, *, operation: RoleOperation | None = None, limit: int | None = 10
+        self,
+        task: str,
+        *,
+        operation: RoleOperation | None = None,
+        limit: int | None = 10,
+        workloads: Sequence[str] = (),
     ) -> RouteMatched:
-        """The roles and entries for a task in words, best first."""
+        """The roles and entries for a task in words, best first; ``workloads``: the names of
+        benchmarks whose results count in full."""
         from modelscan.routing.match import match
 
         file, world = self._world()
-        return match(file, world, task, operation, limit)
+        return match(file, world, task, operation, limit, workloads)
 
     def routed_names(self) -> RoutedNames:
         """Every name that a request may use as its model, with its state and where it is."""
@@ -503,6 +510,16 @@ class Workspace:
 
         return write_plano_files(self.config.routing_file, *self._world(nodes=False))
 
+    def observer(self, url: str | None = None, key: str | None = None) -> Observer:
+        """Looks at what runs: ``observer().look()`` again and again has the rates in between.
+
+        The deployments, the GPUs and the gateway of this machine, or with ``url`` (and a ``key``
+        with the scope read, as a reference) a gateway elsewhere. Raises UsageError for a bad URL.
+        """
+        from modelscan.gateway.top.look import Observer
+
+        return Observer(self.config, self.list, self.hardware, url, key)
+
     def _world(self, *, nodes: bool = True) -> tuple[RoutingFile, World]:
         """The routing file, and what is known of its entries; ``nodes``: with their services."""
         from modelscan.deploy.route_world import route_world
@@ -513,12 +530,14 @@ class Workspace:
         owned = any(route.deployment for route in file.routes)
         deployments = self.list() if owned else ()
         file = load(path) if owned else file  # the entry of one that ended was disabled meanwhile
-        world = route_world(file, self.config, deployments)
-        if not nodes:
-            return file, world
-        from modelscan.gateway.control.nodes.here import with_nodes
+        from modelscan.bench.here import observed_here
 
-        return with_nodes(file, world, self.config)
+        world = route_world(file, self.config, deployments)
+        if nodes:
+            from modelscan.gateway.control.nodes.here import with_nodes
+
+            file, world = with_nodes(file, world, self.config)
+        return file, observed_here(file, world, self.config)
 
     def _states(self, file: RoutingFile) -> States:
         """What the deployments behind the entries do."""

@@ -28,7 +28,7 @@ class ServiceMatch:
     reason: str | None = None
 
 
-Resolve = Callable[[GivenSample], ServiceMatch]
+Resolve = Callable[["GivenSample | StoredSample"], ServiceMatch]
 
 
 @dataclass(frozen=True, slots=True)
