@@ -160,9 +160,9 @@ def server_database(config: Config) -> Iterator[ServerDatabase]:
     from modelscan.state.server.extra import require_extra
 
     require_extra("modelscan bench")
-    from modelscan.state.server.database import ServerDatabase
+    from modelscan.state.server.database import open_server
 
-    with ServerDatabase.open(config.paths.state) as database:
+    with open_server(config) as database:
         yield database
 
 

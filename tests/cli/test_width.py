@@ -12,6 +12,8 @@ import click
 import pytest
 from support.deployments import make
 from support.fake_gpustack import FakeGpuStack
+from support.node_messages import registration, service
+from support.node_rows import put_node
 from support.tiny_hf import write_tiny_hf
 
 from modelscan.bench.point import BenchLoad, ClientUse, point
@@ -39,7 +41,7 @@ COLUMNS = 80
 LONG = "a-rather-long-name-of-a-deployment"
 MODEL = "some-organization/A-Model-With-A-Long-Name-70B-Instruct-v1.5-GGUF"
 # Their output is a script, a log, or a unit of the user's own systemd.
-EXEMPT = {"completion", "logs", "serve", "service install", "service uninstall"}
+EXEMPT = {"completion", "logs", "serve", "node join", "service install", "service uninstall"}
 RAN = (
     "catalog search qwen coder", "catalog list --limit 30", "catalog info qwen3-8b --gpu 24GiB",
     "catalog info qwen3-8b gemma-3-27b-it --compare --gpu 24GiB", "catalog passport qwen3-8b",
@@ -58,11 +60,16 @@ RAN = (
     "route add second --base-url http://127.0.0.1:9/a/rather/long/path --model lab/x",
     "route edit second --set context_tokens=65536", "route alias", "route remove second --dry-run",
     "route provider add hosted nothing", "route export env", "route history", "route undo",
-    "route services", "route roles", "route models",
+    "route services", "route roles", "route models", "route hosts", "node list", f"node show {LONG}-node",
+    f"node drain {LONG}-node", f"node undrain {LONG}-node", f"node remove {LONG}-node",
     "route import missing.yaml", "key create laptop",
-    "key list", "key revoke nothing", "connect opencode", "trace list", "trace show nothing", "bench list", "bench show nothing",
-    "bench run nothing", "bench run http://127.0.0.1:9#m", "bench ingest missing.json",
-    "bench compare REPORT REPORT", "bench show REPORT", "bench export REPORT-2", "cache list", "cache verify", "cache updates",
+    "key list", "key revoke nothing", "node status", "node leave", "node cert show",
+    "connect opencode", "trace list", "trace show nothing",
+    "server status", "server audit", "server backup backup.jsonl.gz", "server restore missing.gz",
+    "cache list", "cache verify", "cache updates",
+    "bench list", "bench show nothing", "bench run nothing", "bench run http://127.0.0.1:9#m",
+    "bench ingest missing.json", "bench compare REPORT REPORT", "bench show REPORT",
+    "bench export REPORT-2",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
     "target list", "target use lab", "target test lab", "target test second",
     "target remove second", "service run", "doctor", "config show", "config path",
@@ -124,6 +131,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         )  # fmt: skip
         with Store.open(load().paths.store_file) as store:
             store.put(crashed)
+        endpoint = "http://gpu1.a-rather-long-name-of-a-network.example:8000"
+        put_node(
+            load().paths.state,
+            registration(f"{LONG}-node", service(f"{LONG}-node/chat/demo", endpoint, MODEL)),
+        )
         write_report(home.parent / "report.json")
         yield home
 
