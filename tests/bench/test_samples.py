@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -56,9 +55,9 @@ def by_name(sample: GivenSample) -> ServiceMatch:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[ServerDatabase]:
-    with ServerDatabase.open(tmp_path / "state") as opened:
-        yield opened
+def database(server_database: ServerDatabase) -> ServerDatabase:
+    """Of SQLite, and of PostgreSQL where it is installed."""
+    return server_database
 
 
 def report(**changes: Any) -> GivenReport:
