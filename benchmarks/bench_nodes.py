@@ -66,7 +66,7 @@ class Simulation:
         options = ServeOptions(port=0)
         self.gateway = Gateway(config, options, database, counters, inputs, self.nodes)
         writer = ReceiptWriter(ReceiptStore(database))
-        app = ControlApp(self.gateway, lambda: (), writer, lambda _: None)
+        app = ControlApp(self.gateway, lambda: (), writer, lambda: (), lambda _: None)
         self.app = app.build()
         self.counters = counters
 
