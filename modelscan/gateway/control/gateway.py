@@ -206,7 +206,8 @@ class Gateway:
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
         self._reported = ReportedRoutes(self.nodes, offline=self.config.offline)
-        self.file = self._reported.merge(self.loaded.file)
+        room = self.counters.sizes.backends - 1 - len(self.loaded.file.routes)
+        self.file = self._reported.merge(self.loaded.file, max(0, room))
         return self.file, self._world()
 
     def _use(self, file: RoutingFile, world: World, table: RouteTable) -> None:
@@ -325,7 +326,9 @@ class Gateway:
     def silence(self) -> None:
         """Take the backends of nodes that get no requests out at once, before the next table."""
         for name in self._reported.silenced():
-            self.counters.set_state(self._rows[name], BackendState.DOWN)
+            slot = self._rows.get(name)
+            if slot is not None:  # else it is in the next table for the first time
+                self.counters.set_state(slot, BackendState.DOWN)
 
     def slot(self, name: str) -> int:
         """A backend's row in the counters; KeyError: it is not in the table."""
