@@ -6,8 +6,9 @@ scopes of the key. Applications of other packages are mounted by the caller (``e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -24,8 +25,9 @@ from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
-from modelscan.gateway.control.scopes import PATHS, PathScope, allows
+from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready, metrics
+from modelscan.gateway.scopes import INFERENCE, PathScope
 from modelscan.traces.writer import ReceiptWriter
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
@@ -42,17 +44,22 @@ class Caller:
 
 
 class ControlApp:
-    """The handlers, over the state of the serving process."""
+    """The handlers, over the state of the serving process.
+
+    ``more`` are handlers of other modules, by their path in ``PATHS``, or by method and path.
+    """
 
     def __init__(
         self,
         gateway: Gateway,
         workers: Callable[[], tuple[WorkerStatus, ...]],
         writer: ReceiptWriter,
+        more: Mapping[str, Handler] = MappingProxyType({}),
     ) -> None:
         self._gateway = gateway
         self._workers = workers
         self._writer = writer
+        self._more = more
 
     def build(self, extra: Sequence[BaseRoute] = ()) -> Starlette:
         """The application."""
@@ -67,15 +74,21 @@ class ControlApp:
             "/ready": self._ready,
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
+            **self._more,
         }
         routes = [
-            Route(row.path, self._guarded(row, handlers[row.path]), methods=list(row.methods))
+            Route(row.path, self._guarded(row, _handler(handlers, row)), methods=list(row.methods))
             for row in PATHS
         ]
+        # Never reached by their own methods: the data path forwards those. Others are refused.
+        routes += [Route(row.path, self._other_method, methods=row.methods) for row in INFERENCE]
         return Starlette(
             routes=[*routes, *extra],
             exception_handlers={HTTPException: self._refused, HttpProblem: self._problem},
         )
+
+    async def _other_method(self, request: Request) -> Response:
+        raise HttpProblem(404, "path_not_found", f"there is no path {request.url.path}")
 
     def caller(self, request: Request) -> Caller:
         """Who sends it. Without any key configured, this machine's programs may do everything."""
@@ -175,6 +188,12 @@ class ControlApp:
     async def _problem(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HttpProblem)
         return problem_answer(request, error)
+
+
+def _handler(handlers: Mapping[str, Handler], row: PathScope) -> Handler:
+    """The handler of a row: of ``GET /path``, else of ``/path``."""
+    own = handlers.get(f"{row.methods[0]} {row.path}")
+    return own if own is not None else handlers[row.path]
 
 
 def _denied(row: PathScope, caller: Caller) -> HttpProblem:

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.app import ControlApp
+from modelscan.gateway.control.audit_api import audit_handlers
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
@@ -118,7 +119,8 @@ class GatewayProcess:
         self._gateway.snapshot()  # gives the keys their rows
         await self._shares.join()
         with control_socket() as (folder, control):
-            app = ControlApp(self._gateway, self.workers, self._writer).build(extra)
+            more = audit_handlers(self._gateway.database)
+            app = ControlApp(self._gateway, self.workers, self._writer, more).build(extra)
             server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
             try:

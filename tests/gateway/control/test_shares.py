@@ -64,7 +64,7 @@ class Peer:
     def ask(self) -> bool:
         """One request that stays under way, if it is admitted."""
         with contextlib.suppress(RefusedError):
-            admission.check_inference(self.worker, self.key, self.clock.now)
+            admission.check_inference(self.worker, self.key, "chat", self.clock.now)
             admission.enter(self.worker, self.key)
             self.since_exchange += 1
             return True
