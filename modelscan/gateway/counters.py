@@ -76,7 +76,7 @@ class Sizes:
     """How many rows there are; fixed when the gateway starts."""
 
     workers: int = 1
-    backends: int = 1024
+    backends: int = 16_384
     keys: int = 4096
     turns: int = 1024
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
-from modelscan.gateway.control.app import Handler
+from modelscan.gateway.control.nodes.api import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.state.server.audit import list_audit
 from modelscan.state.server.database import ServerDatabase

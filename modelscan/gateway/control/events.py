@@ -12,10 +12,13 @@ EventName = Literal[
     "invalid",
     "backend",
     "worker",
+    "node",
+    "database",
     "stopping",
     "stopped",
     "warning",
-    "database",
+    "collector",
+    "request",
 ]
 
 

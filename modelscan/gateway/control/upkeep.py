@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import ModelscanError
+from modelscan.core.node import NodeState
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway, GatewayInputs, read, sentence, spent_budgets
@@ -25,6 +26,7 @@ _BUDGETS_EVERY_S = 1.0
 _TOGETHER_S = 0.05
 _AWAY_S = 1.0
 _PRUNE_EVERY_S = 600.0
+_NODES_S, _EXCHANGE_TICKS = 0.1, 4
 
 
 class Upkeep:
@@ -43,6 +45,9 @@ class Upkeep:
         self._publish = publish
         self._refused: tuple[str, ...] = ()
         self._scored = 0
+        self._node_scores = 0
+        self._compiled_s = 0.0
+        self._nodes_fault: str | None = None
         self._changed = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._file_bytes = _content(gateway.config.routing_file)
@@ -50,10 +55,11 @@ class Upkeep:
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What has to run as tasks."""
         prober = Prober(self._gateway, self._health_changed)
-        return [
+        loops = [
             prober.run(), self._watch_files(), self._watch_keys(), self._tidy(),
             self._apply_health(), self._prune(),
         ]  # fmt: skip
+        return loops if self._gateway.nodes is None else [*loops, self._follow_nodes()]
 
     def _health_changed(self, change: HealthChange) -> None:
         self._changed.set()
@@ -71,13 +77,60 @@ class Upkeep:
             )  # fmt: skip
 
     async def _apply_health(self) -> None:
-        """Make the table again after changes of health; several at once are one change."""
+        """Make the table again after changes of health; several at once are one change.
+
+        A large table is made less often: at most a tenth of the time is spent on it.
+        """
+        loop = asyncio.get_running_loop()
         while True:
             await self._changed.wait()
-            await asyncio.sleep(_TOGETHER_S)
+            await asyncio.sleep(max(_TOGETHER_S, 9 * self._compiled_s))
             self._changed.clear()
-            self._gateway.compile()
+            began = loop.time()
+            await self._gateway.compile_aside()
             self._publish()
+            self._compiled_s = loop.time() - began
+
+    async def _follow_nodes(self) -> None:
+        """Silent nodes get no requests at once; heartbeats are exchanged with the database."""
+        gateway, nodes = self._gateway, self._gateway.nodes
+        assert nodes is not None
+        states = {name: host.state for name, host in nodes.hosts.items()}
+        version, ticks = nodes.version, 0
+        while True:
+            await asyncio.sleep(_NODES_S)
+            ticks += 1
+            nodes.tick()
+            if nodes.version != version:
+                version = nodes.version
+                gateway.silence()
+                self._changed.set()
+                states = self._report_nodes(states)
+            if ticks % _EXCHANGE_TICKS == 0:
+                await self._exchange_nodes()
+
+    async def _exchange_nodes(self) -> None:
+        nodes = self._gateway.nodes
+        assert nodes is not None
+        try:
+            await nodes.exchange()
+            await nodes.tidy()
+        except ModelscanError as error:
+            if self._nodes_fault != error.message:
+                self._event("warning", f"nodes cannot be stored at the moment: {error.message}")
+            self._nodes_fault = error.message
+        else:
+            self._nodes_fault = None
+
+    def _report_nodes(self, before: dict[str, NodeState]) -> dict[str, NodeState]:
+        nodes = self._gateway.nodes
+        assert nodes is not None
+        for name, host in nodes.hosts.items():
+            if name in before and before[name] != host.state:
+                because = nodes.refusal(name)
+                text = f"node {name} is {host.state}" + (f": {because}" if because else "")
+                self._event("node", text, node=name, what=host.state)
+        return {name: host.state for name, host in nodes.hosts.items()}
 
     async def _watch_files(self) -> None:
         """Read the files again when they change; where that fails, what was read stays in use."""
@@ -175,10 +228,12 @@ class Upkeep:
             gateway = self._gateway
             await self._check_budgets()
             requests = gateway.runtime.requests.total()
-            if loop.time() >= scores_at and requests != self._scored:
+            scored = 0 if gateway.nodes is None else gateway.nodes.scored
+            known = (self._scored, self._node_scores)
+            if loop.time() >= scores_at and (requests, scored) != known:
                 scores_at = loop.time() + _SCORES_EVERY_S
-                self._scored = requests
-                gateway.compile()
+                self._scored, self._node_scores = requests, scored
+                await gateway.compile_aside()
                 self._publish()
 
     async def _prune(self) -> None:

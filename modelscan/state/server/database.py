@@ -121,6 +121,12 @@ def open_server(config: Config) -> ServerDatabase:
     return ServerDatabase.open_at(place_of(config))
 
 
+def has_records(config: Config) -> bool:
+    """Whether there is a database to read: a file that exists, or a configured server."""
+    file = place_of(config).file
+    return file is None or file.is_file()
+
+
 def check_revision(revision: str | None, place: DatabasePlace) -> None:
     """Raises ModelscanError for a database that a newer modelscan wrote."""
     if revision is None or revision in REVISIONS:

@@ -1,8 +1,8 @@
 """How gateways divide the limit of a key. Pure: what each of them has is an argument.
 
 A limit is never exceeded as long as the shares add up to it at most, and no gateway lets more
-through than its share. A share moves only when its owner has given it up: a gateway takes what is
-free, and gives up what others need more and it has not used.
+through than its share. A share moves only when its owner has given it up: so a gateway takes what
+is free, and gives up what others need more and it has not used.
 """
 
 from __future__ import annotations

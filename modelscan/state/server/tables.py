@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every released revision, the oldest first; a file at another one is of a newer modelscan."""
 
 METADATA = sa.MetaData()
@@ -118,4 +118,69 @@ AUDIT = sa.Table(
     sa.Column("before", sa.Text),
     sa.Column("after", sa.Text),
     sa.Column("chain", sa.Text, nullable=False),
+)
+
+# One row per node. Bodies are JSON as the node sent it: ``body`` its registration without services,
+# ``beat`` its last heartbeat. ``changed`` and ``beaten`` are the numbers of the changes ("nodes",
+# "beats") that wrote the row: another gateway reads only the rows after those that it knows.
+# ``access_key`` is encrypted with the server's own secret.
+HOSTS = sa.Table(
+    "hosts",
+    METADATA,
+    sa.Column("host_id", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text),
+    sa.Column("instance", sa.Text),
+    sa.Column("retired", sa.JSON, nullable=False),
+    sa.Column("sequence", sa.BigInteger),
+    sa.Column("node_clock", sa.Float),
+    sa.Column("registered_at", sa.Float, nullable=False),
+    sa.Column("last_seen", sa.Float, nullable=False),
+    sa.Column("interval_s", sa.Float, nullable=False),
+    sa.Column("drained", sa.Boolean, nullable=False),
+    sa.Column("left_at", sa.Float),
+    sa.Column("local", sa.Boolean, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("beat", sa.LargeBinary),
+    sa.Column("access_key", sa.LargeBinary),
+    sa.Column("changed", sa.BigInteger, nullable=False),
+    sa.Column("beaten", sa.BigInteger, nullable=False),
+)
+
+# The services of a host, in its order; ``body`` is the service as it was registered.
+SERVICES = sa.Table(
+    "services",
+    METADATA,
+    sa.Column("service_id", sa.Text, primary_key=True),
+    sa.Column("host_id", sa.Text, nullable=False),
+    sa.Column("place", sa.Integer, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("services_of_host", "host_id"),
+)
+
+# Results of benchmarks: one row per result, identified by its benchmark, workload and service.
+# ``service`` is the entry of the routing file that it was about when it came.
+SAMPLES = sa.Table(
+    "samples",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("benchmark_id", sa.Text, nullable=False),
+    sa.Column("workload", sa.Text, nullable=False),
+    sa.Column("service_id", sa.Text, nullable=False),
+    sa.Column("asset_id", sa.Text),
+    sa.Column("service", sa.Text),
+    sa.Column("report_id", sa.Text),
+    sa.Column("source", sa.Text),
+    sa.Column("observed_at", sa.Float, nullable=False),
+    sa.Column("results", sa.JSON, nullable=False),
+    sa.UniqueConstraint("benchmark_id", "workload", "service_id", name="one_sample"),
+)
+
+# The reports that the results came from, as they came.
+BENCH_REPORTS = sa.Table(
+    "bench_reports",
+    METADATA,
+    sa.Column("report_id", sa.Text, primary_key=True),
+    sa.Column("observed_at", sa.Float, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
 )
