@@ -18,7 +18,7 @@ from modelscan.state.server.tables import GATEWAYS
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """A table. ``kept``: for how long or how many; None: as many as somebody created."""
+    """A table. ``kept``: for how long or how many; None: as many as were created."""
 
     name: str
     rows: int
