@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from modelscan.bench.report import BenchReport
+    from modelscan.bench.run import BenchRequest
+    from modelscan.bench.samples import BenchList
     from modelscan.catalog.find_passport import PassportAnswer
     from modelscan.catalog.refresh import SyncAnswer
     from modelscan.catalog.search.types import Query
@@ -415,6 +418,38 @@ class Workspace:
 
         return Deployments(self.config)
 
+    # How good
+
+    def bench(
+        self,
+        request: str | BenchRequest,
+        *,
+        store: bool = False,
+        progress: Callable[[str], None] = ignore,
+    ) -> BenchReport:
+        """Measure a route: time to first token, time per token, tokens per second, errors.
+
+        ``request``: a name (an entry of the routing file, a deployment, a role, ``URL#model``) for
+        short synthetic prompts, or everything that ``bench run`` can set. A run of one request at a
+        time teaches the speed estimate of this machine; ``store``: routes are scored with it.
+        Raises UsageError for an unknown name, RemoteError where nothing answers.
+        """
+        from modelscan.bench.learn import run_and_learn
+        from modelscan.bench.run import BenchRequest
+        from modelscan.bench.workload import shape
+
+        if isinstance(request, str):
+            request = BenchRequest(request, shape(128, 64))
+        return run_and_learn(request, self.config, progress, store=store)
+
+    def bench_results(
+        self, *, route: str | None = None, workload: str | None = None, limit: int | None = None
+    ) -> BenchList:
+        """The stored results of benchmarks, the newest first."""
+        from modelscan.bench.stored import list_samples
+
+        return list_samples(self.config, route=route, workload=workload, limit=limit)
+
     # Routes and targets
 
     def routes(self) -> RouteList:
@@ -433,9 +468,10 @@ class Workspace:
     def resolve(self, name: str | None = None) -> RouteResolved:
         """The entry that a name selects (None: the default), with reasons; an entry whose
         deployment ended is not selected."""
+        from modelscan.gateway.control.nodes.here import nodes_of
         from modelscan.routing.answers import resolve_route
 
-        return resolve_route(self.config.routing_file, name, self._states)
+        return resolve_route(self.config.routing_file, name, self._states, nodes_of(self.config))
 
     def explain(
         self,

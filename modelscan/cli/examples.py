@@ -74,7 +74,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "bench run": (
         "bench run demo",
-        "bench run demo --concurrency 1,2,4 --input-tokens 256 --output-tokens 64 -o run.json",
+        "bench run demo --concurrency 1,2,4 --input-tokens 256 -o run.json",
         "bench run demo --rate 0.5 --duration 5m --slo ttft=500ms,tpot=50ms",
         "bench run demo --workload chat.short_reasoning --ingest",
         "bench run 'http://127.0.0.1:8080#demo' --dataset prompts.jsonl",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.jsonform import to_json
 from modelscan.core.node import Departure, Heartbeat, RegisteredService, Registration, read_message
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.failover import Health
@@ -31,6 +32,7 @@ from modelscan.routing.facts import why_unusable
 CLIENT_HEADER = "x-modelscan-client"
 MAX_REGISTRATION, MAX_HEARTBEAT = 1024 * 1024, 256 * 1024
 _FEW = 500  # entries
+_COUNTED_S, _MANY, _MOST_ROWS = 1.0, 200, 10_000_000
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
@@ -48,6 +50,7 @@ class NodesApi:
         self._nodes = nodes
         self._key_of = key_of
         self._report = report
+        self._counts, self._count_at = b"", 0.0
 
     def handlers(self) -> dict[str, Handler]:
         """By the paths of ``scopes.PATHS``."""
@@ -97,6 +100,7 @@ class NodesApi:
                 who = f"the key {self._key_of(request)}" if self._key_of(request) else "a node"
                 text = f"{who} at {self._caller(request).address} was refused: {refused.detail}"
                 self._event(host_id, "refused", text, code=refused.code)
+                await self._nodes.note_refusal(host_id, refused.code, self._caller(request))
             raise HttpProblem(
                 refused.status, refused.code, refused.detail, retry_s=refused.retry_s
             ) from None
@@ -119,25 +123,33 @@ class NodesApi:
 
     async def _hosts(self, request: Request) -> Response:
         hosts = self._present(request)
-        rows = [host_view(one, self._nodes.silent_s(one)) for one in _page(request, hosts)]
-        return _listing(rows, len(hosts))
+        page = _page(request, hosts, len(hosts))
+        return _listing([host_view(one, self._nodes.silent_s(one)) for one in page], len(hosts))
 
     async def _services(self, request: Request) -> Response:
-        pairs = [(host, one) for host in self._present(request) for one in host.services.values()]
+        hosts = self._present(request)
+        pairs = ((host, one) for host in hosts for one in host.services.values())
+        total = sum(len(host.services) for host in hosts)
+        page = _page(request, pairs, total)
         rows = [
-            service_view(host, one, service_facts(self._gateway, host, one))
-            for host, one in _page(request, pairs)
+            service_view(host, one, service_facts(self._gateway, host, one)) for host, one in page
         ]
-        return _listing(rows, len(pairs))
+        return _listing(rows, total)
 
     async def _health(self, _: Request) -> Response:
-        facts = [
-            service_facts(self._gateway, host, one)
-            for host in self._nodes.hosts.values()
-            if host.state != "left"
-            for one in host.services.values()
-        ]
-        return JSONResponse(to_json(cluster_health(list(self._nodes.hosts.values()), facts)))
+        now = time.monotonic()
+        if now >= self._count_at:
+            hosts = list(self._nodes.hosts.values())
+            present = [host for host in hosts if host.state != "left"]
+            facts = [
+                service_facts(self._gateway, host, one)
+                for host in present
+                for one in host.services.values()
+            ]
+            self._counts = msgspec.json.encode(cluster_health(hosts, facts))
+            # Counting ten thousand services takes a while: not more than once a second.
+            self._count_at = now + (_COUNTED_S if len(facts) > _MANY else 0.0)
+        return Response(self._counts, media_type="application/json")
 
     def _present(self, request: Request) -> list[NodeHost]:
         """Hosts that have not left, by their ids; ``?host=``: only that one."""
@@ -167,16 +179,16 @@ def service_facts(gateway: Gateway, host: NodeHost, service: RegisteredService) 
     )
 
 
-def _page(request: Request, rows: list[R]) -> list[R]:
+def _page(request: Request, rows: Iterable[R], total: int) -> list[R]:
     """The rows from ``?offset=`` on, at most ``?limit=``; without them all, as in GenieHive."""
     try:
         offset = int(request.query_params.get("offset", 0))
-        limit = int(request.query_params.get("limit", len(rows)))
+        limit = int(request.query_params.get("limit", total))
     except ValueError:
         raise HttpProblem(422, "invalid_query", "limit and offset are whole numbers") from None
-    if offset < 0 or limit < 0:
-        raise HttpProblem(422, "invalid_query", "limit and offset are at least 0")
-    return rows[offset : offset + limit]
+    if min(offset, limit) < 0 or max(offset, limit) > _MOST_ROWS:
+        raise HttpProblem(422, "invalid_query", f"limit and offset are 0 to {_MOST_ROWS:,}")
+    return list(itertools.islice(rows, offset, offset + limit))
 
 
 def _listing(rows: list[dict[str, Any]], total: int) -> Response:
