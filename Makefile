@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not clients and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway soak-gateway bench-translate test-clients soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
+.PHONY: help setup demo demo-cluster bench-cluster test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway soak-gateway bench-translate test-clients soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -14,6 +14,9 @@ setup: ## create .venv and install modelscan with every extra the tests need
 
 demo: ## install if needed and run the main job on the bundled model
 	@sh scripts/demo.sh
+
+demo-cluster: setup ## a control plane, two nodes and SmolLM2-135M: roles, embeddings, a node that dies
+	$(BIN)/python -m scripts.demo_cluster "$$(sh scripts/fetch_smollm2.sh)"
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest -m "$(MARKS)"
@@ -93,6 +96,9 @@ chaos-gateway: setup ## clients and backends that misbehave, against two workers
 
 soak-gateway: setup ## clients for MINUTES=30 while backends die and the routing file changes
 	SOAK_MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s tests/gateway/test_gateway_soak.py
+
+bench-cluster: setup ## a control plane and eight nodes for MINUTES=30: killed, paused, forgotten, restored from a backup (SEED=…)
+	CLUSTER_MINUTES=$(or $(MINUTES),30) CLUSTER_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/gateway/node/test_cluster_world.py
 
 bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the same stand-in machines
 	$(BIN)/python -m benchmarks.bench_gpu

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from modelscan.gateway.node.record import (
     Membership,
     NodeRecord,
     change_record,
+    joining,
     left,
     look_at_record,
 )
@@ -68,7 +69,7 @@ def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Rep
     )
     host, port = _advertised(options, membership, listen)
     state = config.paths.state
-    change_record(state, lambda kept: _joined(kept, membership, options.name))
+    change_record(state, lambda kept: joining(kept, membership, options.name))
     with _endpoint_key(config, listen) as key:
         node = NodeOptions(
             membership=membership,
@@ -83,10 +84,6 @@ def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Rep
         )
         agent = NodeAgent(node, report, _end if options.only_node else _go_on)
         serve(config, listen, report, companion=agent)
-
-
-def _joined(kept: NodeRecord, membership: Membership, name: str | None) -> NodeRecord:
-    return replace(kept, membership=membership, display_name=name)
 
 
 def _end() -> None:
