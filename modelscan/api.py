@@ -432,9 +432,10 @@ class Workspace:
     def resolve(self, name: str | None = None) -> RouteResolved:
         """The entry that a name selects (None: the default), with reasons; an entry whose
         deployment ended is not selected."""
+        from modelscan.gateway.control.nodes.here import nodes_of
         from modelscan.routing.answers import resolve_route
 
-        return resolve_route(self.config.routing_file, name, self._states)
+        return resolve_route(self.config.routing_file, name, self._states, nodes_of(self.config))
 
     def explain(
         self,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 # Weights of the signals of a candidate of a role, and of a candidate without a role.
@@ -66,6 +67,7 @@ class Signals(NamedTuple):
     bench: float | None = None
 
 
+@lru_cache(maxsize=32_768)  # the same texts are looked at for every table
 def tokens(text: str) -> frozenset[str]:
     """The words of a text, in lower case."""
     return frozenset(_WORD.findall(text.lower()))

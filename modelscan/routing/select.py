@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from modelscan.routing.facts import (
@@ -153,6 +154,7 @@ def is_of_family(entry: Known, family: str) -> bool:
     return _plain(name) == wanted or _plain(name).startswith(f"{wanted}-")
 
 
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """``Llama 3`` and ``llama-3`` are one spelling."""
     return re.sub(r"[ _]+", "-", text.strip().lower())

@@ -5,6 +5,7 @@ An invalid routing file changes nothing: the last valid one stays in use, and th
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -41,6 +42,7 @@ from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 from modelscan.state.server.usage import User, UserKind, used_tokens
 
+_LARGE = 500  # entries
 _HEALTHY = (HealthState.UP, HealthState.HALF_OPEN)
 
 
@@ -142,12 +144,27 @@ class Gateway:
 
     def compile(self) -> None:
         """Make the table again from what is known now, and the health column."""
+        file, world = self._inputs()
+        self._use(file, world, compile_table(file, world))
+
+    async def compile_aside(self) -> None:
+        """Like ``compile``; a large table is made in a thread, while other requests go on."""
+        file, world = self._inputs()
+        if len(file.routes) < _LARGE:
+            return self._use(file, world, compile_table(file, world))
+        table = await asyncio.to_thread(compile_table, file, world)
+        if world.revision == self._revision:  # else a newer table was made meanwhile
+            self._use(file, world, table)
+
+    def _inputs(self) -> tuple[RoutingFile, World]:
+        """What a new table is made from."""
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
         self._reported = ReportedRoutes(self.nodes, offline=self.config.offline)
         self.file = self._reported.merge(self.loaded.file)
-        file, world = self.file, self.world()
-        table = compile_table(file, world)
+        return self.file, self.world()
+
+    def _use(self, file: RoutingFile, world: World, table: RouteTable) -> None:
         rows = self._backend_slots.assign(backend.name for backend in table.backends)
         self.table = table
         self._rows, self._backends = rows, {one.name: one for one in table.backends}
