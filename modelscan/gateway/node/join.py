@@ -68,6 +68,7 @@ def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Rep
         check_url(options.url), _checked_key(options.key), options.files, utc_now()
     )
     host, port = _advertised(options, membership, listen)
+    labels = parse_labels(options.labels)
     state = config.paths.state
     change_record(state, lambda kept: joining(kept, membership, options.name))
     with _endpoint_key(config, listen) as key:
@@ -76,7 +77,7 @@ def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Rep
             host=host,
             port=port,
             name=options.name,
-            labels=parse_labels(options.labels),
+            labels=labels,
             folders=tuple(folder.absolute() for folder in options.folders),
             ports=tuple(options.ports),
             endpoint_key=key,
