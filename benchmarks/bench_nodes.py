@@ -32,6 +32,7 @@ from modelscan.gateway.control.worker import frame
 from modelscan.gateway.counters import Counters, Sizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.state import GatewayState, StateBuilder
+from modelscan.gateway.data.writes import Writes
 from modelscan.gateway.snapshot import Snapshot
 from modelscan.routing.choose import Live, choose
 from modelscan.routing.lookup import find_route
@@ -65,7 +66,7 @@ class Simulation:
         options = ServeOptions(port=0)
         self.gateway = Gateway(config, options, database, counters, inputs, self.nodes)
         writer = ReceiptWriter(ReceiptStore(database))
-        app = ControlApp(self.gateway, lambda: (), writer, lambda _: None)
+        app = ControlApp(self.gateway, lambda: (), writer, lambda: (), lambda _: None)
         self.app = app.build()
         self.counters = counters
 
@@ -217,7 +218,8 @@ def _tables(simulation: Simulation, row: Callable[..., Row]) -> GatewayState:
     gateway = simulation.gateway
     compiling, packing = row("table made (after a change)"), row("table packed for workers")
     unpacking = row("table unpacked and put in use by a worker")
-    builder = StateBuilder(asyncio.get_running_loop(), simulation.counters, Timing())
+    loop = asyncio.get_running_loop()
+    builder = StateBuilder(loop, simulation.counters, Timing(), Writes(loop))
     state: GatewayState | None = None
     for _ in range(3):
         with compiling.once():

@@ -87,14 +87,14 @@ def _chat_partners(incomplete: str) -> list[str]:
 
 
 def _nodes(incomplete: str) -> list[str]:
-    from modelscan.state.server.database import FILE_NAME, ServerDatabase
+    from modelscan.state.server.database import has_records, open_server
 
-    state = _config().paths.state
-    if not (state / FILE_NAME).is_file():
+    config = _config()
+    if not has_records(config):
         return []
     from modelscan.gateway.control.nodes.answers import stored_hosts
 
-    with ServerDatabase.open(state) as database:
+    with open_server(config) as database:
         return _beginning((host.name for host in stored_hosts(database)), incomplete)
 
 

@@ -30,7 +30,7 @@ class Clients:
     """The httpx clients, one per proxy and one without, each created on first use."""
 
     def __init__(self, ca_file: str | None, own: tuple[str, str | None] | None = None) -> None:
-        self._verify = functools.partial(_authorities, ca_file, own)
+        self._verify = functools.partial(tls_context, ca_file, own)
         self._lock = Lock()
         self._created: dict[str | None, Any] = {}
 
@@ -84,8 +84,8 @@ def _without_password(error: Exception) -> str:
     return " ".join(public(word.lstrip("'\"")) for word in str(error).split())
 
 
-def _authorities(ca_file: str | None, own: tuple[str, str | None] | None) -> ssl.SSLContext:
-    """The certificate authorities: ``ca_file``, else SSL_CERT_FILE or SSL_CERT_DIR, else certifi's;
+def tls_context(ca_file: str | None, own: tuple[str, str | None] | None = None) -> ssl.SSLContext:
+    """TLS with the authorities of ``ca_file``, else SSL_CERT_FILE or SSL_CERT_DIR, else certifi's;
     and the client's own certificate and key.
 
     Raises UsageError that names the variable or the file that cannot be used.

@@ -22,9 +22,10 @@ from modelscan.routing.facts import (
 )
 from modelscan.routing.lookup import find_route
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import through_plano, with_plano
 from modelscan.routing.role_format import RoleFields
-from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, runtime_signal, score
-from modelscan.routing.select import RolePool, role_pool, strategy_of
+from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, score
+from modelscan.routing.select import RolePool, measured, role_pool, strategy_of
 from modelscan.routing.table import (
     Backend,
     RefusedCandidate,
@@ -46,7 +47,9 @@ def compile(file: RoutingFile, world: World) -> RouteTable:
 
     Of two routes of one name, one that the file writes counts before one that a node reports.
     """
+    file = with_plano(file)
     entries = tuple(known_entries(file.routes, file.providers, world))
+    backends = tuple(_backend(entry) for entry in entries)
     candidates = _Candidates()
     services = _services(_names(entries), file, candidates)
     reported = {name: one.route for name, one in services.items() if not one.written}
@@ -59,9 +62,10 @@ def compile(file: RoutingFile, world: World) -> RouteTable:
     # Of one name the later one counts.
     routes = {**far_short, **reported, **own_short, **roles, **aliases, **written}
     default = file.default_provider if file.default_provider in services else None
+    routes, default = through_plano(file, backends, routes, default)
     return RouteTable(
         revision=world.revision,
-        backends=tuple(_backend(entry) for entry in entries),
+        backends=backends,
         routes=routes,
         default=default,
         limits=file.limits,
@@ -201,7 +205,7 @@ def _candidate(
     entry: Known, role: RoleFields | None, served: str | None = None, value: float | None = None
 ) -> RouteCandidate:
     if value is None and entry.seen.runtime != Runtime():
-        value = score(Signals(runtime=runtime_signal(entry.seen.runtime)), SERVICE_WEIGHTS)
+        value = score(measured(Signals(), entry.seen)._replace(bench=None), SERVICE_WEIGHTS)
     many = entry.route.model is None
     return RouteCandidate(
         backend=entry.place,

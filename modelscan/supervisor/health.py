@@ -31,6 +31,7 @@ class Address:
     key: str | None = None
     scheme: str = "http"
     prefix: str = ""  # of every path, of a server behind a reverse proxy
+    unix_socket: str | None = None  # the path of its socket, instead of host and port
     tls: TlsFiles | None = None  # of https, where the system's authorities are not the ones
 
     def url(self, path: str) -> str:
@@ -69,7 +70,7 @@ def ask(
         timeout_s=timeout_s, pauses_s=(), ca_file=tls.ca, cert_file=tls.cert, key_file=tls.key
     )
     if address.scheme == "http":
-        client = HttpClient(settings, LocalTransport())
+        client = HttpClient(settings, LocalTransport(address.unix_socket))
     else:
         client = HttpClient(settings, transport_for(address.url("/"), settings))
     limits = client.settings.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)

@@ -8,6 +8,7 @@ import os
 import queue
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -133,9 +134,13 @@ def until(condition: Callable[[], Any]) -> Any:
 
 
 class Engine:
-    """A stand-in for a model server with one model; ``port`` stays the same when it restarts."""
+    """A stand-in for a model server with one model; ``port`` stays the same when it restarts.
 
-    def __init__(self, name: str, context: int = 4096) -> None:
+    ``unix_socket``: it listens there instead.
+    """
+
+    def __init__(self, name: str, context: int = 4096, unix_socket: str | None = None) -> None:
+        self.unix_socket = unix_socket
         self.name = name
         self.context = context
         self.requests: list[dict[str, Any]] = []
@@ -205,7 +210,11 @@ class Engine:
                 self.end_headers()
                 self.wfile.write(data)
 
-        self._server = _Server(("127.0.0.1", self.port), Handler)
+        if self.unix_socket is None:
+            self._server = _Server(("127.0.0.1", self.port), Handler)
+        else:
+            Handler.address_string = lambda _: "local"  # type: ignore[method-assign]
+            self._server = _SocketServer(self.unix_socket, Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -239,9 +248,23 @@ class _Server(ThreadingHTTPServer):
 
     def close_all(self) -> None:
         self.server_close()
+        if self.address_family == socket.AF_UNIX:
+            Path(str(self.server_address)).unlink(missing_ok=True)
         for one in self._open:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+class _SocketServer(_Server):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        """HTTPServer's own one wants a host and a port."""
+        socketserver.TCPServer.server_bind(self)
+
+    def get_request(self) -> Any:
+        """An address of a unix socket has no host either."""
+        return super().get_request()[0], ("local", 0)
 
 
 @contextlib.contextmanager

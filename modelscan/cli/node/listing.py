@@ -149,7 +149,7 @@ def node_database(context: Context, what: str) -> Iterator[ServerDatabase]:
     from modelscan.state.server.extra import require_extra
 
     require_extra(what)
-    from modelscan.state.server.database import ServerDatabase
+    from modelscan.state.server.database import open_server
 
-    with ServerDatabase.open(context.config.paths.state) as database:
+    with open_server(context.config) as database:
         yield database

@@ -15,7 +15,7 @@ SMALL_BODY = 16_384
 """Bodies up to this size are not counted as held memory."""
 MAX_ATTEMPTS = 6
 """Backends that one request may reach, over all candidates and fallback routes."""
-BATCH = 256
+BATCH = 1024
 """Receipts that are sent at once."""
 MAX_RECEIPTS = 20_000
 """Receipts that wait while the serving process reads none; older ones are dropped."""

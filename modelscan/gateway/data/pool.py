@@ -10,6 +10,7 @@ from modelscan.core.tls import TlsFiles
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.listener import stamp
 from modelscan.gateway.data.upstream import SendFailure, Sink, Upstream
+from modelscan.gateway.data.writes import Writes
 from modelscan.routing.table import Backend
 
 
@@ -18,12 +19,19 @@ class ConnectionPool:
 
     __slots__ = (
         "_backend", "_closed", "_connect_s", "_connecting", "_idle", "_loop", "_timing", "opened",
+        "writes",
     )  # fmt: skip
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, backend: Backend, timing: Timing, connect_s: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        backend: Backend,
+        timing: Timing,
+        connect_s: float,
+        writes: Writes,
     ) -> None:
         self._loop = loop
+        self.writes = writes
         self._backend = backend
         self._timing = timing
         self._connect_s = connect_s

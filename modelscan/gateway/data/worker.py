@@ -37,6 +37,7 @@ from modelscan.gateway.data.state import (
     StateBuilder,
     close_unused,
 )
+from modelscan.gateway.data.writes import Writes
 from modelscan.gateway.snapshot import FromWorker, Snapshot
 from modelscan.routing.table import Backend
 
@@ -58,7 +59,8 @@ class Worker:
         self.now, self.wall = loop.time(), time.time()
         self.state: GatewayState
         self.control: LiveRoute | None = None
-        self._builder = StateBuilder(loop, self.counters, options.timing)
+        self.writes = Writes(loop)
+        self._builder = StateBuilder(loop, self.counters, options.timing, self.writes)
         self._clients: set[ClientConnection] = set()
         self._channel = Channel(self._apply, self.stop)
         self._ready = asyncio.Event()

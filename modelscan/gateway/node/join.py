@@ -31,7 +31,7 @@ from modelscan.net.address import is_loopback
 from modelscan.net.runner import utc_now
 from modelscan.state.config import Config
 from modelscan.state.secrets import check_reference
-from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.database import open_server
 from modelscan.state.server.keys import KeyLimits, KeyStore
 
 KEY_NAME = "control-plane"  # of the key that the control plane uses at this node
@@ -186,12 +186,12 @@ def _endpoint_key(config: Config, listen: ServeOptions) -> Iterator[str | None]:
     try:
         yield token
     finally:
-        with ServerDatabase.open(config.paths.state) as database, contextlib.suppress(UsageError):
+        with open_server(config) as database, contextlib.suppress(UsageError):
             KeyStore(database).revoke(KEY_NAME)
 
 
 def _new_key(config: Config, listen: ServeOptions) -> str | None:
-    with ServerDatabase.open(config.paths.state) as database:
+    with open_server(config) as database:
         keys = KeyStore(database)
         names = {one.name for one in keys.list()}
         if KEY_NAME in names:  # of a run that was killed

@@ -16,6 +16,7 @@ from modelscan.core.node import Departure, Heartbeat, Registration
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.rules import NodeCaller, NodeRefused
 from modelscan.gateway.control.nodes.secret import Sealer
+from modelscan.state.server.audit import Actor, list_audit
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.nodes import NodeStore
 
@@ -167,7 +168,7 @@ def test_two_gateways_see_the_same_hosts(world: World) -> None:
         assert two.version == version  # others' heartbeats make no new table either
     assert states(one) == states(two) == {"a": "ready", "b": "ready"}
     store = NodeStore(world.database)
-    assert store.change("a", drained=True)
+    assert store.drain("a", True, Actor("user", "me"))
     world.beat(one, "a")  # not written yet
     do(one.exchange())
     do(two.exchange())
@@ -215,3 +216,28 @@ def test_old_hosts_are_forgotten(world: World) -> None:
     world.sleep(30 * 86_400)
     do(one.tidy())
     assert not one.hosts and not world.gateway().hosts
+
+
+def test_changes_and_suspicious_messages_are_recorded(world: World) -> None:
+    one = world.gateway()
+    world.register(one, "a")
+    world.register(one, "a")  # the same run with other services
+    for _ in range(3):
+        do(one.note_refusal("a", "host_taken", HERE))
+    world.sleep(61)
+    do(one.note_refusal("a", "host_taken", HERE))
+    store = NodeStore(world.database)
+    store.drain("a", True, Actor("user", "me"))
+    do(one.leave(msgspec.convert({"host_id": "a"}, Departure), HERE))
+    store.remove(["a"], Actor("user", "me"))
+    rows = list_audit(world.database, limit=10)
+    changes = [(row.actor_kind, row.actor, row.action, row.target) for row in rows.changes]
+    assert sorted(changes) == [
+        ("key", "key", "node.leave", "a"),
+        ("key", "key", "node.refused", "a"),
+        ("key", "key", "node.refused", "a"),
+        ("key", "key", "node.register", "a"),
+        ("user", "me", "node.drain", "a"),
+        ("user", "me", "node.remove", "a"),
+    ]
+    assert rows.broken_at is None

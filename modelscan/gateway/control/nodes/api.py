@@ -31,6 +31,7 @@ from modelscan.routing.facts import why_unusable
 
 CLIENT_HEADER = "x-modelscan-client"
 MAX_REGISTRATION, MAX_HEARTBEAT = 1024 * 1024, 256 * 1024
+_FEW = 500  # entries
 _COUNTED_S, _MANY, _MOST_ROWS = 1.0, 200, 10_000_000
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -73,6 +74,8 @@ class NodesApi:
             self._event(
                 host.name, "registered", f"node {host.name} registered with {count} services"
             )
+            if len(self._gateway.file.routes) < _FEW:  # else soon, together with others
+                self._gateway.compile()
         return self._answer(host)
 
     async def _heartbeat(self, request: Request) -> Response:
@@ -97,6 +100,7 @@ class NodesApi:
                 who = f"the key {self._key_of(request)}" if self._key_of(request) else "a node"
                 text = f"{who} at {self._caller(request).address} was refused: {refused.detail}"
                 self._event(host_id, "refused", text, code=refused.code)
+                await self._nodes.note_refusal(host_id, refused.code, self._caller(request))
             raise HttpProblem(
                 refused.status, refused.code, refused.detail, retry_s=refused.retry_s
             ) from None
@@ -127,7 +131,9 @@ class NodesApi:
         pairs = ((host, one) for host in hosts for one in host.services.values())
         total = sum(len(host.services) for host in hosts)
         page = _page(request, pairs, total)
-        rows = [service_view(host, one, self._facts(host, one)) for host, one in page]
+        rows = [
+            service_view(host, one, service_facts(self._gateway, host, one)) for host, one in page
+        ]
         return _listing(rows, total)
 
     async def _health(self, _: Request) -> Response:
@@ -135,7 +141,11 @@ class NodesApi:
         if now >= self._count_at:
             hosts = list(self._nodes.hosts.values())
             present = [host for host in hosts if host.state != "left"]
-            facts = [self._facts(host, one) for host in present for one in host.services.values()]
+            facts = [
+                service_facts(self._gateway, host, one)
+                for host in present
+                for one in host.services.values()
+            ]
             self._counts = msgspec.json.encode(cluster_health(hosts, facts))
             # Counting ten thousand services takes a while: not more than once a second.
             self._count_at = now + (_COUNTED_S if len(facts) > _MANY else 0.0)
@@ -148,24 +158,25 @@ class NodesApi:
         hosts = [self._nodes.hosts[name] for name in names if name in self._nodes.hosts]
         return [host for host in hosts if host.state != "left"]
 
-    def _facts(self, host: NodeHost, service: RegisteredService) -> ServiceFacts:
-        gateway = self._gateway
-        name = service.service_id
-        health = gateway.health.get(name, Health())
-        known = gateway.known.get(name)
-        refused = "it is not in the routing table" if known is None else why_unusable(known)
-        return ServiceFacts(
-            reported_health=service.state.health,
-            probed_health=health.state.value,
-            probe_reason=health.reason,
-            routable=refused is None and host.state == "ready",
-            refused=refused,
-            names=host.names_of(service.service_id),
-            host_state=host.state,
-        )
-
     def _event(self, node: str, what: str, text: str, **values: Any) -> None:
         self._report(ServeEvent("node", text, {"node": node, "what": what, **values}))
+
+
+def service_facts(gateway: Gateway, host: NodeHost, service: RegisteredService) -> ServiceFacts:
+    """What the gateway knows of a node's service."""
+    name = service.service_id
+    health = gateway.health.get(name, Health())
+    known = gateway.known.get(name)
+    refused = "it is not in the routing table" if known is None else why_unusable(known)
+    return ServiceFacts(
+        reported_health=service.state.health,
+        probed_health=health.state.value,
+        probe_reason=health.reason,
+        routable=refused is None and host.state == "ready",
+        refused=refused,
+        names=host.names_of(service.service_id),
+        host_state=host.state,
+    )
 
 
 def _page(request: Request, rows: Iterable[R], total: int) -> list[R]:

@@ -70,11 +70,11 @@ def _merged(file: RoutingFile, config: Config) -> tuple[RoutingFile, Reported]:
 
 
 def _hosts(config: Config) -> list[NodeHost]:
-    from modelscan.state.server.database import FILE_NAME, ServerDatabase
+    from modelscan.state.server.database import has_records, open_server
 
-    if not (config.paths.state / FILE_NAME).is_file():
+    if not has_records(config):
         return []
     from modelscan.gateway.control.nodes.answers import stored_hosts
 
-    with ServerDatabase.open(config.paths.state) as database:
+    with open_server(config) as database:
         return [host for host in stored_hosts(database) if host.state != "left"]
