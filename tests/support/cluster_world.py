@@ -11,7 +11,6 @@ import contextlib
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from support.served import Engine, Served, joining, routed, running, until, write_routing
 
 from modelscan.core.tls import TlsFiles
@@ -156,8 +156,6 @@ class RealNode:
 
     def tree(self) -> list[int]:
         """Its gateway and the worker."""
-        import psutil
-
         process = psutil.Process(self.pid)
         return [one.pid for one in (process, *process.children(recursive=True))]
 
@@ -192,7 +190,7 @@ class ClusterWorld:
         self.restarts = 0
         self._plane: Served | None = None
         self._planes = ExitStack()
-        self._backup = folder / "backup.sqlite3"
+        self._backup = folder / "backup.jsonl.gz"
 
     @property
     def plane(self) -> Served:
@@ -203,10 +201,6 @@ class ClusterWorld:
     def home(self) -> Path:
         """The control plane's home."""
         return self.folder / "control"
-
-    @property
-    def database(self) -> Path:
-        return next((self.home / "state").glob("server*.sqlite3"))
 
     @contextlib.contextmanager
     def alive(self) -> Iterator[ClusterWorld]:
@@ -324,23 +318,23 @@ class ClusterWorld:
 
     def _removed(self, name: str) -> None:
         """Forgotten by the control plane: the next heartbeat is a 404, and it registers again."""
-        command = [sys.executable, "-m", "modelscan", "node", "remove", name]
-        environment = {**os.environ, "MODELSCAN_HOME": str(self.home)}
-        subprocess.run(command, env=environment, check=True, capture_output=True)
+        self._command("node", "remove", name)
 
-    def back_up(self) -> None:
-        """A copy of the server's database while it is in use."""
-        with (
-            contextlib.closing(sqlite3.connect(self.database)) as source,
-            contextlib.closing(sqlite3.connect(self._backup)) as target,
-        ):
-            source.backup(target)
+    def _command(self, *words: str) -> None:
+        """A command at the control plane's home."""
+        command = [sys.executable, "-m", "modelscan", *words]
+        environment = {**os.environ, "MODELSCAN_HOME": str(self.home)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done
 
     def _control_plane(self) -> None:
-        """Killed, and started again with the database of the last backup, on the same port."""
-        plane, database = self.plane, self.database
-        import psutil
-
+        """Backed up while it serves, killed some time later, restored, and started again on the
+        same port: what happened since the backup is not in its database.
+        """
+        self._backup.unlink(missing_ok=True)
+        self._command("server", "backup", str(self._backup))
+        time.sleep(self.beat_s * self.dice.random())
+        plane = self.plane
         process = psutil.Process(plane.process.pid)
         tree = [process, *process.children(recursive=True)]
         for one in tree:
@@ -348,10 +342,7 @@ class ClusterWorld:
                 one.kill()
         plane.process.wait()
         self._planes.close()
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{database}{suffix}").unlink(missing_ok=True)
-        if self._backup.exists():
-            database.write_bytes(self._backup.read_bytes())
+        self._command("server", "restore", str(self._backup), "--yes")
         self.restarts += 1
         self._start_plane()
 

@@ -19,7 +19,7 @@ import pytest
 from support.cluster_world import MODEL, ClusterWorld, Outage, misrouted
 
 from modelscan.state.config import load
-from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.database import open_server
 from modelscan.traces.store import ReceiptFilter, ReceiptStore
 
 MINUTES = float(os.environ.get("CLUSTER_MINUTES", "0"))
@@ -85,8 +85,7 @@ def _reason(status: int, data: bytes) -> str:
 
 
 def receipts_of(world: ClusterWorld, since: float) -> list[tuple[float, float, str]]:
-    state = load(environ={"MODELSCAN_HOME": str(world.home)}).paths.state
-    with ServerDatabase.open(state) as database:
+    with open_server(load(environ={"MODELSCAN_HOME": str(world.home)})) as database:
         rows = ReceiptStore(database).newest(10_000_000, ReceiptFilter(since=since))
     return [(one.at, one.duration_s or 0.0, one.backend) for one in rows if one.backend]
 
@@ -112,7 +111,6 @@ def disturb(world: ClusterWorld, end: float, memory: list[float]) -> None:
         order = list(EVENTS)
         world.dice.shuffle(order)
         for what in order:
-            world.back_up()
             world.happen(what)
             memory.append(rss_mib(world))
         if time.time() >= end:
