@@ -187,6 +187,7 @@ class ClusterWorld:
         self.outages: list[Outage] = []
         self.log: list[str] = []
         self.port = 0
+        self.now = "begin"
         self.restarts = 0
         self._plane: Served | None = None
         self._planes = ExitStack()
@@ -272,6 +273,7 @@ class ClusterWorld:
         name = self.dice.choice(sorted(self.real))
         light = self.dice.choice(sorted(self.light)) if self.light else name
         self.log.append(f"{what} {light if what == 'silent' else name}")
+        self.now = what
         events = {
             "killed": lambda: self._killed(name), "paused": lambda: self._paused(name),
             "silent": lambda: self._silent(light), "removed": lambda: self._removed(name),
@@ -279,6 +281,7 @@ class ClusterWorld:
         }  # fmt: skip
         events[what]()
         until(lambda: self.ready() == {*self.real, *self.light})
+        self.now = "between"
 
     def _outage(self, name: str, what: str) -> Outage:
         outage = Outage(name, what, time.time())

@@ -29,6 +29,7 @@ SEED = int(os.environ.get("CLUSTER_SEED", "1"))
 CLIENTS = 16 if MINUTES else 4
 BEAT_S = 2.0 if MINUTES else 0.5
 MARGIN_S = 1.0  # from the report of a state to every worker's knowledge of it
+LAGS = 3  # a process that the system does not run learns later, by some of the longest such times
 EVENTS = ("killed", "paused", "silent", "removed", "control plane")
 pytestmark = pytest.mark.timeout(int(MINUTES * 60) + 900)
 
@@ -54,6 +55,22 @@ def ask(port: int, name: str, text: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
 
 
+class Lag(threading.Thread):
+    """The longest time that this machine did not run a process that was ready, until ``stop``."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.longest_s = 0.0
+        self._stop_event = stop
+
+    def run(self) -> None:
+        before = time.monotonic()
+        while not self._stop_event.wait(0.05):
+            now = time.monotonic()
+            self.longest_s = max(self.longest_s, now - before - 0.05)
+            before = now
+
+
 def client(world: ClusterWorld, number: int, stop: threading.Event, tally: Tally) -> None:
     """One request after the other, each with a text of its own."""
     count = 0
@@ -73,7 +90,7 @@ def client(world: ClusterWorld, number: int, stop: threading.Event, tally: Tally
                 if data.count(text.encode()) != 1 or data.count(b"tag-") != 1:
                     tally.wrong.append((text, data[:200]))
             else:
-                tally.refused[_reason(status, data)] += 1
+                tally.refused[f"{_reason(status, data)} ({world.now})"] += 1
         time.sleep(0.01)
 
 
@@ -120,13 +137,14 @@ def disturb(world: ClusterWorld, end: float, memory: list[float]) -> None:
 def test_a_cluster_under_disturbances(clean_environment: Path, tmp_path: Path) -> None:
     world = ClusterWorld(tmp_path, REAL, LIGHT, BEAT_S, SEED)
     tally, stop, memory = Tally(), threading.Event(), []  # type: ignore[var-annotated]
+    lag = Lag(stop)
     begun = time.time()
     with world.alive():
         threads = [
             threading.Thread(target=client, args=(world, number, stop, tally), daemon=True)
             for number in range(CLIENTS)
         ]
-        for thread in threads:
+        for thread in (lag, *threads):
             thread.start()
         try:
             disturb(world, begun + MINUTES * 60, memory)
@@ -135,13 +153,14 @@ def test_a_cluster_under_disturbances(clean_environment: Path, tmp_path: Path) -
             for thread in threads:
                 thread.join()
         shares = fairness(world)
-    late = misrouted(receipts_of(world, begun), world.outages, MARGIN_S)
-    _print(world, tally, shares, memory)
+    margin_s = MARGIN_S + LAGS * lag.longest_s
+    late = misrouted(receipts_of(world, begun), world.outages, margin_s)
+    _print(world, tally, shares, memory, margin_s)
     assert tally.wrong == []
     assert late == [], "requests at hosts that were known to be silent"
     assert tally.answered > 10 * CLIENTS
     assert max(shares) - min(shares) <= 2, shares
-    assert set(tally.refused) <= ALLOWED, tally.refused
+    assert {one.partition(" (")[0] for one in tally.refused} <= ALLOWED, tally.refused
     if len(memory) > 20:
         assert memory[-1] < memory[len(memory) // 4] * 1.2 + 16, memory
 
@@ -150,13 +169,15 @@ def test_a_cluster_under_disturbances(clean_environment: Path, tmp_path: Path) -
 ALLOWED = {"502 backend_failed", "503 no_backend", "504 backend_timeout", "503 backend_unavailable"}
 
 
-def _print(world: ClusterWorld, tally: Tally, shares: list[int], memory: list[float]) -> None:
+def _print(
+    world: ClusterWorld, tally: Tally, shares: list[int], memory: list[float], margin_s: float
+) -> None:
     waits = [one.stale - one.since for one in world.outages if one.stale is not None]
     print(
         f"\n{len(world.log)} events ({world.restarts} restarts of the control plane), "
         f"{tally.answered} answered, {dict(tally.refused)} refused, {tally.down} without connection"
         f"\nstale after at most {max(waits, default=0.0):.1f} s (a beat is {BEAT_S:g} s); "
-        f"shares {shares}; memory {memory[0]:.0f} to {memory[-1]:.0f} MiB"
+        f"shares {shares}; memory {memory[0]:.0f} to {memory[-1]:.0f} MiB; margin {margin_s:.1f} s"
     )
 
 
