@@ -15,6 +15,9 @@ setup: ## create .venv and install modelscan with every extra the tests need
 demo: ## install if needed and run the main job on the bundled model
 	@sh scripts/demo.sh
 
+demo-cluster: setup ## a control plane, two nodes and SmolLM2-135M: roles, embeddings, a node that dies
+	$(BIN)/python -m scripts.demo_cluster "$$(sh scripts/fetch_smollm2.sh)"
+
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest -m "$(MARKS)"
 
@@ -102,6 +105,9 @@ chaos-gateway: setup ## clients and backends that misbehave, against two workers
 
 soak-gateway: setup ## clients for MINUTES=30 while backends die and the routing file changes
 	SOAK_MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s tests/gateway/test_gateway_soak.py
+
+bench-cluster: setup ## a control plane and eight nodes for MINUTES=30: killed, paused, forgotten, restored from a backup (SEED=…)
+	CLUSTER_MINUTES=$(or $(MINUTES),30) CLUSTER_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/gateway/node/test_cluster_world.py
 
 bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the same stand-in machines
 	$(BIN)/python -m benchmarks.bench_gpu
