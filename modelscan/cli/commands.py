@@ -79,6 +79,7 @@ COMMANDS: tuple[Entry, ...] = (
     ),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
     Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
+    Entry("eval", "modelscan.cli.eval.app:app", "Measure how good answers are.", _ROUTE),
     Entry(
         "connect",
         "modelscan.cli.connect:app",
@@ -123,7 +124,7 @@ TOLERANT = frozenset({
     "target list", "target remove", "target test", "service run", "service uninstall",
     "route health", "route explain", "route match", "route history", "route export",
     "route role list", "route role show", "route preset list", "engine list", "key list",
-    "trace list", "trace show", "catalog search", "catalog list", "catalog info",
+    "trace list", "trace show", "eval list", "eval show", "eval board", "catalog search", "catalog list", "catalog info",
     "catalog sources", "catalog passport",
 })  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""How good are the answers: task suites, reports with receipts, comparisons, loss by quantization."""
+"""How good answers are: suites of tasks, reports, comparisons, loss by quantization."""

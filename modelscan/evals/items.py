@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-FailureKind = Literal["timeout", "crash", "no_tool_call", "refused"]
+TaskFailure = Literal["timeout", "crash", "no_tool_call", "refused"]
+CodeEnd = Literal["exited", "timeout", "output_limit"]
 SandboxKind = Literal["bwrap", "docker", "local"]
 PASSED = 1.0
 FAILED = 0.0
@@ -68,7 +69,7 @@ class Grade:
 
     value: float
     reason: str
-    failure: FailureKind | None = None
+    failure: TaskFailure | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -78,7 +79,7 @@ class CodeResult:
 
     stdout: str
     stderr: str
-    end: Literal["exited", "timeout", "output_limit"]
+    end: CodeEnd
     exit_code: int | None = None
 
 
@@ -116,6 +117,6 @@ def passed(reason: str = "right") -> Grade:
     return Grade(PASSED, reason)
 
 
-def failed(reason: str, failure: FailureKind | None = None) -> Grade:
+def failed(reason: str, failure: TaskFailure | None = None) -> Grade:
     """A grade of 0 with its reason."""
     return Grade(FAILED, reason, failure)

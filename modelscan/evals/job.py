@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from modelscan.evals.items import FailureKind, SandboxKind
+from modelscan.evals.items import SandboxKind, TaskFailure
 
 KEY_VARIABLE = "MODELSCAN_API_KEY"  # of the child, for inspect's provider "modelscan"
 ROWS_FILE = "rows.jsonl"
@@ -57,7 +57,7 @@ class Row:
     epoch: int
     value: float
     reason: str
-    failure: FailureKind | None
+    failure: TaskFailure | None
     counts: Mapping[str, int]
     answer_sha256: str
     prompt_tokens: int | None

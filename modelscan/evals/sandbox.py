@@ -21,7 +21,7 @@ from typing import IO
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.units import MIB
-from modelscan.evals.items import CodeResult, RunCode, SandboxKind
+from modelscan.evals.items import CodeEnd, CodeResult, RunCode, SandboxKind
 
 DOCKER_IMAGE = "python:3.12-slim"
 _MEMORY_BYTES = 768 * MIB  # of address space: an interpreter alone maps 30 to 300 MiB
@@ -170,7 +170,7 @@ def _result(process: subprocess.Popen[bytes], texts: dict[str, bytes], late: boo
     out, error = (texts.get(name, b"").decode("utf-8", "replace") for name in ("out", "err"))
     cut = len(texts.get("out", b"")) > _OUTPUT_BYTES
     killed = process.returncode in (-signal.SIGXCPU, 128 + signal.SIGXCPU)
-    end = "timeout" if late or killed else "output_limit" if cut else "exited"
+    end: CodeEnd = "timeout" if late or killed else "output_limit" if cut else "exited"
     return CodeResult("" if cut else out, error, end, process.returncode)
 
 

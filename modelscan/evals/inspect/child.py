@@ -71,7 +71,9 @@ def _run(job: EvalJob, folder: Path) -> JobOutcome:
         max_tasks=len(job.suites) or 1, score_display=False, acp_server=False, ctl_server=False,
         log_realtime=False, log_model_api=False, log_samples=True, **_generation(job),
     )  # fmt: skip
-    return _outcome(logs, folder)
+    if job.task is not None:
+        _write_rows(logs, folder)
+    return _outcome(logs)
 
 
 def _generation(job: EvalJob) -> dict[str, Any]:
@@ -97,7 +99,18 @@ def _tasks(job: EvalJob, folder: Path) -> list[Task]:
     return own_tasks(job, writer(folder / ROWS_FILE))
 
 
-def _outcome(logs: list[EvalLog], folder: Path) -> JobOutcome:
+def _write_rows(logs: list[EvalLog], folder: Path) -> None:
+    """The rows of a task of another package: the value of its first scorer."""
+    from modelscan.evals.inspect.foreign import foreign_rows
+    from modelscan.evals.inspect.rows import writer
+
+    write = writer(folder / ROWS_FILE)
+    for log in logs:
+        for row in foreign_rows(log):
+            write(row)
+
+
+def _outcome(logs: list[EvalLog]) -> JobOutcome:
     """The end of all tasks as one: cancelled or failed if one of them is."""
     statuses = {log.status for log in logs}
     status: Any = "finished"

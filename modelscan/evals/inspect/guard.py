@@ -22,9 +22,10 @@ def allow_only(hosts: Sequence[tuple[str, int]]) -> None:
             known = {address for address, _ in addresses}
             if arguments[0] not in known:
                 raise ConnectionRefusedByGuard(f"lookup of {arguments[0]} is not allowed")
-        if event in ("socket.connect", "socket.sendto") and isinstance(arguments[1], tuple):
-            if tuple(arguments[1][:2]) not in addresses:
-                raise ConnectionRefusedByGuard(f"a connection to {arguments[1]} is not allowed")
+        if event in ("socket.connect", "socket.sendto"):
+            place = arguments[1]
+            if isinstance(place, tuple) and place[:2] not in addresses:
+                raise ConnectionRefusedByGuard(f"a connection to {place} is not allowed")
 
     sys.addaudithook(hook)
 

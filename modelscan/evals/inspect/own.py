@@ -33,6 +33,7 @@ def _task(kind: SuiteKind, job: EvalJob, write: Callable[[Row], None]) -> Task:
         kind, suite, _planted(kind, suite) if job.verify else samples_of(suite), run=run,
         on_row=lambda row: write(replace(row, suite=kind.name)),
         denied=lambda name: any(fnmatchcase(name, pattern) for pattern in job.denied_tools),
+        extra_body=job.generation.extra_body,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ The entry point ``inspect_ai`` names this module. Grades are those of ``evals.su
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
@@ -17,7 +17,7 @@ from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import Tool, ToolDef, ToolParams
 
-from modelscan.evals.inspect.rows import Row, ignore_row, row_of
+from modelscan.evals.inspect.rows import ignore_row, row_of
 from modelscan.evals.items import (
     EvalItem,
     EvalSuite,
@@ -30,6 +30,7 @@ from modelscan.evals.items import (
     ToolRequest,
     failed,
 )
+from modelscan.evals.job import Row
 from modelscan.evals.sandbox import choose_sandbox, runner
 from modelscan.evals.suites.registry import SuiteKind, find_suite, suite_hash
 
@@ -49,11 +50,15 @@ def suite_task(
     run: RunCode | None = None,
     on_row: Callable[[Row], None] = ignore_row,
     denied: Denied = _none_denied,
+    extra_body: Mapping[str, Any] | None = None,
 ) -> Task:
-    """A task with these samples; ``on_row`` receives each result when it is graded."""
+    """A task with these samples; ``on_row`` receives each result when it is graded.
+
+    ``extra_body``: fields of every request, which a schema's field joins.
+    """
     return Task(
         dataset=MemoryDataset(samples, name=kind.name),
-        solver=_ask(suite),
+        solver=_ask(suite, extra_body or {}),
         scorer=_grade(kind, suite, run, on_row, denied),
         name=kind.name,
         version=suite.version,
@@ -69,13 +74,14 @@ def samples_of(suite: EvalSuite) -> list[Sample]:
 def sample_of(suite: EvalSuite, item: EvalItem, name: str, planted: str | None = None) -> Sample:
     """One item as a sample of that id; ``planted`` is the key of a scripted answer."""
     metadata = {PLANTED: planted} if planted is not None else None
+    reference = item.reference
     return Sample(
         id=name,
         input=[
             ChatMessageSystem(content=suite.system),
             ChatMessageUser(content=item.prompt, metadata=metadata),
         ],
-        target=item.reference.text or (item.reference.calls[0].name if item.reference.calls else ""),
+        target=reference.text or ", ".join(call.name for call in reference.calls),
         metadata={"item": item.id},
     )
 
@@ -94,7 +100,7 @@ def _tool(offered: OfferedTool) -> Tool:
 
 
 @solver
-def _ask(suite: EvalSuite) -> Solver:
+def _ask(suite: EvalSuite, extra_body: Mapping[str, Any]) -> Solver:
     items = {item.id: item for item in suite.items}
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
@@ -102,8 +108,9 @@ def _ask(suite: EvalSuite) -> Solver:
         state.tools = [_tool(one) for one in item.tools]
         if item.schema is None:
             return await generate(state, tool_calls="none", max_tokens=suite.max_tokens)
-        wanted = {"name": suite.name, "schema": dict(item.schema), "strict": True}
-        body = {"response_format": {"type": "json_schema", "json_schema": wanted}}
+        schema = {"name": suite.name, "schema": dict(item.schema), "strict": True}
+        form = {"type": "json_schema", "json_schema": schema}
+        body = {**extra_body, "response_format": form}
         return await generate(
             state, tool_calls="none", max_tokens=suite.max_tokens, extra_body=body
         )

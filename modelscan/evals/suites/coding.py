@@ -16,11 +16,11 @@ from modelscan.evals.items import (
     CodeResult,
     EvalItem,
     EvalSuite,
-    FailureKind,
     Grade,
     ModelAnswer,
     RunCode,
     SuiteRequest,
+    TaskFailure,
     failed,
     passed,
 )
@@ -31,7 +31,7 @@ _BLOCK = re.compile(r"```[ \t]*(?:python3?|py)?[ \t]*\r?\n(.*?)```", re.DOTALL)
 
 # Runs in the sandbox. Standard input: one line with the mark, the function's name and the lists of
 # arguments, then the solution's text. Standard output: the mark and the results as JSON.
-DRIVER = '''\
+DRIVER = """\
 import json, sys
 mark, name, calls = json.loads(sys.stdin.readline())
 source = sys.stdin.read()
@@ -46,7 +46,7 @@ for arguments in calls:
         results.append({"error": type(error).__name__})
 write("\\n" + mark + dump(results) + "\\n")
 sys.__stdout__.flush()
-'''
+"""
 
 
 def make(_: SuiteRequest) -> EvalSuite:
@@ -118,7 +118,7 @@ def compare(result: CodeResult, mark: str, expected: Sequence[Any]) -> Grade:
         return failed("the program did not end in time", "timeout")
     lines = [line for line in result.stdout.splitlines() if line.startswith(mark)]
     if len(lines) != 1:
-        failure: FailureKind = "crash"
+        failure: TaskFailure = "crash"
         cause = result.stderr.strip().splitlines()[-1:] or ["it ended without results"]
         return failed(f"{len(lines)} lines of results: {cause[0][:200]}", failure)
     try:
@@ -132,4 +132,3 @@ def compare(result: CodeResult, mark: str, expected: Sequence[Any]) -> Grade:
             shown = json.dumps(one)[:200]
             return failed(f"case {number}: {shown} instead of {json.dumps(value)[:200]}")
     return passed(f"{len(expected)} of {len(expected)} cases")
-

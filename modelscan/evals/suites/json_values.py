@@ -6,6 +6,7 @@ from typing import Any
 
 _TOLERANCE = 1e-9
 
+
 def same(value: Any, expected: Any) -> bool:
     """Equal JSON values; numbers within 1e-9, and True is not 1."""
     if isinstance(value, bool) or isinstance(expected, bool):

@@ -7,6 +7,7 @@ for question and answer; simple English words need fewer tokens in every common 
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -105,8 +106,10 @@ def _needle(data: dict[str, Any], words: random.Random) -> Made:
 
 def _chain(data: dict[str, Any], words: random.Random) -> Made:
     people = words.sample(data["people"], 4)
-    facts = [f"{a} gave the golden key to {b}." for a, b in zip(people, people[1:], strict=False)]
-    question = f"{people[0]} had the golden key at first. Who has it after all hand-overs? One name."
+    facts = [f"{a} gave the golden key to {b}." for a, b in itertools.pairwise(people)]
+    question = (
+        f"{people[0]} had the golden key at first. Who has it after all hand-overs? One name."
+    )
     return facts, question, people[-1], people[:-1]
 
 

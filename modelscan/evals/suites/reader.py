@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from modelscan.core.yaml_reader import yaml_value
 from modelscan.evals.items import EvalItem, EvalSuite
 
 FOLDER = Path(__file__).parent / "data"
@@ -15,18 +16,14 @@ FOLDER = Path(__file__).parent / "data"
 @functools.cache
 def read_data(name: str) -> dict[str, Any]:
     """The content of ``data/NAME.yaml``."""
-    import yaml
-
-    data: dict[str, Any] = yaml.load(
-        (FOLDER / f"{name}.yaml").read_text(encoding="utf-8"),
-        getattr(yaml, "CSafeLoader", yaml.SafeLoader),
-    )
+    data: dict[str, Any] = yaml_value((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     return data
 
 
 def suite_of(data: dict[str, Any], items: Iterable[EvalItem]) -> EvalSuite:
     """The suite with the head of its data file."""
-    return EvalSuite(data["name"], data["version"], data["system"], data["max_tokens"], tuple(items))
+    head = (data["name"], data["version"], data["system"], data["max_tokens"])
+    return EvalSuite(*head, tuple(items))
 
 
 def one_line(text: str) -> str:
