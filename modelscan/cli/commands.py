@@ -124,7 +124,8 @@ TOLERANT = frozenset({
     "target list", "target remove", "target test", "service run", "service uninstall",
     "route health", "route explain", "route match", "route history", "route export",
     "route role list", "route role show", "route preset list", "engine list", "key list",
-    "trace list", "trace show", "eval list", "eval show", "eval board", "catalog search", "catalog list", "catalog info",
+    "trace list", "trace show", "eval list", "eval show", "eval board", "eval suites",
+    "catalog search", "catalog list", "catalog info",
     "catalog sources", "catalog passport",
 })  # fmt: skip
 

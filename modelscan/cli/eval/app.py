@@ -191,6 +191,38 @@ def board(context: Context, suite: SuiteOption = None) -> Document[Any]:
     return board_document(ranked(stored_reports(context.config.paths, _suite_name(suite))))
 
 
+@command(app, "quant")
+def quant(
+    context: Context,
+    model: Annotated[str, typer.Argument(help="The model that both are formats of.")],
+    a: Annotated[
+        str, typer.Argument(help="The reference: a format, a .gguf file or a route.", metavar="A")
+    ],
+    b: Annotated[str, typer.Argument(help="The other one.", metavar="B")],
+    positions: Annotated[
+        int, typer.Option("--positions", min=8, max=2000, metavar="N", help="Of the text.")
+    ] = 256,
+    suites: Annotated[
+        list[str] | None, typer.Option("--suite", help="Also run this suite on both (repeatable).")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N tasks.")
+    ] = None,
+) -> Document[Any]:
+    """Measure what a weight format costs this model; plans use the result."""
+    from modelscan.cli.eval.quant_view import quant_document
+    from modelscan.cli.interrupt import interruptible, undisturbed
+    from modelscan.evals.quantization.measure import QuantOptions, measure
+
+    names = tuple(filter(None, map(_suite_name, suites or ())))
+    options = QuantOptions(positions, suites=names, limit=limit)
+    with context.output.status(f"{a} and {b}") as status, interruptible():
+        answer = measure(
+            model, a, b, options, context.config, progress=status.update, shield=undisturbed
+        )
+    return quant_document(answer)
+
+
 @command(app, "export")
 def export(
     context: Context,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modelscan.evals.verify import EvalProofs
 
 _NO_RUNS = "there are no runs: modelscan eval run tools --route NAME"
-_VERDICTS = {
+VERDICTS = {
     "a_better": "A is better",
     "b_better": "B is better",
     "no_difference_shown": "no difference shown: the interval includes 0",
@@ -152,7 +152,7 @@ def comparison_document(answer: EvalComparison) -> Document[Any]:
         ("95 % interval", interval_text(answer.interval)),
         ("only A solved", answer.discordant.a_only),
         ("only B solved", answer.discordant.b_only),
-        ("verdict", _VERDICTS[answer.verdict]),
+        ("verdict", VERDICTS[answer.verdict]),
         ("settings differ", list(answer.differs) or None),
     ]
     rows = [(one.id, _score(one.a), _score(one.b)) for one in answer.per_task if one.a != one.b]
