@@ -36,6 +36,7 @@ class QualityMeasurement:
     kl_upper: float
     agreement: float
     positions: int
+    parameters: int | None  # of the model: another size of the same name is another model
     text_sha256: str
     backend: str | None
     measured_at: str  # RFC 3339 UTC

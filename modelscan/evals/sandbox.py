@@ -96,7 +96,7 @@ def runner(kind: SandboxKind, limits: CodeLimits = LIMITS) -> RunCode:
 def _command(kind: SandboxKind, program: str, limits: CodeLimits) -> list[str]:
     python = ["-I", "-S", "-B", "-c", program]
     limited = [
-        "prlimit", f"--as={_MEMORY_BYTES}", f"--cpu={limits.cpu_s}", "--core=0",
+        "prlimit", f"--as={_MEMORY_BYTES}", f"--cpu={limits.cpu_s}:{limits.cpu_s + 1}", "--core=0",
         f"--fsize={64 * MIB}", "--nofile=64", "--nproc=4096", "--",
     ]  # fmt: skip
     if kind == "docker":
@@ -163,6 +163,9 @@ def _run(command: Sequence[str], stdin: bytes, folder: Path, limits: CodeLimits)
         _end(process)
     for thread in threads:
         thread.join(5)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        with contextlib.suppress(OSError):
+            stream.close()
     return _result(process, texts, late)
 
 

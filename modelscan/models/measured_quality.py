@@ -75,11 +75,19 @@ def with_measured_quality(model: ResolvedModel, paths: Paths) -> ResolvedModel:
     )
 
 
+def _same_size(measured: int | None, planned: int | None) -> bool:
+    """Whether two counts of parameters can be of one model: embeddings are counted or not."""
+    if measured is None or planned is None:
+        return True
+    return 0.8 <= measured / planned <= 1.25 if planned else False
+
+
 def _measured(candidate: Candidate, measurements: tuple[QualityMeasurement, ...]) -> Candidate:
     if candidate.quality is None:
         return candidate
+    own = [one for one in measurements if _same_size(one.parameters, candidate.variant.parameters)]
     quality = with_measurements(
-        candidate.quality, candidate.variant.quantization, measurements, quality_table()
+        candidate.quality, candidate.variant.quantization, own, quality_table()
     )
     if quality is candidate.quality:
         return candidate

@@ -104,6 +104,12 @@ def _ask(suite: EvalSuite, extra_body: Mapping[str, Any]) -> Solver:
     items = {item.id: item for item in suite.items}
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
+        try:
+            return await _generated(state, generate)
+        except RuntimeError as error:
+            raise endpoint_error(error) from error
+
+    async def _generated(state: TaskState, generate: Generate) -> TaskState:
         item = items[state.metadata["item"]]
         state.tools = [_tool(one) for one in item.tools]
         if item.schema is None:
@@ -138,6 +144,17 @@ def _grade(
         return Score(value=graded.value, answer=answer.text, explanation=graded.reason)
 
     return score
+
+
+class EndpointError(RuntimeError):
+    """The server refused or failed: its own message, without the request."""
+
+
+def endpoint_error(error: RuntimeError) -> RuntimeError:
+    """The server's message, where inspect has it apart from the request's text."""
+    message = getattr(error, "provider_message", None)
+    status = getattr(error, "status_code", None)
+    return error if message is None else EndpointError(f"HTTP {status}: {message}")
 
 
 def _refused(answer: ModelAnswer, denied: Denied) -> Grade | None:

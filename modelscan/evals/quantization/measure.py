@@ -140,6 +140,7 @@ def _recorded(measured: QuantMeasured, model: ResolvedModel, config: Config) -> 
         kl_upper=tokens.kl_interval.upper,
         agreement=tokens.agreement,
         positions=tokens.positions,
+        parameters=next((c.variant.parameters for c in model.candidates), None),
         text_sha256=measured.text_sha256,
         backend=b.engine,
         measured_at=measured.measured_at,
