@@ -49,7 +49,7 @@ class EvalJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SampleRow:
     """The grade of one sample; seconds are those of the model's call."""
 
     suite: str

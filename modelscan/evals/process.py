@@ -23,7 +23,7 @@ from modelscan.evals.job import (
     ROWS_FILE,
     EvalJob,
     JobOutcome,
-    Row,
+    SampleRow,
 )
 from modelscan.state.files import ensure_dir, write_atomic
 
@@ -38,7 +38,7 @@ _END_S = 30.0
 class JobResult:
     """The rows that were graded, and how the process ended."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[SampleRow, ...]
     outcome: JobOutcome
 
 
@@ -128,7 +128,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def read_rows(folder: Path) -> tuple[Row, ...]:
+def read_rows(folder: Path) -> tuple[SampleRow, ...]:
     """The graded samples; a line that was cut by the end of the process is left out."""
     try:
         lines = (folder / ROWS_FILE).read_text(encoding="utf-8").splitlines()
@@ -137,7 +137,7 @@ def read_rows(folder: Path) -> tuple[Row, ...]:
     rows = []
     for line in lines:
         with contextlib.suppress(ValueError, NotReadable):
-            rows.append(from_json(Row, json.loads(line)))
+            rows.append(from_json(SampleRow, json.loads(line)))
     return tuple(rows)
 
 

@@ -109,7 +109,7 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenUsage:
+class EvalUsage:
     """Tokens of all tasks, as the server counted them."""
 
     prompt_tokens: int | None
@@ -127,7 +127,7 @@ class EvalReport:
     reason: str | None
     scores: tuple[MetricScore, ...]
     tasks: tuple[TaskResult, ...]
-    usage: TokenUsage
+    usage: EvalUsage
     cost_usd: float | None
     tokens_per_s: float | None
     finished_at: str

@@ -12,18 +12,18 @@ from urllib.parse import urlsplit
 from modelscan.core.errors import UsageError
 from modelscan.core.yaml_reader import YamlProblem, yaml_value
 from modelscan.evals.items import EvalSuite, SandboxKind, SuiteRequest
-from modelscan.evals.job import EvalJob, Generation, JobOutcome, Row
+from modelscan.evals.job import EvalJob, Generation, JobOutcome, SampleRow
 from modelscan.evals.process import JobResult, require_inspect, run_job
 from modelscan.evals.report import (
     EvalReceipt,
     EvalReport,
+    EvalUsage,
     GenerationSettings,
     MetricScore,
     RunStatus,
     SuiteShown,
     TaskResult,
     Thinking,
-    TokenUsage,
     ToolPolicy,
 )
 from modelscan.evals.sandbox import choose_sandbox
@@ -260,7 +260,7 @@ def report_of_rows(
 
 
 def _status(
-    rows: tuple[Row, ...], outcome: JobOutcome, expected: int
+    rows: tuple[SampleRow, ...], outcome: JobOutcome, expected: int
 ) -> tuple[RunStatus, str | None]:
     if outcome.status == "cancelled":
         return "cancelled", f"interrupted after {len(rows)} of {expected} samples"
@@ -270,20 +270,20 @@ def _status(
     return "invalid", f"{expected - len(rows)} of {expected} samples have no grade: {cause}"
 
 
-def _task(row: Row) -> TaskResult:
+def _task(row: SampleRow) -> TaskResult:
     return TaskResult(
         row.id, row.epoch, row.value, row.answer_sha256, row.failure, row.prompt_tokens,
         row.completion_tokens, None, row.seconds, None, row.reason,
     )  # fmt: skip
 
 
-def _usage(rows: tuple[Row, ...]) -> TokenUsage:
+def _usage(rows: tuple[SampleRow, ...]) -> EvalUsage:
     prompts = [row.prompt_tokens for row in rows if row.prompt_tokens is not None]
     answers = [row.completion_tokens for row in rows if row.completion_tokens is not None]
-    return TokenUsage(sum(prompts) if prompts else None, sum(answers) if answers else None)
+    return EvalUsage(sum(prompts) if prompts else None, sum(answers) if answers else None)
 
 
-def _tokens_per_s(rows: tuple[Row, ...]) -> float | None:
+def _tokens_per_s(rows: tuple[SampleRow, ...]) -> float | None:
     """Tokens of answers per second of requests: prefill and waiting are included."""
     timed = [row for row in rows if row.seconds and row.completion_tokens]
     seconds = sum(row.seconds or 0.0 for row in timed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from modelscan.evals.items import EvalSuite
-from modelscan.evals.job import Row
+from modelscan.evals.job import SampleRow
 from modelscan.evals.report import MetricScore, ScoreInterval
 from modelscan.evals.statistics import bootstrap, f1, mean, wilson
 from modelscan.evals.suites.review import totals
@@ -13,7 +13,7 @@ from modelscan.evals.suites.review import totals
 SHARE = "pass_rate"
 
 
-def scores_of(suite: EvalSuite, rows: Sequence[Row]) -> tuple[MetricScore, ...]:
+def scores_of(suite: EvalSuite, rows: Sequence[SampleRow]) -> tuple[MetricScore, ...]:
     """The scores of complete rows, the main one first; epochs are averaged per task."""
     values = _by_task(rows)
     if suite.name == "review":
@@ -22,12 +22,12 @@ def scores_of(suite: EvalSuite, rows: Sequence[Row]) -> tuple[MetricScore, ...]:
     return (main, *_depths(suite, values)) if suite.name == "long_context" else (main,)
 
 
-def pass_rate(rows: Sequence[Row]) -> tuple[MetricScore, ...]:
+def pass_rate(rows: Sequence[SampleRow]) -> tuple[MetricScore, ...]:
     """The mean grade alone."""
     return (_share(SHARE, list(_by_task(rows).values())),)
 
 
-def _by_task(rows: Sequence[Row]) -> dict[str, float]:
+def _by_task(rows: Sequence[SampleRow]) -> dict[str, float]:
     """The mean of each task's epochs: repeating a task does not make an interval narrower."""
     grades: dict[str, list[float]] = {}
     for row in rows:
@@ -54,7 +54,7 @@ def _depths(suite: EvalSuite, values: Mapping[str, float]) -> list[MetricScore]:
     ]
 
 
-def _review(rows: Sequence[Row]) -> tuple[MetricScore, ...]:
+def _review(rows: Sequence[SampleRow]) -> tuple[MetricScore, ...]:
     """F1 over all changes (bootstrap over tasks), recall of defects, precision of findings."""
     counts = [row.counts for row in rows]
 

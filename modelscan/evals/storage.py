@@ -76,6 +76,11 @@ def _readable(paths: Paths) -> Iterator[EvalReport]:
             continue  # ``eval show`` reports what is wrong with it
 
 
+def report_ids(paths: Paths) -> list[str]:
+    """The ids of the stored reports, in alphabetical order."""
+    return sorted(one.parent.name for one in evals_dir(paths).glob(f"*/{_REPORT}"))
+
+
 def find_report(paths: Paths, text: str) -> EvalReport:
     """A report by its id, a unique beginning of it, or the path of its file."""
     return report_of(find_document(paths, text), text)
@@ -86,7 +91,7 @@ def find_document(paths: Paths, text: str) -> dict[str, Any]:
     path = Path(text)
     if path.suffix == ".json" or path.is_file():
         return read_document(path)
-    ids = sorted(one.parent.name for one in evals_dir(paths).glob(f"*/{_REPORT}"))
+    ids = report_ids(paths)
     matching = [one for one in ids if one.startswith(text)]
     if text in ids or len(matching) == 1:
         return read_document(evals_dir(paths) / (text if text in ids else matching[0]) / _REPORT)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.evals.items import SandboxKind
-from modelscan.evals.job import EvalJob, Row
+from modelscan.evals.job import EvalJob, SampleRow
 from modelscan.evals.process import run_job
 from modelscan.evals.sandbox import choose_sandbox
 from modelscan.evals.storage import evals_dir, new_id
@@ -83,10 +83,10 @@ def verify(
     return EvalProofs(proofs, all(proof.ok for proof in proofs))
 
 
-def prove(suite: str, rows: Sequence[Row]) -> SuiteProof:
+def prove(suite: str, rows: Sequence[SampleRow]) -> SuiteProof:
     """Whether the grades of a suite's planted answers are as they must be."""
     labelled = [(row.id.rpartition("/")[2], row) for row in rows if row.suite == suite]
-    groups: dict[str, list[Row]] = {REFERENCE: [], STUB: [], "wrong": []}
+    groups: dict[str, list[SampleRow]] = {REFERENCE: [], STUB: [], "wrong": []}
     for label, row in labelled:
         groups[label if label in groups else "wrong"].append(row)
     if not all(groups.values()):
@@ -100,12 +100,12 @@ def prove(suite: str, rows: Sequence[Row]) -> SuiteProof:
     )
 
 
-def as_expected(row: Row) -> bool:
+def as_expected(row: SampleRow) -> bool:
     """Whether a planted answer got its grade: references 1, others less than a half."""
     if row.id.endswith(f"/{REFERENCE}"):
         return row.value == 1.0
     return row.value < MUST_FAIL
 
 
-def _proved(rows: Sequence[Row]) -> ProvedAnswers:
+def _proved(rows: Sequence[SampleRow]) -> ProvedAnswers:
     return ProvedAnswers(len(rows), sum(map(as_expected, rows)))

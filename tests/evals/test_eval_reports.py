@@ -16,7 +16,7 @@ from modelscan.core.errors import UsageError
 from modelscan.evals.board import board
 from modelscan.evals.compare import compare
 from modelscan.evals.items import SuiteRequest
-from modelscan.evals.job import JobOutcome, Row
+from modelscan.evals.job import JobOutcome, SampleRow
 from modelscan.evals.process import JobResult
 from modelscan.evals.report import EvalReport, ToolPolicy
 from modelscan.evals.runs import DeniedTools, EvalOptions, receipt_of, report_of_run
@@ -32,9 +32,11 @@ SUBJECT = EvalSubject("coder", "http://127.0.0.1:1", "coder", "local", engine="l
                       quantization="Q4_K_M", memory_bytes=2_000_000_000)  # fmt: skip
 
 
-def rows(values: Sequence[float], suite: Any = TOOLS, **changes: Any) -> tuple[Row, ...]:
+def rows(values: Sequence[float], suite: Any = TOOLS, **changes: Any) -> tuple[SampleRow, ...]:
     return tuple(
-        Row("tools", item.id, 1, value, "", None, {}, "0" * 64, 10, 5, 2.0, "coder", **changes)
+        SampleRow(
+            "tools", item.id, 1, value, "", None, {}, "0" * 64, 10, 5, 2.0, "coder", **changes
+        )
         for item, value in zip(suite.items, values, strict=False)
     )
 

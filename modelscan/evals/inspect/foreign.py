@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modelscan.evals.items import ModelAnswer
-from modelscan.evals.job import Row
+from modelscan.evals.job import SampleRow
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
 
 
-def foreign_rows(log: EvalLog) -> Iterator[Row]:
+def foreign_rows(log: EvalLog) -> Iterator[SampleRow]:
     """One row per graded sample; the first scorer's value as inspect turns it into a number."""
     from inspect_ai.scorer import value_to_float
 
@@ -23,10 +23,10 @@ def foreign_rows(log: EvalLog) -> Iterator[Row]:
             yield _row(sample, number(score.value), score.explanation or "")
 
 
-def _row(sample: EvalSample, value: float, reason: str) -> Row:
+def _row(sample: EvalSample, value: float, reason: str) -> SampleRow:
     usages = list(sample.model_usage.values())
     answer = sample.output.completion if sample.output.choices else ""
-    return Row(
+    return SampleRow(
         suite="",
         id=str(sample.id),
         epoch=sample.epoch,

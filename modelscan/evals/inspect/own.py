@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.evals.inspect.tasks import sample_of, samples_of, suite_task
 from modelscan.evals.items import EvalSuite, SuiteRequest
-from modelscan.evals.job import EvalJob, Row
+from modelscan.evals.job import EvalJob, SampleRow
 from modelscan.evals.sandbox import runner
 from modelscan.evals.suites.planted import planted_answers
 from modelscan.evals.suites.registry import SuiteKind, find_suite
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from inspect_ai.dataset import Sample
 
 
-def own_tasks(job: EvalJob, write: Callable[[Row], None]) -> list[Task]:
+def own_tasks(job: EvalJob, write: Callable[[SampleRow], None]) -> list[Task]:
     """One task per suite of the job."""
     return [_task(find_suite(name), job, write) for name in job.suites]
 
 
-def _task(kind: SuiteKind, job: EvalJob, write: Callable[[Row], None]) -> Task:
+def _task(kind: SuiteKind, job: EvalJob, write: Callable[[SampleRow], None]) -> Task:
     suite = kind.make(SuiteRequest(job.seed, job.context_tokens))
     limit = job.generation.max_tokens
     suite = replace(suite, max_tokens=limit) if limit is not None else suite

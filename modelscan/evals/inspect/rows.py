@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.jsonform import to_json
 from modelscan.evals.items import Grade, ModelAnswer
-from modelscan.evals.job import Row
+from modelscan.evals.job import SampleRow
 
 if TYPE_CHECKING:
     from inspect_ai.solver import TaskState
 
 
-def ignore_row(_: Row) -> None:
+def ignore_row(_: SampleRow) -> None:
     """For ``inspect eval``, whose own log has the results."""
 
 
-def row_of(state: TaskState, answer: ModelAnswer, grade: Grade) -> Row:
+def row_of(state: TaskState, answer: ModelAnswer, grade: Grade) -> SampleRow:
     """The result of one sample with its tokens and seconds."""
     output = state.output
     usage = output.usage if output else None
     cached = (usage.input_tokens_cache_read or 0) if usage else 0
-    return Row(
+    return SampleRow(
         suite="",
         id=str(state.sample_id),
         epoch=state.epoch,
@@ -41,13 +41,13 @@ def row_of(state: TaskState, answer: ModelAnswer, grade: Grade) -> Row:
     )
 
 
-def writer(file: Path) -> Callable[[Row], None]:
+def writer(file: Path) -> Callable[[SampleRow], None]:
     """A function that appends a row to the file, for several threads."""
     import json
 
     lock = threading.Lock()
 
-    def write(row: Row) -> None:
+    def write(row: SampleRow) -> None:
         line: dict[str, Any] = to_json(row)
         with lock, file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")

@@ -30,7 +30,7 @@ from modelscan.evals.items import (
     ToolRequest,
     failed,
 )
-from modelscan.evals.job import Row
+from modelscan.evals.job import SampleRow
 from modelscan.evals.sandbox import choose_sandbox, runner
 from modelscan.evals.suites.registry import SuiteKind, find_suite, suite_hash
 
@@ -48,7 +48,7 @@ def suite_task(
     samples: list[Sample],
     *,
     run: RunCode | None = None,
-    on_row: Callable[[Row], None] = ignore_row,
+    on_row: Callable[[SampleRow], None] = ignore_row,
     denied: Denied = _none_denied,
     extra_body: Mapping[str, Any] | None = None,
 ) -> Task:
@@ -129,7 +129,7 @@ def _grade(
     kind: SuiteKind,
     suite: EvalSuite,
     run: RunCode | None,
-    on_row: Callable[[Row], None],
+    on_row: Callable[[SampleRow], None],
     denied: Denied,
 ) -> Scorer:
     items = {item.id: item for item in suite.items}

@@ -104,9 +104,10 @@ def measure(
     text = TEXT.read_text(encoding="utf-8")
     texts = prefixes(text, options.positions)
     eval_id = new_id()
+    requests = {one: _request(model, one, eval_id, options, config) for one in (a, b)}
     sides = []
     for given in (a, b):
-        with _served(model, given, eval_id, options, config, progress, shield) as served:
+        with _served(given, requests[given], config, progress, shield) as served:
             subject, deployed = served
             sides.append(_measure(subject, given, deployed, texts, options, config, progress))
     tokens = agreement(sides[0].next_tokens, sides[1].next_tokens, options.top_k)
@@ -158,17 +159,14 @@ def _stored(measured: QuantMeasured, config: Config) -> QuantMeasured:
 
 @contextlib.contextmanager
 def _served(
-    model: str,
     given: str,
-    eval_id: str,
-    options: QuantOptions,
+    request: Request | None,
     config: Config,
     progress: Callable[[str], None],
     shield: Shield,
 ) -> Iterator[tuple[EvalSubject, bool]]:
-    """The subject, deployed for the time of the block if no route of that name exists."""
-    request = _request(model, given, eval_id, options)
-    if request is None or _is_route(given, config):
+    """The subject; with a request it is deployed for the time of the block."""
+    if request is None:
         yield find_subject(given, config), False
         return
     deployments = Deployments(config, shield=shield)
@@ -195,9 +193,14 @@ def _is_route(given: str, config: Config) -> bool:
     return load(config.routing_file).route(given) is not None
 
 
-def _request(model: str, given: str, eval_id: str, options: QuantOptions) -> Request | None:
-    """How to deploy A or B; None for URL#MODEL."""
-    if "://" in given:
+def _request(
+    model: str, given: str, eval_id: str, options: QuantOptions, config: Config
+) -> Request | None:
+    """How to deploy A or B; None for a route, a deployment and URL#MODEL.
+
+    Raises UsageError where it is none of them.
+    """
+    if "://" in given or _is_route(given, config):
         return None
     name = f"quant-{eval_id.removeprefix('e-')[:8]}"
     wishes = Workload(backend="llama.cpp", context_tokens=_CONTEXT, parallel=1)
