@@ -59,9 +59,10 @@ def requantized(source: Path, name: str) -> Path:
     python = CACHE / "gguf" / "bin" / "python"
     if not python.exists():
         venv.create(CACHE / "gguf", with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "gguf>=0.17"], check=True)
+        pip = [str(python), "-m", "pip", "install", "-q", "gguf>=0.17"]
+        subprocess.run(pip, check=True)
     if not target.exists():
-        module = [python, "-m", "scripts.requantize", str(source), str(target), name]
+        module = [str(python), "-m", "scripts.requantize", str(source), str(target), name]
         subprocess.run(module, check=True, cwd=ROOT)
     return target
 

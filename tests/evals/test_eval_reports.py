@@ -20,6 +20,7 @@ from modelscan.evals.job import JobOutcome, SampleRow
 from modelscan.evals.process import JobResult
 from modelscan.evals.report import EvalReport, ToolPolicy
 from modelscan.evals.runs import DeniedTools, EvalOptions, receipt_of, report_of_run
+from modelscan.evals.samples import sample_report
 from modelscan.evals.scoring import scores_of
 from modelscan.evals.storage import find_report, store, stored_reports
 from modelscan.evals.subject import EvalSubject
@@ -207,3 +208,17 @@ def test_export(run_in_process: Run, clean_environment: Path, tmp_path: Path) ->
     (line,) = file.read_text().splitlines()
     assert json.loads(line)["eval_id"] == "e-1"
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_report_as_a_benchmark_sample() -> None:
+    document = sample_report(report([1.0] * 17 + [0.0] * 17))
+    assert document is not None
+    (sample,) = document["samples"]
+    assert (sample["service_id"], sample["workload"]) == ("coder", "tools")
+    results = sample["results"]
+    assert (results["case_count"], results["pass_rate"], results["p50_latency_ms"]) == (
+        34,
+        0.5,
+        2000,
+    )
+    assert sample_report(report([1.0], expected=3)) is None
