@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from modelscan.evals.items import EvalSuite
 from modelscan.evals.job import SampleRow
@@ -63,13 +63,24 @@ def _review(rows: Sequence[SampleRow]) -> tuple[MetricScore, ...]:
         return f1(sums["found"], sums["seeded"], sums["right"], sums["reported"])
 
     sums = totals(counts)
-    everything = range(len(counts))
-    lower, upper = bootstrap(len(counts), score) if counts else (0.0, 1.0)
+    value = score(range(len(counts)))
     return (
-        MetricScore("f1", score(everything), ScoreInterval(lower, upper, "bootstrap"), len(rows)),
+        MetricScore("f1", value, _f1_interval(len(rows), value, score), len(rows)),
         _ratio("recall", sums["found"], sums["seeded"]),
         _ratio("precision", sums["right"], sums["reported"]),
         _share("tasks_right", [float(row.value == 1.0) for row in rows]),
+    )
+
+
+def _f1_interval(n: int, value: float, score: Callable[[Sequence[int]], float]) -> ScoreInterval:
+    """By resampling tasks; where all resamples agree (no task or every task is solved) they say
+    nothing about further tasks, and the interval of a share of n tasks is used.
+    """
+    lower, upper = bootstrap(n, score) if n else (0.0, 1.0)
+    return (
+        ScoreInterval(lower, upper, "bootstrap")
+        if lower < upper
+        else ScoreInterval(*wilson(value, n))
     )
 
 

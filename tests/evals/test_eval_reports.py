@@ -89,6 +89,13 @@ def test_scores_of_review_and_long_context() -> None:
     assert 0.3 < scores["recall"].value < 0.7
     assert scores["f1"].interval is not None and scores["f1"].interval.method == "bootstrap"
     assert scores["f1"].interval.lower < scores["f1"].value < scores["f1"].interval.upper
+    nothing = [
+        replace(row, counts={"seeded": 1, "found": 0, "reported": 2, "right": 0}) for row in made
+    ]
+    (f1, *_) = scores_of(review, nothing)
+    assert f1.interval is not None
+    assert (f1.value, f1.interval.lower, f1.interval.method) == (0.0, 0.0, "wilson")
+    assert 0.05 < f1.interval.upper < 0.2
     long = SUITES["long_context"].make(SuiteRequest(7, 8192))
     named = {one.metric: one for one in scores_of(long, rows([1.0] * 15 + [0.0] * 15, long))}
     assert named["recall"].value == 0.5

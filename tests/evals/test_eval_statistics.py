@@ -116,8 +116,9 @@ OLDER = {
 
 
 def test_answers_of_servers() -> None:
-    assert parse_next_tokens(LLAMACPP).best == " Paris#7"
-    assert parse_next_tokens(OLDER).best == " Paris"
+    for answer, best in ((LLAMACPP, " Paris#7"), (OLDER, " Paris")):
+        found = parse_next_tokens(answer)
+        assert found is not None and found.best == best
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,13 @@ def test_answers_of_servers() -> None:
      {"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "a", "logprob": None}]}]}}]}],
 )  # fmt: skip
 def test_answers_without_probabilities(answer: dict[str, object]) -> None:
-    with pytest.raises(RemoteError) as caught:
-        parse_next_tokens(answer)
-    assert caught.value.code == "no_logprobs"
+    assert parse_next_tokens(answer) is None
+
+
+def test_positions_without_probabilities_are_left_out() -> None:
+    one = tokens(a=0.6, b=0.3)
+    assert agreement([one, None, one], [one, one, one], 2).positions == 2
+    for other in ([None, None, one], [None, None, None]):
+        with pytest.raises(RemoteError) as caught:
+            agreement([one, one, one], other, 2)
+        assert caught.value.code == "no_logprobs"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modelscan.core.errors import RemoteError
 from modelscan.evals.quantization.distributions import NextTokens
 from modelscan.evals.report import ScoreInterval
 from modelscan.evals.statistics import bootstrap, mean, wilson
@@ -60,10 +61,24 @@ def divergence(reference: NextTokens, other: NextTokens) -> float:
 
 
 def agreement(
-    reference: Sequence[NextTokens], other: Sequence[NextTokens], top_k: int, *, seed: int = 7
+    reference: Sequence[NextTokens | None],
+    other: Sequence[NextTokens | None],
+    top_k: int,
+    *,
+    seed: int = 7,
 ) -> TokenAgreement:
-    """Compare the same positions of two formats."""
-    pairs = list(zip(reference, other, strict=True))
+    """Compare the positions at which both formats have probabilities.
+
+    Raises RemoteError where that are fewer than half of all.
+    """
+    every = list(zip(reference, other, strict=True))
+    pairs = [(a, b) for a, b in every if a is not None and b is not None]
+    if 2 * len(pairs) < max(1, len(every)):
+        raise RemoteError(
+            f"the servers report probabilities of tokens at {len(pairs)} of {len(every)} positions",
+            hint="modelscan deploy MODEL --backend llama.cpp",
+            code="no_logprobs",
+        )
     same = [float(a.best == b.best) for a, b in pairs]
     divergences = [divergence(a, b) for a, b in pairs]
     lower, upper = bootstrap(

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelscan.core.errors import RemoteError
 from modelscan.core.foreign import mapping, rows
 
 
@@ -26,9 +25,10 @@ class NextTokens:
         return max(self.logprobs, key=lambda token: self.logprobs[token])
 
 
-def parse_next_tokens(answer: Mapping[str, Any]) -> NextTokens:
+def parse_next_tokens(answer: Mapping[str, Any]) -> NextTokens | None:
     """From a completion of one token: the shapes of llama.cpp (``content``) and of OpenAI's older
-    API, which vLLM and SGLang have (``top_logprobs``). Raises RemoteError if there is none.
+    API, which vLLM and SGLang have (``top_logprobs``). None if there are no probabilities: a server
+    that withholds the first bytes of a character reports none for this position.
     """
     choice = mapping(next(iter(rows(answer.get("choices"))), None))
     reported = mapping(choice.get("logprobs"))
@@ -42,13 +42,7 @@ def parse_next_tokens(answer: Mapping[str, Any]) -> NextTokens:
         older = reported.get("top_logprobs")
         top = mapping(older[0]) if isinstance(older, list) and older else {}
         found = {str(token): value for token, value in top.items() if _is_number(value)}
-    if not found:
-        raise RemoteError(
-            "the server reports no probabilities of tokens",
-            hint="modelscan deploy MODEL --backend llama.cpp",
-            code="no_logprobs",
-        )
-    return NextTokens(found)
+    return NextTokens(found) if found else None
 
 
 def _is_number(value: Any) -> bool:

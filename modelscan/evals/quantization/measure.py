@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from modelscan.core.envelope import envelope
 from modelscan.core.errors import UsageError
@@ -80,7 +81,7 @@ class MeasuredSide:
     """What one format answered."""
 
     side: QuantSide
-    next_tokens: tuple[NextTokens, ...]
+    next_tokens: tuple[NextTokens | None, ...]
     reports: tuple[EvalReport, ...]
 
 
@@ -251,11 +252,16 @@ def _progress_of(what: str, progress: Callable[[str], None]) -> Callable[[int, i
     return lambda done, total: progress(f"{what} {done} of {total}")
 
 
-def ask_next_tokens(subject: EvalSubject, text: str, top_k: int) -> NextTokens:
+def ask_next_tokens(subject: EvalSubject, text: str, top_k: int) -> NextTokens | None:
     """The ``top_k`` most probable tokens after a text, which the server reads as it is.
 
-    Prefixes grow, so llama.cpp reads only what is new of each.
+    Prefixes grow, so llama.cpp reads only what is new of each. ``ignore_eos``: an end of the text
+    would be an answer without a token; the probabilities are those before this rule.
     """
-    body = {"model": subject.model, "prompt": text, "max_tokens": 1, "temperature": 0,
-            "logprobs": top_k, "seed": 7}  # fmt: skip
+    body: dict[str, Any] = {
+        "model": subject.model, "prompt": text, "max_tokens": 1, "temperature": 0,
+        "logprobs": top_k, "seed": 7,
+    }  # fmt: skip
+    if subject.local:
+        body["ignore_eos"] = True
     return parse_next_tokens(ask(subject, "/v1/completions", body))
