@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Ran
+from support.engine_processes import eventually
 from support.eval_endpoint import AnsweringServer, answering
 
 from modelscan.evals.items import SuiteRequest
@@ -105,7 +105,7 @@ def test_ctrl_c_keeps_what_was_graded(clean_environment: Path) -> None:
              f"{server.url}#scripted", "--json"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
         )  # fmt: skip
-        wait_for(lambda: len(server.requests) > 2 and len(graded(clean_environment)) == 2, process)
+        eventually(lambda: len(server.requests) > 2 and len(graded(clean_environment)) == 2, 300)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
     report: dict[str, Any] = json.loads(out)
@@ -119,14 +119,6 @@ def test_ctrl_c_keeps_what_was_graded(clean_environment: Path) -> None:
 def graded(home: Path) -> list[str]:
     files = list((home / "state" / "evals").glob("*/rows.jsonl"))
     return files[0].read_text().splitlines() if files else []
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.05)
 
 
 def children_of(home: Path) -> list[str]:
