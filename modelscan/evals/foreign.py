@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from modelscan.core.errors import NotDeployableError
+from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.evals.items import EvalSuite
 from modelscan.evals.job import EvalJob, Generation
 from modelscan.evals.process import require_inspect, run_job
@@ -25,6 +25,7 @@ from modelscan.evals.storage import evals_dir, new_id, store
 from modelscan.evals.subject import find_subject, host_load
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
+from modelscan.state.secrets import redact
 
 _GROUP = "inspect_ai"  # of the entry points that register tasks
 
@@ -78,6 +79,12 @@ def run_foreign(
         job, evals_dir(config.paths) / eval_id, key=subject.api_key,
         report=lambda count: progress(count, 0),
     )  # fmt: skip
+    if not result.rows and result.outcome.status == "failed":
+        raise ModelscanError(
+            f"{name} did not run: {redact(result.outcome.reason or 'no reason is known')}",
+            hint=f"inspect list tasks   (of {distribution})",
+            code="task_failed",
+        )
     version = result.outcome.task_version or "0"
     identity = f"{distribution}/{importlib.metadata.version(distribution)}/{name}/{version}"
     digest = hashlib.sha256(f"{identity}/{sorted(row.id for row in result.rows)}".encode())

@@ -32,10 +32,19 @@ def main(folder: Path) -> int:
     allow_only(job.hosts)
     try:
         outcome = _run(job, folder)
+    except _prerequisite_error() as error:
+        outcome = JobOutcome("failed", 0, str(error)[:500], packages=packages())
     except (KeyboardInterrupt, asyncio.CancelledError):
         outcome = JobOutcome("cancelled", 0, "interrupted", packages=packages())
     (folder / OUTCOME_FILE).write_text(json.dumps(to_json(outcome)), encoding="utf-8")
     return 0
+
+
+def _prerequisite_error() -> type[Exception]:
+    """What inspect raises for an unknown task or a missing package."""
+    from inspect_ai._util.error import PrerequisiteError
+
+    return PrerequisiteError
 
 
 def packages() -> dict[str, str]:

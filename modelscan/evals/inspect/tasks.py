@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from inspect_ai import Task, task
+from inspect_ai._util.registry import registry_name
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessageSystem, ChatMessageUser
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
@@ -185,43 +186,53 @@ def _registered(name: str, seed: int, context_tokens: int, sandbox: str) -> Task
 _SANDBOXES: tuple[SandboxKind, ...] = ("bwrap", "docker", "local")
 
 
-@task
+Registered = TypeVar("Registered", bound=Callable[..., Task])
+
+
+def _named(function: Registered) -> Registered:
+    """Register a task as ``modelscan/NAME``, also from a checkout: inspect adds the package's name
+    only where a distribution of that name is installed."""
+    name = registry_name(function, function.__name__)
+    return task(name=name.rpartition("/")[2] if "/" in name else f"modelscan/{name}")(function)
+
+
+@_named
 def coding(seed: int = 7, context_tokens: int = 4096, sandbox: str = "") -> Task:
     """Small Python functions with unit tests, run in a sandbox."""
     return _registered("coding", seed, context_tokens, sandbox)
 
 
-@task
+@_named
 def review(seed: int = 7, context_tokens: int = 4096) -> Task:
     """Seeded defects in small changes."""
     return _registered("review", seed, context_tokens, "")
 
 
-@task
+@_named
 def documents(seed: int = 7, context_tokens: int = 4096) -> Task:
     """Facts, links and commands of a documentation."""
     return _registered("documents", seed, context_tokens, "")
 
 
-@task
+@_named
 def release(seed: int = 7, context_tokens: int = 4096) -> Task:
     """Consistency of versions and changelog."""
     return _registered("release", seed, context_tokens, "")
 
 
-@task
+@_named
 def long_context(seed: int = 7, context_tokens: int = 4096) -> Task:
     """Needle, chain of facts and order of events in long texts."""
     return _registered("long_context", seed, context_tokens, "")
 
 
-@task
+@_named
 def tools(seed: int = 7, context_tokens: int = 4096) -> Task:
     """Function calling."""
     return _registered("tools", seed, context_tokens, "")
 
 
-@task
+@_named
 def structured(seed: int = 7, context_tokens: int = 4096) -> Task:
     """Facts of a text as JSON of a schema."""
     return _registered("structured", seed, context_tokens, "")
