@@ -42,13 +42,14 @@ PURE_FILES = (
     "routing/effective.py", "routing/lookup.py", "routing/automatic.py",
     "routing/automatic_rules.py", "routing/built_in.py", "routing/format.py",
     "routing/role_format.py", "routing/parsed.py", "routing/finding.py",
-    "routing/explain.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
+    "routing/explain.py", "routing/plano.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
     "routing/role_answers.py", "routing/codewhale.py", "routing/exports/plano.py",
     "evals/items.py", "evals/job.py", "evals/report.py", "evals/compare.py", "evals/board.py",
     "evals/scoring.py", "evals/suites/json_values.py", "evals/suites/review.py",
     "evals/suites/documents.py", "evals/suites/release.py", "evals/suites/tools.py",
     "evals/suites/structured.py", "evals/suites/planted.py",
     "evals/quantization/distributions.py", "evals/quantization/agreement.py",
+    "bench/report_reader.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {

@@ -5,21 +5,34 @@ An invalid routing file changes nothing: the last valid one stays in use, and th
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from modelscan.bench.observed import (
+    NOT_BENCHMARKED,
+    Benchmarked,
+    benchmarked,
+    world_with_benchmarks,
+)
+from modelscan.bench.samples import StoredSample, samples
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
+from modelscan.core.node import RegisteredService
+from modelscan.core.receipt import Receipt
 from modelscan.core.route import Route
 from modelscan.engines.ollama import NAME as OLLAMA
 from modelscan.gateway.control.failover import Health, HealthState, columns
 from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.nodes.host import NodeHost
+from modelscan.gateway.control.nodes.registry import NodeRegistry
+from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
-from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import Counters
+from modelscan.gateway.counters import BackendRow, BackendState, Counters, KeyCap
 from modelscan.gateway.snapshot import Access, Key, Snapshot
 from modelscan.gateway.sources import (
     catalog_facts,
@@ -32,13 +45,18 @@ from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import with_plano
+from modelscan.routing.scoring import EXPIRES_S, Runtime
 from modelscan.routing.table import Backend, RouteTable
 from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 from modelscan.state.server.usage import User, UserKind, used_tokens
+from modelscan.traces.recent import Latency, RuntimeHistory
 
+_MOST_SAMPLES = 10_000
+_LARGE = 500  # entries
 _HEALTHY = (HealthState.UP, HealthState.HALF_OPEN)
 
 
@@ -53,16 +71,31 @@ class GatewayInputs:
     deployments: Mapping[str, Deployment]
     models: Mapping[str, RouteModelFacts]
     spent: frozenset[str] = frozenset()
+    samples: tuple[StoredSample, ...] = ()
 
 
-def read(config: Config, database: ServerDatabase) -> GatewayInputs:
-    """Read everything that a table is made from. Slow parts only: no state of the gateway."""
-    file = check(config.routing_file)
+def read(
+    config: Config, database: ServerDatabase, kept: GatewayInputs | None = None
+) -> GatewayInputs:
+    """Read everything that a table is made from. Slow parts only: no state of the gateway.
+
+    ``kept``: keys and budgets are taken from there instead of a database that is away.
+    """
+    file = with_plano(check(config.routing_file))
     values, missing = resolved_secrets(file)
+    if kept is None:
+        keys, spent = tuple(KeyStore(database).list()), spent_budgets(file, database)
+    else:
+        keys, spent = kept.keys, kept.spent
     return GatewayInputs(
-        file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
-        catalog_facts(config, file), spent_budgets(file, database),
+        file, values, missing, keys, recorded_deployments(config), catalog_facts(config, file),
+        spent, recent_samples(database) if kept is None else kept.samples,
     )  # fmt: skip
+
+
+def recent_samples(database: ServerDatabase) -> tuple[StoredSample, ...]:
+    """The benchmark results that still count, the newest first."""
+    return samples(database, since=time.time() - EXPIRES_S, limit=_MOST_SAMPLES)
 
 
 def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]:
@@ -82,13 +115,19 @@ def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]
 
 @dataclass(slots=True)
 class Gateway:
-    """Everything that the serving process knows. Only its event loop changes it."""
+    """Everything that the serving process knows. Only its event loop changes it.
+
+    ``shares_limits``: whether there are other gateways; a thread writes it and reads ``key_rows``.
+    ``file``: the routing file with the services of nodes after its own entries.
+    """
 
     config: Config
     options: ServeOptions
     database: ServerDatabase
     counters: Counters
     loaded: GatewayInputs
+    nodes: NodeRegistry | None = None
+    file: RoutingFile = field(init=False)
     table: RouteTable = field(init=False)
     known: dict[str, Known] = field(init=False)
     slots: tuple[int, ...] = ()
@@ -96,11 +135,19 @@ class Gateway:
     health: dict[str, Health] = field(default_factory=dict)
     probes: dict[str, BackendProbe] = field(default_factory=dict)
     runtime: RuntimeHistory = field(default_factory=RuntimeHistory)
+    benchmarks: Mapping[str, Benchmarked] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
+    database_fault: str | None = None
+    shares_limits: bool = False
+    share_lock: threading.Lock = field(default_factory=threading.Lock)
+    key_rows: Mapping[str, int] = field(default_factory=dict)
+    _reported: ReportedRoutes = field(init=False)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
+    _rows: Mapping[str, int] = field(default_factory=dict)
+    _backends: Mapping[str, Backend] = field(default_factory=dict)
     _hash_key: bytes = field(init=False)
     _backend_slots: Slots = field(init=False)
     _key_slots: Slots = field(init=False)
@@ -109,7 +156,7 @@ class Gateway:
         """Make the first table; raises UsageError for an invalid file."""
         if self.loaded.file.errors:
             raise invalid(self.config, self.loaded.file.errors[0])
-        self._hash_key = hash_key(self.database.file.parent)
+        self._hash_key = hash_key(self.database)
         self._backend_slots = Slots(self.counters.sizes.backends, "routing entries")
         self._key_slots = Slots(self.counters.sizes.keys, "keys")
         self.compile()
@@ -132,12 +179,30 @@ class Gateway:
 
     def compile(self) -> None:
         """Make the table again from what is known now, and the health column."""
+        file, world = self._inputs()
+        self._use(file, world, compile_table(file, world))
+
+    async def compile_aside(self) -> None:
+        """Like ``compile``; a large table is made in a thread, while other requests go on."""
+        file, world = self._inputs()
+        if len(file.routes) < _LARGE:
+            return self._use(file, world, compile_table(file, world))
+        table = await asyncio.to_thread(compile_table, file, world)
+        if world.revision == self._revision:  # else a newer table was made meanwhile
+            self._use(file, world, table)
+
+    def _inputs(self) -> tuple[RoutingFile, World]:
+        """What a new table is made from."""
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
-        file, world = self.loaded.file, self.world()
-        table = compile_table(file, world)
+        self._reported = ReportedRoutes(self.nodes, offline=self.config.offline)
+        self.file = self._reported.merge(self.loaded.file)
+        return self.file, self._world()
+
+    def _use(self, file: RoutingFile, world: World, table: RouteTable) -> None:
         rows = self._backend_slots.assign(backend.name for backend in table.backends)
         self.table = table
+        self._rows, self._backends = rows, {one.name: one for one in table.backends}
         self.slots = tuple(rows[backend.name] for backend in table.backends)
         self.known = {one.name: one for one in known_entries(file.routes, file.providers, world)}
         self._forget_moved({backend.name: _server(backend) for backend in table.backends})
@@ -148,19 +213,32 @@ class Gateway:
         same = {name for name, server in servers.items() if self._servers.get(name) == server}
         self.health = {name: one for name, one in self.health.items() if name in same}
         self.probes = {name: one for name, one in self.probes.items() if name in same}
+        self.runtime.keep(same)
         self._servers = servers
 
+    def _world(self) -> World:
+        """What is observed now; benchmark results count by their age."""
+        loaded, file = self.loaded, self.file
+        observed = {route.name: self._observation(route) for route in file.routes}
+        secrets = {**loaded.secrets, **self._reported.secrets()}
+        world = World(observed, loaded.models, secrets, loaded.spent, self._revision)
+        self.benchmarks = benchmarked(loaded.samples, file, world, time.time())
+        return world_with_benchmarks(world, self.benchmarks)
+
     def world(self) -> World:
-        """What is observed, for the compiler."""
-        file = self.loaded.file
-        observations = {route.name: self._observation(route) for route in file.routes}
-        loaded = self.loaded
-        return World(observations, loaded.models, loaded.secrets, loaded.spent, self._revision)
+        """What is observed, for questions: the secrets stay out of it."""
+        return replace(self._world(), secrets={})
 
     def _observation(self, route: Route) -> ProviderObservation:
         name = route.name
         seen = self.probes.get(name)
         state = self.state_of(name)
+        entry = self._reported.entry(name)
+        if entry is not None:
+            others = None if seen is None or seen.requests is None else seen.others
+            runtime = self.runtime.runtime(name, self.is_loaded(name), 0)
+            seen_entry = self._reported.observed(entry, runtime, state, others)
+            return replace(seen_entry, tls=self.options.own_tls)
         observation = recorded(
             route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
         )
@@ -172,12 +250,52 @@ class Gateway:
             runtime=self.runtime.runtime(name, self.is_loaded(name), seen.others if seen else 0),
         )
 
+    def recall(self, receipts: Sequence[Receipt]) -> None:
+        """Take over the speed of backends from the requests before the start."""
+        served = {one.name: one.sent_model for one in self.file.routes}
+        self.runtime.seed(receipts, served)
+        self.compile()
+
+    def runtime_of(self, name: str) -> Runtime:
+        """What is observed of a backend now."""
+        seen, latency = self.probes.get(name), self.latency(name)
+        others = seen.others if seen else 0
+        return Runtime(self.is_loaded(name), latency.p50_ms, latency.tokens_per_s, others)
+
+    def reported(self, name: str) -> tuple[NodeHost, RegisteredService] | None:
+        """The node and the service behind an entry; None: it is one of the routing file."""
+        entry = self._reported.entry(name)
+        host = self.nodes.hosts.get(entry.host_id) if entry and self.nodes else None
+        service = host.services.get(entry.service_id) if entry and host else None
+        return (host, service) if host and service else None
+
+    def requests_at(self, name: str) -> Mapping[BackendRow, int]:
+        """This gateway's requests at a backend: under way, waiting for it, failed."""
+        slot = self._rows.get(name)
+        counters = self.counters
+        return {
+            row: 0 if slot is None else counters.total(counters.backend(slot, row))
+            for row in BackendRow
+        }
+
+    def latency(self, name: str) -> Latency:
+        """How fast a backend answers: its last requests, else its benchmark's medians."""
+        latency = self.runtime.latency(name)
+        one = self.benchmarks.get(name, NOT_BENCHMARKED)
+        if latency.requests or (one.p50_latency_ms is None and one.tokens_per_s is None):
+            return latency
+        ttft = next((r.ttft_ms for r in one.results if r.ttft_ms is not None), None)
+        return Latency(one.p50_latency_ms, ttft, one.tokens_per_s, 0, "benchmark")
+
     def is_loaded(self, name: str) -> bool | None:
         """Whether a backend has its model in memory; None: not known."""
         state = self.state_of(name)
         seen = self.probes.get(name)
         if state is HealthState.DOWN:
             return False
+        entry = self._reported.entry(name)
+        if entry is not None and entry.runtime.loaded is not None:
+            return entry.runtime.loaded
         if state not in _HEALTHY or seen is None or seen.engine == OLLAMA:
             return None
         return True
@@ -192,10 +310,16 @@ class Gateway:
         shown = columns(self.table, self.state_of)
         for backend, slot in zip(self.table.backends, self.slots, strict=True):
             self.counters.set_state(slot, shown[backend.name])
+        self.silence()
+
+    def silence(self) -> None:
+        """Take the backends of nodes that get no requests out at once, before the next table."""
+        for name in self._reported.silenced():
+            self.counters.set_state(self._rows[name], BackendState.DOWN)
 
     def slot(self, name: str) -> int:
-        """A backend's row in the counters; ValueError: it is not in the table."""
-        return self.slots[[one.name for one in self.table.backends].index(name)]
+        """A backend's row in the counters; KeyError: it is not in the table."""
+        return self._rows[name]
 
     def is_used(self, name: str) -> bool:
         """Whether requests may be sent to an entry: enabled, and its deployment did not end."""
@@ -204,7 +328,7 @@ class Gateway:
 
     def backend(self, name: str) -> Backend | None:
         """The backend of that name."""
-        return next((one for one in self.table.backends if one.name == name), None)
+        return self._backends.get(name)
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""
@@ -212,6 +336,11 @@ class Gateway:
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
+        with self.share_lock:
+            for name in rows.keys() - self.key_rows.keys():
+                for cap in KeyCap:  # of a new key nothing may be used before it is shared out
+                    self.counters.set_cap(rows[name], cap, 0 if self.shares_limits else None)
+            self.key_rows = rows
         keys = tuple(_key(record, rows[record.name]) for record in self.loaded.keys)
         if not keys and self.locked:  # the last key was revoked: that opens nothing
             keys = (Key("none", secrets.token_bytes(32), (), 0, expires_at=1.0),)

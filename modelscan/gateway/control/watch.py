@@ -1,4 +1,8 @@
-"""Notices within half a second that the routing file, a key file or the keys changed."""
+"""Notices within half a second that the routing file or a key file changed, and the keys, or the
+results of benchmarks.
+
+Files and the database are watched apart: one that does not answer delays nothing of the other.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from modelscan.core.errors import ModelscanError
+from modelscan.bench.samples import CHANGED as SAMPLES_CHANGED
 from modelscan.state.paths import expand
 from modelscan.state.server.database import ServerDatabase, change_number
-from modelscan.state.server.keys import CHANGED
+from modelscan.state.server.keys import CHANGED as KEYS_CHANGED
 
 TICK_S = 0.25
 _FRESH_S = 2.0  # a file changed so recently may change again within its time stamp's resolution
@@ -31,29 +35,36 @@ class FileStamp(NamedTuple):
 
 
 class Watch:
-    """Compares what is there with what was there at the last call."""
+    """Compares the files that are there with what was there at the last call."""
 
-    def __init__(self, file: Path, database: ServerDatabase) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
-        self._database = database
         self._files: dict[Path, FileStamp] = {}
-        self._keys: int | None = None
 
     def changed(self, references: Iterable[str]) -> bool:
         """Whether something changed since the last call; ``references`` are those of secrets."""
         files = {file: _stamp(file) for file in (self._file, *key_files(references))}
         before, self._files = self._files, files
-        keys, self._keys = self._keys, self._key_changes()
-        return (keys is not None and keys != self._keys) or any(
-            before[file].differs(stamp) for file, stamp in files.items() if file in before
-        )
+        return any(before[file].differs(stamp) for file, stamp in files.items() if file in before)
 
-    def _key_changes(self) -> int:
-        try:
-            with self._database.reading() as connection:
-                return change_number(connection, CHANGED)
-        except ModelscanError:
-            return -1
+
+class KeyWatch:
+    """Compares the numbers of changes of keys and of benchmark results with those at the last
+    call."""
+
+    def __init__(self, database: ServerDatabase) -> None:
+        self._database = database
+        self._numbers: tuple[int, ...] | None = None
+
+    def changed(self) -> bool:
+        """Whether one changed since the last call. Raises ModelscanError; the next call that
+        succeeds then answers yes.
+        """
+        before, self._numbers = self._numbers, ()
+        with self._database.reading() as connection:
+            kinds = (KEYS_CHANGED, SAMPLES_CHANGED)
+            self._numbers = tuple(change_number(connection, kind) for kind in kinds)
+        return before is not None and before != self._numbers
 
 
 def _stamp(file: Path) -> FileStamp:
