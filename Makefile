@@ -10,7 +10,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
 
 setup: ## create .venv and install modelscan with every extra the tests need
-	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,dev
+	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,evals,dev
 
 demo: ## install if needed and run the main job on the bundled model
 	@sh scripts/demo.sh
@@ -40,6 +40,12 @@ test-vllm: setup ## install vLLM for the CPU by `engine install` (into .cache, 3
 
 soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)
 	SOAK_LIVES=$(or $(LIVES),200) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
+
+eval-smollm: setup ## every suite on SmolLM2-135M (PyPI) through the gateway, and its formats compared (LIMIT=… tasks each)
+	$(BIN)/python -m scripts.eval_smollm --limit $(or $(LIMIT),40) --positions $(or $(POSITIONS),256)
+
+eval-verify: setup ## every suite graded with scripted answers: references pass, cheats fail (bubblewrap)
+	MODELSCAN_HOME=$(CURDIR)/.cache/eval-verify $(BIN)/python -m modelscan eval verify
 
 test-wheel: setup ## the built wheel, installed without extras in a clean environment of every Python here
 	$(BIN)/python -m scripts.check_wheel

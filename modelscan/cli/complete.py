@@ -179,6 +179,18 @@ def _cached(incomplete: str) -> Iterator[str]:
     yield from _beginning(sorted(repositories), incomplete)
 
 
+def _suites(incomplete: str) -> list[str]:
+    from modelscan.evals.suites.registry import SUITES
+
+    return _beginning(SUITES, incomplete)
+
+
+def _evals(incomplete: str) -> list[str]:
+    from modelscan.evals.storage import report_ids
+
+    return _beginning(report_ids(_config().paths), incomplete)
+
+
 _FILES = ("file", "files", "save", "export", "log", "dataset", "output")
 _FROM_FILES = (("deploy",), ("plan",), ("estimate",), ("pull",), ("catalog",))
 # By the first word of the command and the parameter, then by the parameter alone.
@@ -197,6 +209,13 @@ _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("deploy", "name"): _deployments,
     ("catalog", "source"): _sources,
     ("cache", "names"): _cached,
+    ("eval", "suite"): _suites,
+    ("eval", "suites"): _suites,
+    ("eval", "names"): _suites,
+    ("eval", "route"): _chat_partners,
+    ("eval", "report"): _evals,
+    ("eval", "a"): _evals,
+    ("eval", "b"): _evals,
 }
 _BY_NAME: dict[str, Completer] = {
     "model": _models,
