@@ -17,7 +17,6 @@ from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.effective import switched, thinking_of
 from modelscan.routing.facts import (
     Availability,
-    ContextSource,
     Known,
     availability,
     context_window,
@@ -28,7 +27,14 @@ from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.policy import apply_to, raw_values
 from modelscan.routing.scoring import Signals, runtime_signal
 from modelscan.routing.select import NO_SELECTION, role_signals
-from modelscan.routing.table import Operation, RouteCandidate, RouteEntry, RouteTable, Tier
+from modelscan.routing.table import (
+    ContextSource,
+    Operation,
+    RouteCandidate,
+    RouteEntry,
+    RouteTable,
+    Tier,
+)
 from modelscan.routing.world import World
 
 _OFFERED = 3

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.facts import (
     Availability,
-    ContextSource,
     Known,
     availability,
     context_window,
@@ -19,7 +18,7 @@ from modelscan.routing.facts import (
     why_unusable,
 )
 from modelscan.routing.parsed import RoutingFile
-from modelscan.routing.table import Operation, RouteEntry, RouteKind, Tier
+from modelscan.routing.table import ContextSource, Operation, RouteEntry, RouteKind, Tier
 from modelscan.routing.world import World
 
 _STATES: tuple[Availability, ...] = ("routable", "deployed", "deployable", "known")

@@ -87,6 +87,22 @@ class Config:
     machine_watts: float | None = _setting(
         None, "power consumption while serving in watts, for cost comparisons"
     )
+    hardware_usd: float | None = _setting(
+        None, "price of this machine in US dollars, for cost comparisons"
+    )
+    hardware_lifetime_s: float | None = _setting(
+        None, "seconds after which the machine's price is paid off, for cost comparisons", minimum=1
+    )
+    receipts_keep_days: float = _setting(
+        30.0, "days after which receipts are deleted", minimum=0.01
+    )
+    receipts_keep_bytes: int = _setting(
+        1024**3, "bytes of the server's database above which the oldest receipts are deleted",
+        minimum=1,
+    )  # fmt: skip
+    contents_keep_days: float = _setting(
+        7.0, "days after which kept texts of requests are deleted", minimum=0.01
+    )
     host_root: Path = _setting(
         Path("/"), "testing: read /proc, /sys and /dev below this folder", testing=True
     )

@@ -14,10 +14,12 @@ from modelscan.core.units import GIB
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.tables import RECEIPTS
 from modelscan.state.server.usage import count_usage
+from modelscan.traces.contents import delete_contents
+from modelscan.traces.rollups import HOUR_S, KEEP_HOURS, add_sums, delete_sums, id_ranges
 
-KEEP_S = 30 * 86_400.0
-KEEP_BYTES = 1 * GIB
-_DELETED_AT_ONCE = 20_000
+DAY_S = 86_400.0
+AT_ONCE = 20_000
+"""Rows that one transaction deletes at most."""
 _COLUMNS = tuple(one.name for one in RECEIPTS.columns if one.name not in ("id", "body"))
 _INSERT = (
     f"INSERT INTO receipts ({', '.join(_COLUMNS)}, body) "  # noqa: S608 - our own names
@@ -37,48 +39,78 @@ class ReceiptFilter:
     status: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long receipts and kept texts stay: seconds; and the bytes of the whole database."""
+
+    receipts_s: float = 30 * DAY_S
+    receipts_bytes: int = 1 * GIB
+    contents_s: float = 7 * DAY_S
+
+
 EVERY = ReceiptFilter()
 
 
 class ReceiptStore:
     """Writes and reads receipts."""
 
-    def __init__(self, database: ServerDatabase) -> None:
+    def __init__(self, database: ServerDatabase, keep: Retention | None = None) -> None:
         self._database = database
+        self.keep = keep or Retention()
 
-    def write(self, receipts: Sequence[Receipt]) -> None:
+    def write(self, receipts: Sequence[Receipt], recorded: bool = True) -> None:
         """Store a batch and count its tokens for the keys, in one transaction.
 
-        Raises ModelscanError where the disk is full or the file is unusable.
+        ``recorded`` False: only the tokens are counted, which budgets need. Raises ModelscanError
+        where the disk is full or the file is unusable.
         """
-        rows = [(*_values(receipt), _encode(receipt)) for receipt in receipts]
         with self._database.writing() as connection:
-            connection.exec_driver_sql(_INSERT, rows)
+            if recorded:
+                add_sums(connection, receipts, _insert(connection, receipts))
             count_usage(connection, receipts)
 
     def prune(self, now: float) -> int:
-        """Delete receipts older than 30 days, and the oldest while there is more than 1 GiB.
+        """Delete what is older than ``keep`` says, and the oldest while the file is too large.
 
-        At most 20,000 of the oldest at a time; returns the number of deleted ones.
+        At most 20,000 of the oldest receipts at a time; returns the number of deleted ones.
         """
         with self._database.writing() as connection:
-            oldest = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id).limit(_DELETED_AT_ONCE)
+            oldest = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id).limit(AT_ONCE)
             delete = sa.delete(RECEIPTS).where(RECEIPTS.c.id.in_(oldest.scalar_subquery()))
-            if _used_bytes(connection) <= KEEP_BYTES:
-                delete = delete.where(RECEIPTS.c.at < now - KEEP_S)
+            if _used_bytes(connection) <= self.keep.receipts_bytes:
+                delete = delete.where(RECEIPTS.c.at < now - self.keep.receipts_s)
+            delete_contents(connection, now - self.keep.contents_s)
+            delete_sums(connection, now - KEEP_HOURS * HOUR_S)
             return connection.execute(delete).rowcount
+
+    def delete_before(self, moment: float) -> int:
+        """Delete the receipts that are older than a UNIX time, in batches; returns how many."""
+        deleted = 0
+        while True:
+            with self._database.writing() as connection:
+                old = (
+                    sa.select(RECEIPTS.c.id)
+                    .where(RECEIPTS.c.at < moment)
+                    .order_by(RECEIPTS.c.id)
+                    .limit(AT_ONCE)
+                )
+                chosen = RECEIPTS.c.id.in_(old.scalar_subquery())
+                count = connection.execute(sa.delete(RECEIPTS).where(chosen)).rowcount
+            deleted += count
+            if count < AT_ONCE:
+                return deleted
 
     def newest(self, limit: int, only: ReceiptFilter = EVERY) -> list[Receipt]:
         """The newest receipts first."""
-        query = sa.select(RECEIPTS.c.body).order_by(RECEIPTS.c.id.desc()).limit(limit)
-        if only.since is not None:
-            query = query.where(RECEIPTS.c.at >= only.since)
-        if only.route is not None:
-            query = query.where((RECEIPTS.c.route == only.route) | (RECEIPTS.c.role == only.route))
-        if only.status is not None:
-            query = query.where(RECEIPTS.c.status == only.status)
+        found: list[Receipt] = []
         with self._database.reading() as connection:
-            return [_decode(body) for body in connection.execute(query).scalars()]
+            for low, high in _ranges(connection, only):
+                if len(found) >= limit:
+                    break
+                query = _matching(only).where(RECEIPTS.c.id.between(low, high))
+                rows = connection.execute(query.limit(limit - len(found))).scalars()
+                found += [_decode(body) for body in rows]
+        return found
 
     def find(self, trace_id: str) -> Receipt | None:
         """The receipt with that id."""
@@ -86,6 +118,45 @@ class ReceiptStore:
         with self._database.reading() as connection:
             body = connection.execute(query).scalars().first()
         return None if body is None else _decode(body)
+
+    def count(self) -> int:
+        """How many receipts are stored."""
+        with self._database.reading() as connection:
+            return int(connection.execute(sa.select(sa.func.count(RECEIPTS.c.id))).scalar() or 0)
+
+    def used_bytes(self) -> int:
+        """Bytes of the database's file that contain data."""
+        with self._database.reading() as connection:
+            return _used_bytes(connection)
+
+
+def _ranges(connection: sa.Connection, only: ReceiptFilter) -> list[tuple[int, int]]:
+    if only == EVERY:
+        return [(0, 2**62)]
+    return id_ranges(connection, only.since, only.route, only.status)
+
+
+def _matching(only: ReceiptFilter) -> sa.Select[tuple[bytes]]:
+    query = sa.select(RECEIPTS.c.body).order_by(RECEIPTS.c.id.desc())
+    if only.since is not None:
+        query = query.where(RECEIPTS.c.at >= only.since)
+    if only.route is not None:
+        query = query.where((RECEIPTS.c.route == only.route) | (RECEIPTS.c.role == only.route))
+    if only.status is not None:
+        query = query.where(RECEIPTS.c.status == only.status)
+    return query
+
+
+def _insert(connection: sa.Connection, receipts: Sequence[Receipt]) -> Sequence[int] | range:
+    """Insert the rows; returns their ids. SQLite has one writer, and its ids are consecutive."""
+    rows = [(*_values(receipt), _encode(receipt)) for receipt in receipts]
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_INSERT, rows)
+        last = int(connection.execute(sa.select(sa.func.max(RECEIPTS.c.id))).scalar() or 0)
+        return range(last - len(rows) + 1, last + 1)
+    insert = sa.insert(RECEIPTS).returning(RECEIPTS.c.id, sort_by_parameter_order=True)
+    values = [dict(zip((*_COLUMNS, "body"), row, strict=True)) for row in rows]
+    return list(connection.execute(insert, values).scalars())
 
 
 def _used_bytes(connection: sa.Connection) -> int:

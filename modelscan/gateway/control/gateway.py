@@ -20,7 +20,7 @@ from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
 from modelscan.gateway.counters import Counters
-from modelscan.gateway.snapshot import Access, Key, Snapshot
+from modelscan.gateway.snapshot import Access, ContentChoice, Key, Snapshot
 from modelscan.gateway.sources import (
     catalog_facts,
     recorded,
@@ -38,6 +38,7 @@ from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 from modelscan.state.server.usage import User, UserKind, used_tokens
+from modelscan.traces.choices import ChoiceStore, TraceChoices
 
 _HEALTHY = (HealthState.UP, HealthState.HALF_OPEN)
 
@@ -53,6 +54,7 @@ class GatewayInputs:
     deployments: Mapping[str, Deployment]
     models: Mapping[str, RouteModelFacts]
     spent: frozenset[str] = frozenset()
+    traces: TraceChoices = field(default_factory=TraceChoices)
 
 
 def read(config: Config, database: ServerDatabase) -> GatewayInputs:
@@ -61,7 +63,7 @@ def read(config: Config, database: ServerDatabase) -> GatewayInputs:
     values, missing = resolved_secrets(file)
     return GatewayInputs(
         file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
-        catalog_facts(config, file), spent_budgets(file, database),
+        catalog_facts(config, file), spent_budgets(file, database), ChoiceStore(database).read(),
     )  # fmt: skip
 
 
@@ -208,7 +210,7 @@ class Gateway:
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""
-        return Snapshot(self.table, self._access(), self.slots)
+        return Snapshot(self.table, self._access(), self.slots, _kept(self.loaded.traces))
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
@@ -222,6 +224,12 @@ def _server(backend: Backend) -> object:
     """What makes a backend another server."""
     place = (backend.scheme, backend.host, backend.port, backend.path, backend.unix_socket)
     return place, backend.authorization
+
+
+def _kept(choices: TraceChoices) -> ContentChoice | None:
+    if not choices.receipts or not choices.content:
+        return None
+    return ContentChoice(choices.everything, frozenset(choices.routes), frozenset(choices.keys))
 
 
 def _key(record: KeyRecord, slot: int) -> Key:

@@ -9,8 +9,8 @@ from typing import Literal
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.runtime import Latency, Suitability, suitability
-from modelscan.routing.facts import ContextSource, context_window
-from modelscan.routing.table import Backend, RouteEntry, RouteKind, Tier
+from modelscan.routing.facts import context_window
+from modelscan.routing.table import Backend, ContextSource, RouteEntry, RouteKind, Tier
 
 
 @dataclass(frozen=True, slots=True)

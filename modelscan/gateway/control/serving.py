@@ -36,6 +36,8 @@ from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
+from modelscan.traces.contents import ContentStore
+from modelscan.traces.retention import retention
 from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
@@ -96,7 +98,9 @@ class GatewayProcess:
         self._listeners = listeners
         self._report = report
         self._workers: list[WorkerProcess] = []
-        self._writer = ReceiptWriter(ReceiptStore(gateway.database))
+        database = gateway.database
+        store = ReceiptStore(database, retention(gateway.config))
+        self._writer = ReceiptWriter(store, contents=ContentStore(database))
         self._upkeep = Upkeep(gateway, watch, report, self._publish)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
@@ -192,7 +196,10 @@ class GatewayProcess:
 
     def _received(self, index: int, message: FromWorker) -> None:
         self._writer.dropped += message.dropped
+        if message.contents:
+            self._writer.add_texts(message.contents)
         if message.receipts:
+            self._writer.recorded = self._gateway.loaded.traces.receipts
             self._gateway.runtime.add(message.receipts)
             self._writer.add(message.receipts)
 

@@ -11,6 +11,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.state.paths import expand
 from modelscan.state.server.database import ServerDatabase, change_number
 from modelscan.state.server.keys import CHANGED
+from modelscan.traces.choices import CHANGED as TRACES_CHANGED
 
 TICK_S = 0.25
 _FRESH_S = 2.0  # a file changed so recently may change again within its time stamp's resolution
@@ -37,7 +38,7 @@ class Watch:
         self._file = file
         self._database = database
         self._files: dict[Path, FileStamp] = {}
-        self._keys: int | None = None
+        self._keys: tuple[int, int] | None = None
 
     def changed(self, references: Iterable[str]) -> bool:
         """Whether something changed since the last call; ``references`` are those of secrets."""
@@ -48,12 +49,14 @@ class Watch:
             before[file].differs(stamp) for file, stamp in files.items() if file in before
         )
 
-    def _key_changes(self) -> int:
+    def _key_changes(self) -> tuple[int, int]:
+        """How often keys were changed, and what is recorded of requests."""
         try:
             with self._database.reading() as connection:
-                return change_number(connection, CHANGED)
+                keys = change_number(connection, CHANGED)
+                return keys, change_number(connection, TRACES_CHANGED)
         except ModelscanError:
-            return -1
+            return -1, -1
 
 
 def _stamp(file: Path) -> FileStamp:

@@ -8,6 +8,7 @@ from modelscan.core.receipt import Receipt
 from modelscan.gateway.data.dispatch import Dispatch
 from modelscan.gateway.data.errors import RefusedError
 from modelscan.gateway.data.request import ClientRequest
+from modelscan.gateway.data.tools import ToolTail
 from modelscan.gateway.data.usage import UNKNOWN
 
 
@@ -20,6 +21,8 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
     key, spec = plan.key, attempt.backend.spec if attempt is not None else None
     route = attempt.route.entry.name if attempt is not None else entry.name
     usage, finish = (UNKNOWN, None) if answer is None else answer.tail.read()
+    tail = None if plan.tail is None or answer is None else answer.tail
+    left = exchange.left
     return Receipt(
         trace_id,
         wall - duration,
@@ -49,7 +52,14 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
         client=exchange.client.address,
         bytes_in=exchange.request.received,
         bytes_out=answer.size if answer is not None else 0,
-        left_machine_bytes=exchange.left_bytes,
+        left_machine_bytes=0 if left is None else left.total(exchange.upload),
+        left_hosts=() if left is None else tuple(left.hosts),
+        left_kinds=() if left is None else left.kinds(exchange.upload),
+        tools=tail.tools() if isinstance(tail, ToolTail) else (),
+        choice=None if attempt is None else attempt.route.choice,
+        depth=None if attempt is None else attempt.route.depths[attempt.at],
+        window_tokens=None if spec is None else spec.context_tokens,
+        window_source=None if spec is None else spec.context_source,
     )
 
 
