@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
+import functools
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,6 +17,7 @@ KEEP_HOURS = 400 * 24
 # Above so many input tokens providers have other prices; ``band`` is the last one that is exceeded.
 BANDS = (0, 32_000, 128_000, 200_000, 256_000, 272_000, 512_000)
 _KEY = ("hour", "route", "role", "backend", "host", "served_model", "tier", "status", "band")
+_IDS = ("first_id", "last_id")
 _SUMS = (
     "requests", "unknown_usage", "input_tokens", "output_tokens", "cached_tokens",
     "reasoning_tokens", "left_bytes", "duration_s",
@@ -23,17 +25,17 @@ _SUMS = (
 
 
 class UsageSums(NamedTuple):
-    """One row: requests of one kind in one hour. ``unknown_usage``: requests without counts."""
+    """Requests of one kind. ``errors``: those with a status from 400 on; ``unknown_usage``: those
+    without counts of tokens; ``duration_s``: the sum of their times, without waiting."""
 
-    hour: int
     route: str
     role: str
     backend: str
     host: str
     served_model: str
     tier: str
-    status: int
     band: int
+    errors: int
     requests: int
     unknown_usage: int
     input_tokens: int
@@ -42,6 +44,14 @@ class UsageSums(NamedTuple):
     reasoning_tokens: int
     left_bytes: int
     duration_s: float
+
+
+class BusyTime(NamedTuple):
+    """Of this machine's models: the sum of the requests' seconds, and those in which at least one
+    can have been at work, at most 3,600 per hour."""
+
+    requests_s: float
+    busy_s: float
 
 
 def band_of(input_tokens: int | None) -> int:
@@ -60,8 +70,31 @@ def add_sums(
         if row is None:
             groups[key] = row = [0, 0, 0, 0, 0, 0, 0, 0.0, number, number]
         _count(row, receipt, number)
-    for key, row in groups.items():
-        _add(connection, dict(zip(_KEY, key, strict=True)), row)
+    rows = [
+        {**dict(zip(_KEY, key, strict=True)), **dict(zip((*_SUMS, *_IDS), row, strict=True))}
+        for key, row in groups.items()
+    ]
+    connection.execute(_upsert(connection.dialect.name), rows)
+
+
+@functools.cache
+def _upsert(dialect: str) -> Any:
+    """Insert a row, or add to the one that is there: both databases have the same form of it."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        statement: Any = postgresql_insert(ROLLUPS)
+    else:
+        from sqlalchemy.dialects.sqlite import insert
+
+        statement = insert(ROLLUPS)
+    columns, new = ROLLUPS.c, statement.excluded
+    more = {name: columns[name] + new[name] for name in _SUMS}
+    more["first_id"] = sa.case(
+        (columns.first_id > new.first_id, new.first_id), else_=columns.first_id
+    )
+    more["last_id"] = sa.case((columns.last_id < new.last_id, new.last_id), else_=columns.last_id)
+    return statement.on_conflict_do_update(index_elements=[*_KEY], set_=more)
 
 
 def _key(receipt: Receipt) -> tuple[object, ...]:
@@ -75,7 +108,7 @@ def _key(receipt: Receipt) -> tuple[object, ...]:
 def _count(row: list[float], receipt: Receipt, number: int) -> None:
     into, out = receipt.input_tokens, receipt.output_tokens
     row[0] += 1
-    if into is None or (out is None and receipt.operation not in _WITHOUT_OUTPUT):
+    if receipt.backend is not None and _used_unknown(receipt):
         row[1] += 1
     row[2] += into or 0
     row[3] += out or 0
@@ -87,28 +120,39 @@ def _count(row: list[float], receipt: Receipt, number: int) -> None:
     row[9] = max(row[9], number)
 
 
+def _used_unknown(receipt: Receipt) -> bool:
+    """Whether tokens were used that nobody counted; a refused request uses none."""
+    if receipt.status >= 400 and receipt.status not in _BROKEN:
+        return False
+    out = receipt.output_tokens is None and receipt.operation not in _WITHOUT_OUTPUT
+    return receipt.input_tokens is None or out
+
+
+_BROKEN = frozenset((499, 599))  # the client left, or the answer broke off
 _WITHOUT_OUTPUT = frozenset(("embeddings", "rerank"))
 
 
-def _add(connection: sa.Connection, key: dict[str, object], row: list[float]) -> None:
-    columns = ROLLUPS.c
-    where = sa.and_(*(columns[name] == value for name, value in key.items()))
-    more = {name: columns[name] + value for name, value in zip(_SUMS, row, strict=False)}
-    first, last = int(row[8]), int(row[9])
-    more["first_id"] = sa.case((columns.first_id > first, first), else_=columns.first_id)
-    more["last_id"] = sa.case((columns.last_id < last, last), else_=columns.last_id)
-    if not connection.execute(sa.update(ROLLUPS).where(where).values(more)).rowcount:
-        sums = dict(zip(_SUMS, row, strict=False))
-        values = {**key, **sums, "first_id": first, "last_id": last}
-        connection.execute(sa.insert(ROLLUPS).values(values))
-
-
 def read_sums(connection: sa.Connection, since: float | None = None) -> list[UsageSums]:
-    """The rows of the hours from ``since`` (a UNIX time) on, the oldest first."""
-    query = sa.select(*(ROLLUPS.c[name] for name in (*_KEY, *_SUMS))).order_by(ROLLUPS.c.hour)
-    if since is not None:
-        query = query.where(ROLLUPS.c.hour >= int(since // HOUR_S))
-    return [UsageSums(*row) for row in connection.execute(query)]
+    """The sums over the hours from ``since`` (a UNIX time) on."""
+    columns = ROLLUPS.c
+    key = [columns[name] for name in _KEY if name not in ("hour", "status")]
+    errors = sa.func.sum(sa.case((columns.status >= 400, columns.requests), else_=0))
+    sums = [sa.func.sum(columns[name]) for name in _SUMS]
+    query = _since(sa.select(*key, errors, *sums).group_by(*key).order_by(*key), since)
+    rows = ((*row[:7], *map(int, row[7:-1]), float(row[-1])) for row in connection.execute(query))
+    return [UsageSums._make(row) for row in rows]
+
+
+def busy_time(connection: sa.Connection, since: float | None = None) -> BusyTime:
+    """How long this machine's models worked."""
+    seconds = sa.func.sum(ROLLUPS.c.duration_s)
+    query = sa.select(seconds).where(ROLLUPS.c.tier == "local").group_by(ROLLUPS.c.hour)
+    hours = [float(value) for value in connection.execute(_since(query, since)).scalars()]
+    return BusyTime(sum(hours), sum(min(one, float(HOUR_S)) for one in hours))
+
+
+def _since(query: sa.Select[Any], since: float | None) -> sa.Select[Any]:
+    return query if since is None else query.where(ROLLUPS.c.hour >= int(since // HOUR_S))
 
 
 def delete_sums(connection: sa.Connection, before: float) -> int:

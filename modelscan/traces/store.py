@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -136,7 +137,7 @@ def _ranges(connection: sa.Connection, only: ReceiptFilter) -> list[tuple[int, i
     return id_ranges(connection, only.since, only.route, only.status)
 
 
-def _matching(only: ReceiptFilter) -> sa.Select[tuple[bytes]]:
+def _matching(only: ReceiptFilter) -> sa.Select[Any]:
     query = sa.select(RECEIPTS.c.body).order_by(RECEIPTS.c.id.desc())
     if only.since is not None:
         query = query.where(RECEIPTS.c.at >= only.since)

@@ -13,7 +13,7 @@ from modelscan.traces.contents import ContentStore
 from modelscan.traces.store import AT_ONCE, ReceiptStore
 
 MOST_WAITING = 50_000
-MOST_TEXTS = 500
+MOST_TEXTS = 100
 BATCH = 2_000
 _PRUNE_EVERY_S = 600.0
 _RETRY_S = 1.0

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.receipt import Receipt
 from modelscan.state.server.database import ServerDatabase
 from modelscan.traces import store as stores
-from modelscan.traces.store import ReceiptStore
+from modelscan.traces.store import ReceiptStore, Retention
 from modelscan.traces.writer import ReceiptWriter
 
 
@@ -35,6 +36,11 @@ def test_what_is_written_is_read(store: ReceiptStore) -> None:
 
 def test_rows_of_this_release_stay_readable() -> None:
     """A receipt is stored as an array: a new field comes last and has a default."""
+    assert Receipt.__struct_fields__[29:36] == (
+        "left_hosts", "left_kinds", "tools", "choice", "depth", "window_tokens", "window_source",
+    )  # fmt: skip
+    old = msgspec.msgpack.encode(msgspec.structs.astuple(receipt(1))[:29])
+    assert msgspec.msgpack.decode(old, type=Receipt) == receipt(1)
     assert Receipt.__struct_fields__[:29] == (
         "trace_id", "at", "operation", "requested_model", "route", "role", "reasons",
         "served_model", "backend", "host", "tier", "status", "error", "stream", "ttft_s",
@@ -48,9 +54,9 @@ def test_old_receipts_go_by_age_and_by_size(
     store: ReceiptStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write([receipt(n, at=float(n)) for n in range(100)])
-    assert store.prune(now=stores.KEEP_S + 40) == 40
-    monkeypatch.setattr(stores, "KEEP_BYTES", 1)
-    monkeypatch.setattr(stores, "_DELETED_AT_ONCE", 50)
+    assert store.prune(now=store.keep.receipts_s + 40) == 40
+    store.keep = Retention(receipts_bytes=1)
+    monkeypatch.setattr(stores, "AT_ONCE", 50)
     assert store.prune(now=0.0) == 50
     assert [one.at for one in store.newest(99)] == [float(n) for n in range(99, 89, -1)]
 
@@ -63,7 +69,7 @@ class StuckStore:
         self.failures = 1
         self.rows: list[Receipt] = []
 
-    def write(self, batch: Sequence[Receipt]) -> None:
+    def write(self, batch: Sequence[Receipt], recorded: bool) -> None:
         self.go.wait()
         if self.failures:
             self.failures -= 1

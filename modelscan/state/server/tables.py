@@ -66,8 +66,9 @@ RECEIPTS = sa.Table(
 )
 
 # Sums per hour (of UNIX time: seconds // 3600): costs are computed from them, with the prices of
-# the day. They outlive the receipts. ``band``: prices differ by the size of the input. ``first_id`` and ``last_id``: between which their rows are.
-# Empty texts and status 0 stand for unknown: a primary key has no NULL.
+# the day. They outlive the receipts. ``band``: prices differ by the size of the input.
+# ``first_id`` and ``last_id``: between which their rows are. Empty texts and status 0 stand for
+# unknown: a primary key has no NULL.
 ROLLUPS = sa.Table(
     "receipt_hours",
     METADATA,
