@@ -78,7 +78,7 @@ COMMANDS: tuple[Entry, ...] = (
         "route", "modelscan.cli.route.app:app", "Show, check and change the routing file.", _ROUTE
     ),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
-    Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
+    Entry("trace", "modelscan.cli.trace.app:app", "List the endpoint's requests, costs.", _ROUTE),
     Entry(
         "connect",
         "modelscan.cli.connect:app",
@@ -123,8 +123,8 @@ TOLERANT = frozenset({
     "target list", "target remove", "target test", "service run", "service uninstall",
     "route health", "route explain", "route match", "route history", "route export",
     "route role list", "route role show", "route preset list", "engine list", "key list",
-    "trace list", "trace show", "catalog search", "catalog list", "catalog info",
-    "catalog sources", "catalog passport",
+    "trace list", "trace show", "trace status", "trace cost", "catalog search", "catalog list",
+    "catalog info", "catalog sources", "catalog passport",
 })  # fmt: skip
 
 

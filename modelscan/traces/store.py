@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -19,6 +19,7 @@ from modelscan.traces.contents import delete_contents
 from modelscan.traces.rollups import HOUR_S, KEEP_HOURS, add_sums, delete_sums, id_ranges
 
 DAY_S = 86_400.0
+_PAGE = 1_000
 AT_ONCE = 20_000
 """Rows that one transaction deletes at most."""
 _COLUMNS = tuple(one.name for one in RECEIPTS.columns if one.name not in ("id", "body"))
@@ -112,6 +113,26 @@ class ReceiptStore:
                 rows = connection.execute(query.limit(limit - len(found))).scalars()
                 found += [_decode(body) for body in rows]
         return found
+
+    def each(self, only: ReceiptFilter = EVERY) -> Iterator[Receipt]:
+        """All such receipts, the oldest first; what is written meanwhile is left out."""
+        with self._database.reading() as connection:
+            ranges = _ranges(connection, only)
+            last = int(connection.execute(sa.select(sa.func.max(RECEIPTS.c.id))).scalar() or 0)
+        for low, high in reversed(ranges):
+            yield from self._between(low, min(high, last), only)
+
+    def _between(self, low: int, high: int, only: ReceiptFilter) -> Iterator[Receipt]:
+        """In pages, so that no connection is kept while the caller works."""
+        query = _matching(only).add_columns(RECEIPTS.c.id).order_by(None).order_by(RECEIPTS.c.id)
+        while low <= high:
+            page = query.where(RECEIPTS.c.id.between(low, high)).limit(_PAGE)
+            with self._database.reading() as connection:
+                rows = connection.execute(page).all()
+            if not rows:
+                return
+            yield from (_decode(row.body) for row in rows)
+            low = rows[-1].id + 1
 
     def find(self, trace_id: str) -> Receipt | None:
         """The receipt with that id."""

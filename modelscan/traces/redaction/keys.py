@@ -242,7 +242,7 @@ def _is_random(value: str, match: re.Match[str]) -> bool:
                for c in value]  # fmt: skip
     changes = sum(a != b for a, b in itertools.pairwise(classes))
     enough = "d" in classes and min(classes.count(one) for one in "ul") >= 4
-    return enough and changes >= 0.42 * len(value)
+    return enough and changes >= 0.33 * len(value)
 
 
 RANDOM: tuple[Detector, ...] = (
