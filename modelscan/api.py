@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         RoutesExported,
         RouteShown,
     )
-    from modelscan.routing.explain import RouteExplained
+    from modelscan.routing.explain import ExplainStep, RouteExplained
     from modelscan.routing.listing import RoutedNames, RoutedServices
     from modelscan.routing.match import RouteMatched
     from modelscan.routing.parsed import RoutingFile
@@ -454,8 +454,19 @@ class Workspace:
 
         file, world = self._world()
         answer = explain(file, world, name, body, operation)
+        kept = self._why_texts_are_kept(answer)
+        if kept is not None:
+            answer = replace(answer, steps=(*answer.steps, kept))
         missing = missing_key(file, answer.chosen)
         return answer if missing is None else replace(answer, warnings=(missing,))
+
+    def _why_texts_are_kept(self, answer: RouteExplained) -> ExplainStep | None:
+        """A step that says whether texts of such requests are kept; None: they are not."""
+        from modelscan.routing.explain import ExplainStep
+        from modelscan.traces.kept_texts import why_texts_are_kept
+
+        why = why_texts_are_kept(self.config.paths.state, (answer.query, answer.route))
+        return None if why is None else ExplainStep("traces", why)
 
     def match(
         self, task: str, *, operation: RoleOperation | None = None, limit: int | None = 10

@@ -42,8 +42,8 @@ _OFFERED = 3
 
 @dataclass(frozen=True, slots=True)
 class ExplainStep:
-    """One step of the decision: ``stage`` is name, automatic, gates, strategy, fallback or
-    policy."""
+    """One step of the decision: ``stage`` is name, automatic, gates, strategy, fallback, policy or
+    traces (whether texts are kept)."""
 
     stage: str
     text: str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 from modelscan.state.clock import text_of
-from modelscan.traces.choices import ChoiceStore, ContentOf, TraceChoices
+from modelscan.traces.choices import ChoiceStore, ContentOf
 from modelscan.traces.content_view import ContentView
 from modelscan.traces.contents import ContentStore
 from modelscan.traces.cost import CostInputs, OwnCosts, TraceCost, named_models, trace_cost
@@ -256,9 +256,3 @@ def write_dataset(
     redactor = Redactor(known_values(access.config))
     texts = ContentView(access.contents)
     return DatasetBuilder(access.store.each(only), texts, redactor, wish).write(file)
-
-
-def why_content_is_kept(access: TraceAccess, names: Sequence[str | None]) -> str | None:
-    """For ``route explain``: why the texts of a route's requests are kept; None: they are not."""
-    choices: TraceChoices = ChoiceStore(access.database).read()
-    return choices.why_kept(names) if choices.receipts else None

@@ -38,6 +38,8 @@ class TraceChoices:
         for name in names:
             if name in self.routes:
                 return f"texts are kept (modelscan trace off --content --route {name})"
+        if self.keys:
+            return f"texts are kept for the keys {', '.join(self.keys)} only"
         return None
 
 
