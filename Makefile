@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not clients and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway soak-gateway bench-translate test-clients soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
+.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway soak-gateway bench-translate bench-traces test-clients soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-plan bench
 
 bench-translate: setup ## CPU time of translated requests and chunks
 	$(BIN)/python -m benchmarks.bench_translate
+
+bench-traces: setup ## receipts in large numbers: insert rate, bytes each, p95 of list and cost, retention (RECEIPTS=10000000)
+	$(BIN)/python -m benchmarks.bench_traces --receipts $(or $(RECEIPTS),10000000)
 
 bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
 	$(BIN)/python benchmarks/bench_cli.py

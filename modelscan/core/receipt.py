@@ -10,7 +10,7 @@ Depth = Literal["small", "fast", "full"]
 """A small model; a larger one with thinking switched off; a larger one as it is."""
 
 
-class Choice(NamedTuple):
+class RouteChoice(NamedTuple):
     """How a route led to a backend: the kind of its name, its strategy, its number of backends."""
 
     kind: str
@@ -67,14 +67,14 @@ class Receipt(msgspec.Struct, array_like=True, gc=False):
     left_hosts: tuple[str, ...] = ()
     left_kinds: tuple[str, ...] = ()
     tools: tuple[ToolUse, ...] = ()
-    choice: Choice | None = None
+    choice: RouteChoice | None = None
     depth: Depth | None = None
     window_tokens: int | None = None
     window_source: str | None = None
 
 
 class KeptContent(msgspec.Struct, array_like=True, gc=False):
-    """The body of a request and its answer, for requests whose texts somebody chose to keep.
+    """The body of a request and its answer, for requests whose texts are kept by choice.
 
     ``cut``: one of them was longer than what is kept.
     """

@@ -93,15 +93,10 @@ class Config:
     hardware_lifetime_s: float | None = _setting(
         None, "seconds after which the machine's price is paid off, for cost comparisons", minimum=1
     )
-    receipts_keep_days: float = _setting(
-        30.0, "days after which receipts are deleted", minimum=0.01
-    )
-    receipts_keep_bytes: int = _setting(
-        1024**3, "bytes of the server's database above which the oldest receipts are deleted",
-        minimum=1,
-    )  # fmt: skip
+    receipts_keep_days: int = _setting(30, "days that the endpoint's requests are kept", minimum=1)
+    receipts_keep_mib: int = _setting(1024, "MiB of them that are kept, the newest", minimum=1)
     contents_keep_days: float = _setting(
-        7.0, "days after which kept texts of requests are deleted", minimum=0.01
+        7.0, "days that texts of requests are kept, where they are kept at all", minimum=0.01
     )
     host_root: Path = _setting(
         Path("/"), "testing: read /proc, /sys and /dev below this folder", testing=True

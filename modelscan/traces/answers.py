@@ -20,7 +20,7 @@ from modelscan.traces.known_values import known_values
 from modelscan.traces.prices import PriceBook, catalog_models, read_prices
 from modelscan.traces.pricing import ReceiptPricer
 from modelscan.traces.redaction.redact import Redactor
-from modelscan.traces.retention import retention
+from modelscan.traces.retention import receipt_store
 from modelscan.traces.rollups import HOUR_S, busy_time, delete_sums, read_sums
 from modelscan.traces.spans import Price, Span, span_of
 from modelscan.traces.store import ReceiptFilter, ReceiptStore
@@ -56,7 +56,7 @@ class TraceStatus:
     oldest_at: str | None
     stored_contents: int
     content_bytes: int
-    database_bytes: int
+    receipt_bytes: int
     keep_receipts_s: float
     keep_receipts_bytes: int
     keep_contents_s: float
@@ -91,7 +91,7 @@ class TraceAccess:
     @property
     def store(self) -> ReceiptStore:
         """The receipts."""
-        return ReceiptStore(self.database, retention(self.config))
+        return receipt_store(self.config, self.database)
 
     @property
     def contents(self) -> ContentStore:
@@ -184,10 +184,10 @@ def trace_status(access: TraceAccess) -> TraceStatus:
         oldest_at=None if oldest is None else text_of(oldest.at),
         stored_contents=contents.requests,
         content_bytes=contents.bytes,
-        database_bytes=store.used_bytes(),
-        keep_receipts_s=store.keep.receipts_s,
-        keep_receipts_bytes=store.keep.receipts_bytes,
-        keep_contents_s=store.keep.contents_s,
+        receipt_bytes=store.used_bytes(),
+        keep_receipts_s=store.keep_s,
+        keep_receipts_bytes=store.keep_bytes,
+        keep_contents_s=store.contents_keep_s,
         file=str(access.database.file),
     )
 

@@ -1,4 +1,4 @@
-"""What is recorded: receipts unless they are switched off, texts only where somebody chose so."""
+"""What is recorded: receipts unless they are switched off, texts only by choice."""
 
 from __future__ import annotations
 

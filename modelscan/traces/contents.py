@@ -1,4 +1,4 @@
-"""Texts of requests and answers that somebody chose to keep, in a table with its own retention."""
+"""Texts of requests and answers that are kept by choice, in a table with its own retention."""
 
 from __future__ import annotations
 

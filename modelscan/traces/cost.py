@@ -66,7 +66,7 @@ class OwnCosts:
 @dataclass(frozen=True, slots=True)
 class RouteCost:
     """Requests of one route to one model. ``busy_s``: the seconds that this machine worked on them;
-    ``unknown_usage``: requests whose tokens nobody counted: ``cost_usd`` is without them.
+    ``unknown_usage``: requests without a count of tokens: ``cost_usd`` is without them.
     ``price_source``: where a price is stated, or why there is none."""
 
     route: str | None

@@ -23,7 +23,7 @@ from modelscan.traces.redaction.redact import RULES_VERSION, Redactor
 
 CONSENT = (
     "the person who ran this command stated with --yes that the people whose texts these are "
-    "agreed to this use, and that the license is theirs to give"
+    "agreed to this use, and that this license may be given"
 )
 METHOD = "exact; near: MinHash, 64 hashes of runs of 3 words in 16 bands, similarity >= 0.8"
 _SPDX = re.compile(r"\(?[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*\)?")
@@ -154,7 +154,7 @@ class DatasetBuilder:
     _found: Counter[str] = field(default_factory=Counter)
 
     def write(self, file: Path) -> TraceDataset:
-        """Write the rows and, beside them, their provenance.
+        """Write the rows and, in a file next to them, their provenance.
 
         Raises UsageError without consent, ModelscanError (nothing is written) where nothing is left
         or a secret survives redaction.

@@ -182,7 +182,7 @@ def ensure_folder(file: Path) -> None:
 
 @contextlib.contextmanager
 def temporary(file: Path) -> Iterator[IO[bytes]]:
-    """A private file beside ``file`` that is deleted at the end, unless it was renamed."""
+    """A private file next to ``file`` that is deleted at the end, unless it was renamed."""
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".tmp", dir=file.parent)
     path = Path(name)
     try:

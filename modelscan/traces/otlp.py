@@ -1,6 +1,6 @@
 """Spans in OTLP's JSON form, with OpenTelemetry's names for generative AI. Pure.
 
-64-bit integers are texts, doubles are numbers, enums are numbers; ours are below ``modelscan.``.
+64-bit integers are texts, doubles and enums are numbers; other names begin with ``modelscan.``.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _double(value: float | None) -> float | None:
 
 
 def _content(content: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
-    """Texts, only where somebody exports them."""
+    """Texts, only where they are exported."""
     if content is None:
         return
     messages = content.get("messages") or []

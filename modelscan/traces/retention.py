@@ -1,19 +1,23 @@
-"""How long receipts and kept texts stay, by the settings."""
+"""The store of receipts, kept as the settings say."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelscan.traces.store import DAY_S, Retention
+from modelscan.traces.store import ReceiptStore
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config
+    from modelscan.state.server.database import ServerDatabase
+
+DAY_S = 86_400.0
 
 
-def retention(config: Config) -> Retention:
-    """The retention that the settings state."""
-    return Retention(
-        receipts_s=config.receipts_keep_days * DAY_S,
-        receipts_bytes=config.receipts_keep_bytes,
-        contents_s=config.contents_keep_days * DAY_S,
+def receipt_store(config: Config, database: ServerDatabase) -> ReceiptStore:
+    """The receipts of a database, with the retention of the settings."""
+    return ReceiptStore(
+        database,
+        config.receipts_keep_days * DAY_S,
+        config.receipts_keep_mib << 20,
+        config.contents_keep_days * DAY_S,
     )

@@ -60,16 +60,21 @@ def band_of(input_tokens: int | None) -> int:
 
 
 def add_sums(
-    connection: sa.Connection, receipts: Sequence[Receipt], ids: Sequence[int] | range
-) -> None:
-    """Add receipts, with the ids of their rows, in the caller's transaction."""
+    connection: sa.Connection, receipts: Sequence[Receipt], ids: range
+) -> None:  # fmt: skip
+    """Add receipts, in the caller's transaction. ``ids`` contains the ids of their rows; where it
+    is longer, other writers have some of them."""
+    exact = len(ids) == len(receipts)
     groups: dict[tuple[object, ...], list[float]] = {}
-    for receipt, number in zip(receipts, ids, strict=True):
+    for receipt, number in zip(receipts, ids, strict=False):
         key = _key(receipt)
         row = groups.get(key)
         if row is None:
-            groups[key] = row = [0, 0, 0, 0, 0, 0, 0, 0.0, number, number]
-        _count(row, receipt, number)
+            first, last = (number, number) if exact else (ids[0], ids[-1])
+            groups[key] = row = [0, 0, 0, 0, 0, 0, 0, 0.0, first, last]
+        _count(row, receipt)
+        if exact:
+            row[9] = number
     rows = [
         {**dict(zip(_KEY, key, strict=True)), **dict(zip((*_SUMS, *_IDS), row, strict=True))}
         for key, row in groups.items()
@@ -105,7 +110,7 @@ def _key(receipt: Receipt) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _count(row: list[float], receipt: Receipt, number: int) -> None:
+def _count(row: list[float], receipt: Receipt) -> None:
     into, out = receipt.input_tokens, receipt.output_tokens
     row[0] += 1
     if receipt.backend is not None and _used_unknown(receipt):
@@ -116,12 +121,10 @@ def _count(row: list[float], receipt: Receipt, number: int) -> None:
     row[5] += receipt.reasoning_tokens or 0
     row[6] += receipt.left_machine_bytes
     row[7] += (receipt.duration_s or 0.0) - (receipt.queue_s or 0.0)
-    row[8] = min(row[8], number)
-    row[9] = max(row[9], number)
 
 
 def _used_unknown(receipt: Receipt) -> bool:
-    """Whether tokens were used that nobody counted; a refused request uses none."""
+    """Whether tokens were used that no server counted; a refused request uses none."""
     if receipt.status >= 400 and receipt.status not in _BROKEN:
         return False
     out = receipt.output_tokens is None and receipt.operation not in _WITHOUT_OUTPUT

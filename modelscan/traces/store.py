@@ -18,15 +18,16 @@ from modelscan.state.server.usage import count_usage
 from modelscan.traces.contents import delete_contents
 from modelscan.traces.rollups import HOUR_S, KEEP_HOURS, add_sums, delete_sums, id_ranges
 
-DAY_S = 86_400.0
+KEEP_S = 30 * 86_400.0
+KEEP_BYTES = 1 * GIB
+CONTENTS_KEEP_S = 7 * 86_400.0
+DELETED_AT_ONCE = 20_000
 _PAGE = 1_000
-AT_ONCE = 20_000
-"""Rows that one transaction deletes at most."""
 _COLUMNS = tuple(one.name for one in RECEIPTS.columns if one.name not in ("id", "body"))
-_INSERT = (
-    f"INSERT INTO receipts ({', '.join(_COLUMNS)}, body) "  # noqa: S608 - our own names
-    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
-)
+_NAMES = (*_COLUMNS, "body")
+_INSERT = sa.insert(RECEIPTS)
+_ROW_BYTES = 160  # of the columns next to the body, and what a database adds
+_SAMPLE = 1000
 _values = attrgetter(*_COLUMNS)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Receipt).decode
@@ -41,24 +42,22 @@ class ReceiptFilter:
     status: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long receipts and kept texts stay: seconds; and the bytes of the whole database."""
-
-    receipts_s: float = 30 * DAY_S
-    receipts_bytes: int = 1 * GIB
-    contents_s: float = 7 * DAY_S
-
-
 EVERY = ReceiptFilter()
 
 
 class ReceiptStore:
     """Writes and reads receipts."""
 
-    def __init__(self, database: ServerDatabase, keep: Retention | None = None) -> None:
+    def __init__(
+        self,
+        database: ServerDatabase,
+        keep_s: float = KEEP_S,
+        keep_bytes: int = KEEP_BYTES,
+        contents_keep_s: float = CONTENTS_KEEP_S,
+    ) -> None:
         self._database = database
-        self.keep = keep or Retention()
+        self.keep_s, self.keep_bytes = keep_s, keep_bytes
+        self.contents_keep_s = contents_keep_s
 
     def write(self, receipts: Sequence[Receipt], recorded: bool = True) -> None:
         """Store a batch and count its tokens for the keys, in one transaction.
@@ -72,16 +71,17 @@ class ReceiptStore:
             count_usage(connection, receipts)
 
     def prune(self, now: float) -> int:
-        """Delete what is older than ``keep`` says, and the oldest while the file is too large.
+        """Delete receipts that are too old, and the oldest while there are too many bytes.
 
-        At most 20,000 of the oldest receipts at a time; returns the number of deleted ones.
+        At most ``DELETED_AT_ONCE`` of the oldest; returns the number of deleted ones. Kept texts
+        and hourly sums go by their own age.
         """
         with self._database.writing() as connection:
-            oldest = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id).limit(AT_ONCE)
+            oldest = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id).limit(DELETED_AT_ONCE)
             delete = sa.delete(RECEIPTS).where(RECEIPTS.c.id.in_(oldest.scalar_subquery()))
-            if _used_bytes(connection) <= self.keep.receipts_bytes:
-                delete = delete.where(RECEIPTS.c.at < now - self.keep.receipts_s)
-            delete_contents(connection, now - self.keep.contents_s)
+            if used_bytes(connection) <= self.keep_bytes:
+                delete = delete.where(RECEIPTS.c.at < now - self.keep_s)
+            delete_contents(connection, now - self.contents_keep_s)
             delete_sums(connection, now - KEEP_HOURS * HOUR_S)
             return connection.execute(delete).rowcount
 
@@ -94,12 +94,12 @@ class ReceiptStore:
                     sa.select(RECEIPTS.c.id)
                     .where(RECEIPTS.c.at < moment)
                     .order_by(RECEIPTS.c.id)
-                    .limit(AT_ONCE)
+                    .limit(DELETED_AT_ONCE)
                 )
                 chosen = RECEIPTS.c.id.in_(old.scalar_subquery())
                 count = connection.execute(sa.delete(RECEIPTS).where(chosen)).rowcount
             deleted += count
-            if count < AT_ONCE:
+            if count < DELETED_AT_ONCE:
                 return deleted
 
     def newest(self, limit: int, only: ReceiptFilter = EVERY) -> list[Receipt]:
@@ -118,7 +118,7 @@ class ReceiptStore:
         """All such receipts, the oldest first; what is written meanwhile is left out."""
         with self._database.reading() as connection:
             ranges = _ranges(connection, only)
-            last = int(connection.execute(sa.select(sa.func.max(RECEIPTS.c.id))).scalar() or 0)
+            last = _last_id(connection)
         for low, high in reversed(ranges):
             yield from self._between(low, min(high, last), only)
 
@@ -147,9 +147,9 @@ class ReceiptStore:
             return int(connection.execute(sa.select(sa.func.count(RECEIPTS.c.id))).scalar() or 0)
 
     def used_bytes(self) -> int:
-        """Bytes of the database's file that contain data."""
+        """Bytes of the receipts."""
         with self._database.reading() as connection:
-            return _used_bytes(connection)
+            return used_bytes(connection)
 
 
 def _ranges(connection: sa.Connection, only: ReceiptFilter) -> list[tuple[int, int]]:
@@ -169,22 +169,31 @@ def _matching(only: ReceiptFilter) -> sa.Select[Any]:
     return query
 
 
-def _insert(connection: sa.Connection, receipts: Sequence[Receipt]) -> Sequence[int] | range:
-    """Insert the rows; returns their ids. SQLite has one writer, and its ids are consecutive."""
+def _insert(connection: sa.Connection, receipts: Sequence[Receipt]) -> range:
+    """Insert the rows; returns a range that contains their ids, and no others of one writer."""
     rows = [(*_values(receipt), _encode(receipt)) for receipt in receipts]
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_INSERT, rows)
-        last = int(connection.execute(sa.select(sa.func.max(RECEIPTS.c.id))).scalar() or 0)
-        return range(last - len(rows) + 1, last + 1)
-    insert = sa.insert(RECEIPTS).returning(RECEIPTS.c.id, sort_by_parameter_order=True)
-    values = [dict(zip((*_COLUMNS, "body"), row, strict=True)) for row in rows]
-    return list(connection.execute(insert, values).scalars())
+    before = _last_id(connection)
+    # Compiled once per batch: for each row, execute() would cost more than the driver.
+    insert = _INSERT.compile(dialect=connection.dialect, column_keys=_NAMES)
+    connection.exec_driver_sql(str(insert), rows)
+    return range(before + 1, _last_id(connection) + 1)
 
 
-def _used_bytes(connection: sa.Connection) -> int:
-    """Bytes of the file's pages that contain data."""
-    pages, free, size = (
-        int(connection.exec_driver_sql(f"PRAGMA {name}").scalar() or 0)
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
+def _last_id(connection: sa.Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.max(RECEIPTS.c.id))).scalar() or 0)
+
+
+def used_bytes(connection: sa.Connection) -> int:
+    """Bytes of the receipts, from their number and the size of the newest ones.
+
+    The size of the file would not do: deleted rows leave it as large as it was.
+    """
+    first, last = connection.execute(
+        sa.select(sa.func.min(RECEIPTS.c.id), sa.func.max(RECEIPTS.c.id))
+    ).one()
+    if first is None:
+        return 0
+    length = sa.func.length(RECEIPTS.c.body)
+    newest = sa.select(sa.func.avg(length)).where(RECEIPTS.c.id > last - _SAMPLE)
+    mean = float(connection.execute(newest).scalar() or 0)
+    return int((last - first + 1) * (mean + _ROW_BYTES))

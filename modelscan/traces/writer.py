@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from modelscan.core.errors import ModelscanError
 from modelscan.core.receipt import KeptContent, Receipt
 from modelscan.traces.contents import ContentStore
-from modelscan.traces.store import AT_ONCE, ReceiptStore
+from modelscan.traces.store import DELETED_AT_ONCE, ReceiptStore
 
 MOST_WAITING = 50_000
 MOST_TEXTS = 100
 BATCH = 2_000
-_PRUNE_EVERY_S = 600.0
+_PRUNE_EVERY_S = 60.0
 _RETRY_S = 1.0
 _GATHER_S = 0.5
 
@@ -29,7 +29,7 @@ class ReceiptWriter:
         most_waiting: int = MOST_WAITING,
         contents: ContentStore | None = None,
     ) -> None:
-        """``contents``: where texts are written that somebody chose to keep."""
+        """``contents``: where texts are written of requests that are kept by choice."""
         self._store = store
         self._contents = contents
         self._texts: deque[KeptContent] = deque(maxlen=MOST_TEXTS)
@@ -83,8 +83,8 @@ class ReceiptWriter:
                 self._store.write(batch, self.recorded)
                 self._write_texts()
                 if time.monotonic() >= prune_at:
-                    more = self._store.prune(time.time()) >= AT_ONCE
-                    prune_at = time.monotonic() + (0.0 if more else _PRUNE_EVERY_S)
+                    all_gone = self._store.prune(time.time()) < DELETED_AT_ONCE
+                    prune_at = time.monotonic() + (_PRUNE_EVERY_S if all_gone else 0.0)
             except ModelscanError as error:
                 self.error = error.message
                 if self._closing:

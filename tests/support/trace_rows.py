@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from modelscan.core.receipt import Choice, KeptContent, Receipt, ToolUse
+from modelscan.core.receipt import KeptContent, Receipt, RouteChoice, ToolUse
 from modelscan.traces.contents import ContentStore
 from modelscan.traces.store import ReceiptStore
 
@@ -18,7 +18,7 @@ def receipt(number: int = 1, **fields: Any) -> Receipt:
         "at": START + number, "operation": "chat", "requested_model": "coder", "route": "coder",
         "served_model": "qwen3-8b", "backend": "box", "host": "127.0.0.1", "tier": "local",
         "status": 200, "duration_s": 2.0, "input_tokens": 1000, "output_tokens": 100,
-        "finish_reason": "stop", "choice": Choice("provider", "priority", 1),
+        "finish_reason": "stop", "choice": RouteChoice("provider", "priority", 1),
         "window_tokens": 8192, "window_source": "engine",
     }  # fmt: skip
     return Receipt(f"{number:032x}", **{**values, **fields})

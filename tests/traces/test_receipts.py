@@ -13,7 +13,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.receipt import Receipt
 from modelscan.state.server.database import ServerDatabase
 from modelscan.traces import store as stores
-from modelscan.traces.store import ReceiptStore, Retention
+from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
 
@@ -54,9 +54,9 @@ def test_old_receipts_go_by_age_and_by_size(
     store: ReceiptStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write([receipt(n, at=float(n)) for n in range(100)])
-    assert store.prune(now=store.keep.receipts_s + 40) == 40
-    store.keep = Retention(receipts_bytes=1)
-    monkeypatch.setattr(stores, "AT_ONCE", 50)
+    assert store.prune(now=stores.KEEP_S + 40) == 40
+    store.keep_bytes = 1
+    monkeypatch.setattr(stores, "DELETED_AT_ONCE", 50)
     assert store.prune(now=0.0) == 50
     assert [one.at for one in store.newest(99)] == [float(n) for n in range(99, 89, -1)]
 

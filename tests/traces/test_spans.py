@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.trace_rows import hosted, receipt
 
-from modelscan.core.receipt import Choice
+from modelscan.core.receipt import RouteChoice
 from modelscan.traces.spans import span_of
 
 
@@ -36,7 +36,7 @@ def test_what_left_the_machine_is_named_with_host_and_kinds() -> None:
 
 def test_reasons_say_what_the_name_was_and_who_was_chosen() -> None:
     span = span_of(receipt(route="b", requested_model="a", fallback_from="a",
-                           reasons=("box: status 503",), choice=Choice("role", "scored", 3)))  # fmt: skip
+                           reasons=("box: status 503",), choice=RouteChoice("role", "scored", 3)))  # fmt: skip
     assert span.reasons == (
         "'b' is a role", "scored chose box of 3 entries", "box: status 503",
         "'a' had no entry that could answer: fallback",

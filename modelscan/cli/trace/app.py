@@ -93,7 +93,7 @@ def on(
 ) -> Document[Any]:
     """Record requests; with --content also keep their texts, of everything or of some.
 
-    Texts are off unless somebody switches them on. They stay on this machine, for 7 days.
+    Texts are off unless you switch them on. They stay on this machine, for 7 days.
     """
     return _switched(context, content, route, key, on=True)
 

@@ -99,8 +99,8 @@ def status_pairs(status: TraceStatus) -> list[tuple[str, object]]:
         ("oldest_at", status.oldest_at),
         ("stored_contents", status.stored_contents),
         ("content_size", format_bytes(status.content_bytes)),
-        ("database_size", format_bytes(status.database_bytes)),
-        ("receipts_stay", f"{status.keep_receipts_s / _DAY_S:g} days, while the database is at "
+        ("receipt_size", format_bytes(status.receipt_bytes)),
+        ("receipts_stay", f"{status.keep_receipts_s / _DAY_S:g} days, and at "
          f"most {format_bytes(status.keep_receipts_bytes)}"),
         ("content_stays", f"{status.keep_contents_s / _DAY_S:g} days"),
         ("file", status.file),

@@ -37,8 +37,7 @@ from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.traces.contents import ContentStore
-from modelscan.traces.retention import retention
-from modelscan.traces.store import ReceiptStore
+from modelscan.traces.retention import receipt_store
 from modelscan.traces.writer import ReceiptWriter
 
 READY_S = 30.0
@@ -99,7 +98,7 @@ class GatewayProcess:
         self._report = report
         self._workers: list[WorkerProcess] = []
         database = gateway.database
-        store = ReceiptStore(database, retention(gateway.config))
+        store = receipt_store(gateway.config, database)
         self._writer = ReceiptWriter(store, contents=ContentStore(database))
         self._upkeep = Upkeep(gateway, watch, report, self._publish)
 

@@ -1,4 +1,4 @@
-"""Texts of requests and answers that somebody chose to keep: bounded, sent to the serving process.
+"""Texts of requests and answers that are kept by choice: bounded, sent to the serving process.
 
 Without such a choice nothing here is used.
 """

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from modelscan.core.access import key_digest
-from modelscan.core.receipt import Choice
+from modelscan.core.receipt import RouteChoice
 from modelscan.gateway.counters import BackendRow, Counters, KeyRow
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
@@ -97,7 +97,7 @@ class LiveRoute:
             candidate.policy is not None and candidate.policy.reasoning == "strip"
             for candidate in entry.candidates
         ]
-        self.choice = Choice(entry.kind, entry.strategy, len(self.backends))
+        self.choice = RouteChoice(entry.kind, entry.strategy, len(self.backends))
         self.depths = [candidate.depth for candidate in entry.candidates]
         self.turn = counters.turn(zlib.crc32(entry.name.encode()))
         self._by_operation: dict[Operation, frozenset[int]] = {}

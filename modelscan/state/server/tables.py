@@ -67,7 +67,7 @@ RECEIPTS = sa.Table(
 
 # Sums per hour (of UNIX time: seconds // 3600): costs are computed from them, with the prices of
 # the day. They outlive the receipts. ``band``: prices differ by the size of the input.
-# ``first_id`` and ``last_id``: between which their rows are. Empty texts and status 0 stand for
+# ``first_id`` and ``last_id``: between which their rows are. Empty texts and status 0 mean
 # unknown: a primary key has no NULL.
 ROLLUPS = sa.Table(
     "receipt_hours",
@@ -89,7 +89,7 @@ ROLLUPS = sa.Table(
     sa.Column("duration_s", sa.Float, nullable=False),
 )  # fmt: skip
 
-# Texts of requests, only where somebody chose to keep them.
+# Texts of requests, only where they are kept by choice.
 CONTENTS = sa.Table(
     "receipt_contents",
     METADATA,

@@ -59,9 +59,14 @@ def count_usage(connection: sa.Connection, receipts: Iterable[Receipt]) -> None:
         row[0] += 1
         row[1] += (one.input_tokens or 0) + (one.output_tokens or 0)
         last[one.key] = one.at
+    users: dict[tuple[User, int], list[int]] = {}
     for (key, backend, role, hour), (requests, tokens) in sums.items():
         for user in _users(key, backend, role):
-            _add(connection, (user, hour_of(hour * 3600)), requests, tokens)
+            total = users.setdefault((user, hour), [0, 0])
+            total[0] += requests
+            total[1] += tokens
+    for (user, hour), (requests, tokens) in users.items():
+        _add(connection, (user, hour_of(hour * 3600)), requests, tokens)
     for name, at in last.items():
         if name is not None:
             row_of = sa.update(KEYS).where(KEYS.c.name == name)

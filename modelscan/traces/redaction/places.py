@@ -1,4 +1,4 @@
-"""Where somebody is: e-mail addresses, absolute paths, hosts, network addresses. Pure."""
+"""Where a person or a machine is: e-mail addresses, absolute paths, hosts. Pure."""
 
 from __future__ import annotations
 
