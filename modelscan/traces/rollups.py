@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import bisect
-import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from modelscan.core.receipt import Receipt
+from modelscan.state.server.adding import add_rows
 from modelscan.state.server.tables import ROLLUPS
 
 HOUR_S = 3600
@@ -79,27 +79,7 @@ def add_sums(
         {**dict(zip(_KEY, key, strict=True)), **dict(zip((*_SUMS, *_IDS), row, strict=True))}
         for key, row in groups.items()
     ]
-    connection.execute(_upsert(connection.dialect.name), rows)
-
-
-@functools.cache
-def _upsert(dialect: str) -> Any:
-    """Insert a row, or add to the one that is there: both databases have the same form of it."""
-    if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-        statement: Any = postgresql_insert(ROLLUPS)
-    else:
-        from sqlalchemy.dialects.sqlite import insert
-
-        statement = insert(ROLLUPS)
-    columns, new = ROLLUPS.c, statement.excluded
-    more = {name: columns[name] + new[name] for name in _SUMS}
-    more["first_id"] = sa.case(
-        (columns.first_id > new.first_id, new.first_id), else_=columns.first_id
-    )
-    more["last_id"] = sa.case((columns.last_id < new.last_id, new.last_id), else_=columns.last_id)
-    return statement.on_conflict_do_update(index_elements=[*_KEY], set_=more)
+    add_rows(connection, ROLLUPS, rows, least=("first_id",), most=("last_id",))
 
 
 def _key(receipt: Receipt) -> tuple[object, ...]:
