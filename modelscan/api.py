@@ -104,21 +104,30 @@ class Workspace:
         query: str | Query = "",
         *,
         fits: bool = False,
+        trusted: bool = False,
         gpu: str | None = None,
         progress: Callable[[str], None] = ignore,
     ) -> ModelPage:
         """A page of models for search words or a ``Query`` (filters, order, limit, offset).
 
         ``fits``: only models that ``plan`` can run on this machine (or ``gpu``), each with its
-        fit. ``progress`` receives the id of each model that is planned. Raises UsageError for an
-        unknown source, RemoteError where a hub fails.
+        fit; ``trusted``: only models that an entry of the routing file serves which is tagged
+        trusted or curated; both: models for which one of them holds. ``progress`` receives the id
+        of each model that is planned. Raises UsageError for an unknown source, RemoteError where a
+        hub fails.
         """
         from modelscan.catalog.search.types import Query
         from modelscan.models.pages import find_page
 
         query = Query(text=query) if isinstance(query, str) else query
         machine = self.machine(gpu) if fits or gpu is not None else None
-        return find_page(query, self.config, machine, progress)
+        routes = self._trusted_models() if trusted else None
+        return find_page(query, self.config, machine, progress, routes)
+
+    def _trusted_models(self) -> Mapping[str, tuple[str, ...]]:
+        from modelscan.traces.here import trusted_models
+
+        return trusted_models(self.config)
 
     def info(self, model: str, *, gpu: str | None = None) -> ModelInfo:
         """Every fact about a model with its source, and its fit on this machine (or ``gpu``).
@@ -132,8 +141,10 @@ class Workspace:
     def compare(self, models: Sequence[str], *, gpu: str | None = None) -> Comparison:
         """Models side by side; raises UsageError for an unknown or ambiguous name."""
         from modelscan.models.info import find_comparison
+        from modelscan.traces.here import comparison_here
 
-        return find_comparison(models, self.machine(gpu), self.config)[1]
+        answer = find_comparison(models, self.machine(gpu), self.config)[1]
+        return comparison_here(answer, self.config)
 
     def passport(self, model: str, *, checksum: bool = False) -> PassportAnswer:
         """License, lineage, parameters, files with SHA-256 (``checksum``: of local files too).
@@ -187,9 +198,11 @@ class Workspace:
         the planned speed. Raises UsageError for an unknown or ambiguous name.
         """
         from modelscan.models.offers import PowerUse, find_offers
+        from modelscan.traces.here import offers_here
 
         power = PowerUse(tokens_per_s, watts, usd_per_kwh)
-        return find_offers(model, self.config, lambda: self.machine(gpu), power)
+        answer = find_offers(model, self.config, lambda: self.machine(gpu), power)
+        return offers_here(answer, self.config)
 
     def sync(
         self,

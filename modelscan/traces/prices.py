@@ -13,7 +13,7 @@ import msgspec
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Offering, Pricing
 from modelscan.core.yaml_reader import yaml_value
-from modelscan.routing.presets import PRESETS
+from modelscan.routing.presets import PRESETS, preset_named
 
 if TYPE_CHECKING:
     from modelscan.core.model import Model
@@ -114,6 +114,14 @@ def provider_names(host: str) -> tuple[str, ...]:
     listed = (_HOSTS[host],) if host in _HOSTS else ()
     presets = (one for one in PRESETS.values() if one.base_url and _host(one.base_url) == host)
     return (*listed, *(name for one in presets for name in (one.name, *one.aliases)))
+
+
+def provider_hosts(name: str) -> tuple[str, ...]:
+    """The hosts of one of the catalog's providers whose address the catalog does not state."""
+    listed = tuple(host for host, provider in _HOSTS.items() if provider == name)
+    preset = preset_named(name)
+    own = _host(preset.base_url) if preset is not None else None
+    return (*listed, *((own,) if own else ()))
 
 
 def _host(url: str | None) -> str | None:

@@ -49,7 +49,7 @@ RAN = (
     "route services", "route roles", "route models",
     "route import missing.yaml", "key create laptop",
     "key list", "key revoke nothing", "connect opencode", "trace list", "trace show nothing", "trace status", "trace cost", "trace on",
-    "trace off --content", "trace prune --older-than 7d", "trace export spans.jsonl",
+    "trace off --content", "trace prune --older-than 7d", "trace export .",
     "trace dataset chats.jsonl --license MIT --yes", "cache list", "cache verify", "cache updates",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
     "target list", "target use lab", "target test lab", "target test second",
