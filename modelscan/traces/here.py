@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from modelscan.core.errors import ModelscanError
 from modelscan.core.here import ModelHere, RouteHere
 from modelscan.routing.file import load
-from modelscan.traces.measured import Measured, measured_here
+from modelscan.traces.measured import MeasuredRequests, measured_here
 from modelscan.traces.prices import catalog_models, provider_hosts
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def offers_here(answer: ModelOffers, config: Config) -> ModelOffers:
     return replace(answer, offers=offers, routes=routes)
 
 
-def _with_speed(offer: Offer, measured: Measured) -> Offer:
+def _with_speed(offer: Offer, measured: MeasuredRequests) -> Offer:
     served = offer.id.partition("/")[2].lower()
     hosts = (urlsplit(offer.api).hostname or "",) if offer.api else provider_hosts(offer.provider)
     found = (measured.places.get((host, served)) for host in hosts)
@@ -48,12 +48,12 @@ def trusted_models(config: Config) -> dict[str, tuple[str, ...]]:
     """The catalog's models with an enabled entry that is tagged trusted or curated: its names."""
     trusted = {
         model: tuple(one.name for one in routes if one.trusted and one.enabled)
-        for model, routes in _routes(config, Measured(())).items()
+        for model, routes in _routes(config, MeasuredRequests(())).items()
     }
     return {model: names for model, names in trusted.items() if names}
 
 
-def _routes(config: Config, measured: Measured) -> Mapping[str, tuple[RouteHere, ...]]:
+def _routes(config: Config, measured: MeasuredRequests) -> Mapping[str, tuple[RouteHere, ...]]:
     """The entries of the routing file by the catalog's model."""
     try:
         routes = load(config.routing_file).routes
@@ -68,7 +68,7 @@ def _routes(config: Config, measured: Measured) -> Mapping[str, tuple[RouteHere,
     return found
 
 
-def _route(route: Route, measured: Measured) -> RouteHere:
+def _route(route: Route, measured: MeasuredRequests) -> RouteHere:
     return RouteHere(
         name=route.name,
         privacy=route.tier,

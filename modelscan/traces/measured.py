@@ -22,7 +22,7 @@ Served = tuple[str, str]
 """A host and the name of a model there."""
 
 
-class Measured:
+class MeasuredRequests:
     """Requests by the entry that answered, and by host and model."""
 
     def __init__(self, receipts: Iterable[Receipt]) -> None:
@@ -58,15 +58,15 @@ def _speed(one: Receipt) -> float | None:
     return tokens / seconds if seconds > 0 and tokens > 0 else None
 
 
-def measured_here(state: Path) -> Measured:
+def measured_here(state: Path) -> MeasuredRequests:
     """The newest requests; none where there is no server's database. Nothing is created."""
     if not (state / _FILE_NAME).is_file() or importlib.util.find_spec("sqlalchemy") is None:
-        return Measured(())
+        return MeasuredRequests(())
     from modelscan.state.server.database import ServerDatabase
     from modelscan.traces.store import ReceiptStore
 
     try:
         with ServerDatabase.open(state) as database:
-            return Measured(ReceiptStore(database).newest(_NEWEST))
+            return MeasuredRequests(ReceiptStore(database).newest(_NEWEST))
     except ModelscanError:  # the commands about requests report it
-        return Measured(())
+        return MeasuredRequests(())
