@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from modelscan.core.receipt import Depth
+from modelscan.core.tls import TlsFiles
 
 Operation = Literal[
     "chat", "completions", "embeddings", "rerank", "transcription", "speech", "image",
@@ -52,7 +53,8 @@ class Backend:
     or to a log. ``served_model`` is the name to send; None sends the caller's (hosted providers).
     ``operations`` None: not known, every operation is tried. ``context_tokens`` None: not known.
     ``context_source``: who states the context. ``dialects``: requests of these (responses,
-    messages) pass untranslated.
+    messages) pass untranslated. ``tls``: files for https to a server of one's own; None: the
+    system's authorities, without a certificate.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Backend:
     context_tokens: int | None = None
     max_in_flight: int | None = None
     tags: tuple[str, ...] = ()
+    tls: TlsFiles | None = None
     context_source: ContextSource | None = None
 
 

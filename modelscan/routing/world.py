@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelscan.core.tls import TlsFiles
 from modelscan.routing.scoring import Result, Runtime
 
 
@@ -14,7 +15,8 @@ class ProviderObservation:
 
     ``ends``: its deployment does not answer, and waiting will not help; ``reason`` says why.
     ``healthy``: the prober's finding. ``served``: the ids that its server lists, with the context
-    that it serves (None: not stated). ``engine``: which program serves.
+    that it serves (None: not stated). ``engine``: which program serves. ``node``: the host that
+    reports it; None: it is written in the routing file. ``tls``: files for https to it.
     """
 
     state: str | None = None
@@ -25,6 +27,8 @@ class ProviderObservation:
     engine: str | None = None
     runtime: Runtime = field(default_factory=Runtime)
     results: tuple[Result, ...] = ()
+    node: str | None = None
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

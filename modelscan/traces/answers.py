@@ -188,7 +188,7 @@ def trace_status(access: TraceAccess) -> TraceStatus:
         keep_receipts_s=store.keep_s,
         keep_receipts_bytes=store.keep_bytes,
         keep_contents_s=store.contents_keep_s,
-        file=str(access.database.file),
+        file=access.database.place.shown,
     )
 
 

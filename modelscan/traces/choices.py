@@ -9,6 +9,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from modelscan.state.server.audit import local_user, record_audit
 from modelscan.state.server.database import ServerDatabase, record_change
 from modelscan.state.server.tables import TRACE_CHOICES
 
@@ -73,6 +74,7 @@ class ChoiceStore:
         """Keep no text of any request."""
         with self._database.writing() as connection:
             connection.execute(sa.delete(TRACE_CHOICES).where(TRACE_CHOICES.c.what == "content"))
+            record_audit(connection, local_user(), "trace.content", "everything", after=False)
             record_change(connection, CHANGED)
 
     def _put(self, what: str, kind: str, name: str, present: bool) -> None:
@@ -82,4 +84,9 @@ class ChoiceStore:
             connection.execute(sa.delete(TRACE_CHOICES).where(row))
             if present:
                 connection.execute(sa.insert(TRACE_CHOICES).values(**values, at=time.time()))
+            target = f"{kind} {name}".strip() or "receipts"
+            action = "trace.content" if kind else "trace.receipts"
+            record_audit(
+                connection, local_user(), action, target, after=present if kind else not present
+            )
             record_change(connection, CHANGED)

@@ -24,7 +24,7 @@ TRUSTED_TAGS = frozenset(("trusted", "curated"))
 
 def offers_here(answer: ModelOffers, config: Config) -> ModelOffers:
     """The offers with the speed that was measured here, and this machine's own routes."""
-    measured = measured_here(config.paths.state)
+    measured = measured_here(config)
     offers = tuple(_with_speed(one, measured) for one in answer.offers)
     routes = _routes(config, measured).get(answer.model, ())
     return replace(answer, offers=offers, routes=routes)
@@ -39,7 +39,7 @@ def _with_speed(offer: Offer, measured: MeasuredRequests) -> Offer:
 
 def comparison_here(answer: Comparison, config: Config) -> Comparison:
     """The comparison with each model's routes."""
-    routes = _routes(config, measured_here(config.paths.state))
+    routes = _routes(config, measured_here(config))
     ids = (one.model.id for one in answer.models)
     return replace(answer, here=tuple(ModelHere(id, routes.get(id, ())) for id in ids))
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
+from modelscan.traces.existing import existing_database
 
-_FILE_NAME = "server.sqlite3"
+if TYPE_CHECKING:
+    from modelscan.state.config import Config
 
 
-def why_texts_are_kept(state: Path, names: Iterable[str | None]) -> str | None:
+def why_texts_are_kept(config: Config, names: Iterable[str | None]) -> str | None:
     """Why texts of requests with these names are kept, as words; None: they are not, or there is no
     database that says so. Nothing is created."""
-    if not (state / _FILE_NAME).is_file() or importlib.util.find_spec("sqlalchemy") is None:
-        return None
-    from modelscan.state.server.database import ServerDatabase
-    from modelscan.traces.choices import ChoiceStore
-
     try:
-        with ServerDatabase.open(state) as database:
+        with existing_database(config) as database:
+            if database is None:
+                return None
+            from modelscan.traces.choices import ChoiceStore
+
             choices = ChoiceStore(database).read()
     except ModelscanError:  # the commands about requests report it
         return None

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.here import MeasuredHere
 from modelscan.state.clock import text_of
+from modelscan.traces.existing import existing_database
 
 if TYPE_CHECKING:
     from modelscan.core.receipt import Receipt
+    from modelscan.state.config import Config
 
 _NEWEST = 2_000
-_FILE_NAME = "server.sqlite3"
 Served = tuple[str, str]
 """A host and the name of a model there."""
 
@@ -58,15 +57,14 @@ def _speed(one: Receipt) -> float | None:
     return tokens / seconds if seconds > 0 and tokens > 0 else None
 
 
-def measured_here(state: Path) -> MeasuredRequests:
+def measured_here(config: Config) -> MeasuredRequests:
     """The newest requests; none where there is no server's database. Nothing is created."""
-    if not (state / _FILE_NAME).is_file() or importlib.util.find_spec("sqlalchemy") is None:
-        return MeasuredRequests(())
-    from modelscan.state.server.database import ServerDatabase
-    from modelscan.traces.store import ReceiptStore
-
     try:
-        with ServerDatabase.open(state) as database:
+        with existing_database(config) as database:
+            if database is None:
+                return MeasuredRequests(())
+            from modelscan.traces.store import ReceiptStore
+
             return MeasuredRequests(ReceiptStore(database).newest(_NEWEST))
     except ModelscanError:  # the commands about requests report it
         return MeasuredRequests(())

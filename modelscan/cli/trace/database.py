@@ -18,8 +18,8 @@ def trace_access(context: Context) -> Iterator[TraceAccess]:
     from modelscan.state.server.extra import require_extra
 
     require_extra("modelscan trace")
-    from modelscan.state.server.database import ServerDatabase
+    from modelscan.state.server.database import open_server
     from modelscan.traces.answers import TraceAccess
 
-    with ServerDatabase.open(context.config.paths.state) as database:
+    with open_server(context.config) as database:
         yield TraceAccess(context.config, database)

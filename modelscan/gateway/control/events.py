@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 EventName = Literal[
-    "ready", "reloaded", "invalid", "backend", "worker", "stopping", "stopped", "warning"
+    "ready",
+    "reloaded",
+    "invalid",
+    "backend",
+    "worker",
+    "node",
+    "database",
+    "stopping",
+    "stopped",
+    "warning",
 ]
 
 

@@ -1,4 +1,7 @@
-"""Notices within half a second that the routing file, a key file or the keys changed."""
+"""Notices within half a second that the routing file or a key file changed, and the keys.
+
+Files and the database are watched apart: one that does not answer delays nothing of the other.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from modelscan.core.errors import ModelscanError
 from modelscan.state.paths import expand
 from modelscan.state.server.database import ServerDatabase, change_number
 from modelscan.state.server.keys import CHANGED
 from modelscan.traces.choices import CHANGED as TRACES_CHANGED
 
 TICK_S = 0.25
+_WATCHED = (CHANGED, TRACES_CHANGED)
 _FRESH_S = 2.0  # a file changed so recently may change again within its time stamp's resolution
 
 
@@ -32,31 +35,34 @@ class FileStamp(NamedTuple):
 
 
 class Watch:
-    """Compares what is there with what was there at the last call."""
+    """Compares the files that are there with what was there at the last call."""
 
-    def __init__(self, file: Path, database: ServerDatabase) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
-        self._database = database
         self._files: dict[Path, FileStamp] = {}
-        self._keys: tuple[int, int] | None = None
 
     def changed(self, references: Iterable[str]) -> bool:
         """Whether something changed since the last call; ``references`` are those of secrets."""
         files = {file: _stamp(file) for file in (self._file, *key_files(references))}
         before, self._files = self._files, files
-        keys, self._keys = self._keys, self._key_changes()
-        return (keys is not None and keys != self._keys) or any(
-            before[file].differs(stamp) for file, stamp in files.items() if file in before
-        )
+        return any(before[file].differs(stamp) for file, stamp in files.items() if file in before)
 
-    def _key_changes(self) -> tuple[int, int]:
-        """How often keys were changed, and what is recorded of requests."""
-        try:
-            with self._database.reading() as connection:
-                keys = change_number(connection, CHANGED)
-                return keys, change_number(connection, TRACES_CHANGED)
-        except ModelscanError:
-            return -1, -1
+
+class KeyWatch:
+    """Compares the numbers of changes of keys, and of what is recorded, with the last call's."""
+
+    def __init__(self, database: ServerDatabase) -> None:
+        self._database = database
+        self._numbers: tuple[int, ...] | None = None
+
+    def changed(self) -> bool:
+        """Whether one changed since the last call. Raises ModelscanError; the next call that
+        succeeds then answers yes.
+        """
+        before, self._numbers = self._numbers, ()
+        with self._database.reading() as connection:
+            self._numbers = tuple(change_number(connection, what) for what in _WATCHED)
+        return before is not None and before != self._numbers
 
 
 def _stamp(file: Path) -> FileStamp:

@@ -57,6 +57,7 @@ def this_machine(
         missing=lacking,
         reserved=held_bytes(store, name or "") if store else (),
         history=store.measurements() if store else (),
+        speeds=store.speeds() if store else (),
         selected=gpu is not None,
     )
 

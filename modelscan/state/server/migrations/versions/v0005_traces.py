@@ -6,7 +6,9 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0001"
+down_revision = "0004"
+
+_COUNTER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
@@ -15,7 +17,7 @@ def upgrade() -> None:
     _rollups()
     op.create_table(
         "receipt_contents",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("id", _COUNTER, primary_key=True, autoincrement=True),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("trace_id", sa.Text, nullable=False, index=True),
         sa.Column("request", sa.LargeBinary, nullable=False),
