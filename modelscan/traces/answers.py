@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 from modelscan.state.clock import text_of
+from modelscan.state.server.audit import local_user, record_audit
 from modelscan.traces.choices import ChoiceStore, ContentOf
 from modelscan.traces.content_view import ContentView
 from modelscan.traces.contents import ContentStore
@@ -227,10 +228,9 @@ def prune_traces(access: TraceAccess, older_than_s: float, *, sums: bool = False
     before = time.time() - older_than_s
     receipts = access.store.delete_before(before)
     contents = access.contents.delete_before(before)
-    deleted = 0
-    if sums:
-        with access.database.writing() as connection:
-            deleted = delete_sums(connection, before)
+    with access.database.writing() as connection:
+        deleted = delete_sums(connection, before) if sums else 0
+        record_audit(connection, local_user(), "trace.prune", text_of(before), after=receipts)
     return TracePruned(receipts, contents, deleted)
 
 
