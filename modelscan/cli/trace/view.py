@@ -43,7 +43,7 @@ def pairs(span: Span) -> list[tuple[str, object]]:
         ("reasoning_tokens", usage.reasoning_tokens),
         ("context", _context(span.context)),
         ("tools", ", ".join(f"{one.name} ({one.calls})" for one in span.tools) or "none called"),
-        ("approvals", None if span.approvals is None else len(span.approvals)),
+        ("approvals", _approvals(span)),
         ("cost_usd", span.cost_usd),
         ("price", span.price_source),
         ("left_machine", _left(span)),
@@ -60,6 +60,12 @@ def _context(context: SpanContext | None) -> str | None:
         f"{context.used_tokens:,} of {context.window_tokens:,} tokens, {context.ratio:.0%}"
         f"{warning}{source}"
     )
+
+
+def _approvals(span: Span) -> str:
+    if span.approvals is None:
+        return "none: no policy decides about tools here"
+    return ", ".join(f"{one.tool}: {one.decision}" for one in span.approvals)
 
 
 def _left(span: Span) -> str:
