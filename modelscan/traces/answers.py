@@ -148,7 +148,7 @@ def show_span(access: TraceAccess, trace_id: str) -> SpanShown:
         raise UsageError(
             f"there is no request '{trace_id}'", hint="modelscan trace list", code="unknown_trace"
         )
-    content = ContentView(access.contents).of(trace_id)
+    content = ContentView(access.contents).of(receipt)
     return SpanShown(span_of(receipt, access.price(), content))
 
 

@@ -176,7 +176,7 @@ class DatasetBuilder:
         for receipt in self.receipts:
             if any(getattr(receipt, name) != value for name, value in self.wish.where.items()):
                 continue
-            content = self.texts.of(receipt.trace_id)
+            content = self.texts.of(receipt)
             reason = _incomplete(receipt, content)
             if reason is not None or content is None:
                 self._left_out[reason or "no texts were kept"] += 1

@@ -112,7 +112,7 @@ class TraceExport:
             yield _line(scope_spans(batch, __version__))
 
     def _span(self, receipt: Receipt) -> dict[str, Any]:
-        content = None if self.texts is None else self.texts.of(receipt.trace_id)
+        content = None if self.texts is None else self.texts.of(receipt)
         plain: dict[str, Any] = to_json(span_of(receipt, self.price, content))
         fixed = {name: plain.pop(name) for name in _FIXED}
         clean = redacted(self.redactor, plain, receipt.trace_id)

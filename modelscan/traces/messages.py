@@ -9,7 +9,7 @@ from typing import Any
 Message = dict[str, Any]
 
 
-def request_messages(body: bytes) -> list[Message] | None:
+def request_messages(body: bytes, operation: str = "chat") -> list[Message] | None:
     """The messages of a request for chat, completions, messages or responses; None: another one.
 
     Pictures, sounds and files are left out; their place says so.
@@ -21,7 +21,7 @@ def request_messages(body: bytes) -> list[Message] | None:
         system = document.get("system")
         first = [_message("system", _text(system))] if system else []
         return first + [one for item in document["messages"] for one in _from_item(item)]
-    if "input" in document and ("instructions" in document or _is_responses(document["input"])):
+    if operation == "responses" and "input" in document:
         system = document.get("instructions")
         first = [_message("system", _text(system))] if system else []
         return first + _from_input(document["input"])
@@ -127,10 +127,6 @@ def _uses(blocks: list[Any]) -> list[dict[str, Any]]:
 def _call(number: Any, name: Any, arguments: Any) -> dict[str, Any]:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
     return {"id": number, "type": "function", "function": {"name": name, "arguments": text}}
-
-
-def _is_responses(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(one, dict) and "role" in one for one in value)
 
 
 def _from_input(value: Any) -> list[Message]:

@@ -14,6 +14,7 @@ from modelscan.state.server.tables import ROLLUPS
 
 HOUR_S = 3600
 KEEP_HOURS = 400 * 24
+_GAP = 500
 # Above so many input tokens providers have other prices; ``band`` is the last one that is exceeded.
 BANDS = (0, 32_000, 128_000, 200_000, 256_000, 272_000, 512_000)
 _KEY = ("hour", "route", "role", "backend", "host", "served_model", "tier", "status", "band")
@@ -165,11 +166,12 @@ def id_ranges(
     return [*ranges, (0, older)]
 
 
-def merged(ranges: Iterable[Ids]) -> list[Ids]:
-    """The same ids as ranges that do not overlap, the highest first."""
+def merged(ranges: Iterable[Ids], gap: int = _GAP) -> list[Ids]:
+    """Ranges with all these ids that do not overlap, the highest first; those with less than ``gap``
+    ids between them are one: a further query costs more than to look at so many rows."""
     result: list[Ids] = []
     for low, high in sorted(ranges, key=lambda one: -one[1]):
-        if result and high >= result[-1][0] - 1:
+        if result and high >= result[-1][0] - 1 - gap:
             result[-1] = (min(low, result[-1][0]), result[-1][1])
         else:
             result.append((low, high))

@@ -134,6 +134,7 @@ def test_choices_are_kept_per_name_and_forgotten_together(server_database: Serve
 
 
 def test_ranges_that_touch_are_one() -> None:
-    assert merged([(1, 5), (6, 9), (20, 30), (25, 26)]) == [(20, 30), (1, 9)]
+    assert merged([(1, 5), (6, 9), (20, 30), (25, 26)], gap=0) == [(20, 30), (1, 9)]
+    assert merged([(1, 5), (9, 12), (20, 30)], gap=3) == [(20, 30), (1, 12)]
     assert merged([]) == []
     assert [band_of(n) for n in (None, 0, 32_000, 32_001, 10**9)] == [0, 0, 0, 32_000, 512_000]

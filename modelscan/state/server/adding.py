@@ -22,7 +22,10 @@ def add_rows(
     the key are sums. Both databases have this form of INSERT.
     """
     if rows:
-        connection.execute(_statement(connection.dialect.name, table, least, most), list(rows))
+        key = [column.name for column in table.primary_key]
+        # Always in the same order: two gateways that add to the same rows wait for each other once.
+        ordered = sorted(rows, key=lambda row: [row[name] for name in key])
+        connection.execute(_statement(connection.dialect.name, table, least, most), ordered)
 
 
 @functools.cache

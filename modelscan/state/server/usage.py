@@ -72,10 +72,9 @@ def count_usage(connection: sa.Connection, receipts: Iterable[Receipt]) -> None:
         for (user, hour), (requests, tokens) in users.items()
     ]  # fmt: skip
     add_rows(connection, USAGE, rows)
-    for name, at in last.items():
-        if name is not None:
-            row_of = sa.update(KEYS).where(KEYS.c.name == name)
-            connection.execute(row_of.values(last_used_at=at))
+    for name, at in sorted((name, at) for name, at in last.items() if name is not None):
+        row_of = sa.update(KEYS).where(KEYS.c.name == name)
+        connection.execute(row_of.values(last_used_at=at))
 
 
 def _users(key: str | None, backend: str | None, role: str | None) -> list[User]:
