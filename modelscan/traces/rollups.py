@@ -167,8 +167,8 @@ def id_ranges(
 
 
 def merged(ranges: Iterable[Ids], gap: int = _GAP) -> list[Ids]:
-    """Ranges with all these ids that do not overlap, the highest first; those with less than ``gap``
-    ids between them are one: a further query costs more than to look at so many rows."""
+    """Ranges with all these ids that do not overlap, the highest first; those with fewer than
+    ``gap`` ids between them are one: a further query costs more than so many rows."""
     result: list[Ids] = []
     for low, high in sorted(ranges, key=lambda one: -one[1]):
         if result and high >= result[-1][0] - 1 - gap:
