@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not clients and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway soak-gateway bench-translate bench-traces test-clients soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -67,6 +67,12 @@ bench-translate: setup ## CPU time of translated requests and chunks
 bench-traces: setup ## receipts in large numbers: insert rate, bytes each, p95 of list and cost, retention (RECEIPTS=10000000)
 	$(BIN)/python -m benchmarks.bench_traces --receipts $(or $(RECEIPTS),10000000)
 
+bench-load: setup ## CPU per streamed chunk of the load generator beside httpx, and its times beside a server's (gcc; ROUNDS=…)
+	$(BIN)/python -m benchmarks.bench_load --rounds $(or $(ROUNDS),3)
+
+bench-aiperf: setup ## the same packets through AIPerf and through modelscan, and live runs of both (1.2 GB in .cache)
+	$(BIN)/python -m benchmarks.bench_aiperf --requests $(or $(REQUESTS),20)
+
 bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
 	$(BIN)/python benchmarks/bench_cli.py
 
@@ -91,6 +97,9 @@ bench-deploy: setup ## from `deploy` to a first token, less the engine's own loa
 bench-gateway: setup ## CPU per request and per streamed chunk of the gateway beside nginx and routers (wrk, gcc; ROUNDS=…)
 	$(BIN)/python -m benchmarks.bench_gateway --rounds $(or $(ROUNDS),3)
 
+bench-nodes: setup ## a control plane with 1,000 nodes and 10,000 services, simulated: CPU share and percentiles (NODES=…)
+	$(BIN)/python -m benchmarks.bench_nodes --nodes $(or $(NODES),1000)
+
 chaos-gateway: setup ## clients and backends that misbehave, against two workers (CLIENTS=50000 SEED=…)
 	CHAOS_CLIENTS=$(or $(CLIENTS),50000) CHAOS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/gateway/test_chaos.py
 
@@ -105,6 +114,9 @@ bench-catalog: setup ## search latency over the bundle and over 100,000 models, 
 
 docs: setup ## rewrite docs/reference from the code
 	$(BIN)/python -m scripts.build_docs
+
+dashboard: setup ## rewrite examples/grafana/modelscan.json from the definitions of the metrics
+	$(BIN)/python -m scripts.build_dashboard
 
 transcript: setup ## rewrite docs/transcript.md: twenty tasks at 80 and 120 columns
 	$(BIN)/python -m scripts.build_transcript

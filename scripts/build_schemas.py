@@ -50,6 +50,7 @@ BODIES = {
     "show": "modelscan.deploy.answers:DeploymentShown",
     "start": "modelscan.deploy.rows:DeploymentList",
     "stop": "modelscan.deploy.rows:DeploymentList",
+    "top": "modelscan.gateway.top.overview:Overview",
     "server.audit": "modelscan.state.server.audit:AuditList",
     "server.backup": "modelscan.state.server.backup:BackupWritten",
     "server.restore": "modelscan.state.server.backup:BackupRestored",

@@ -18,6 +18,8 @@ from modelscan.state.server.database import ServerDatabase, record_change
 from modelscan.state.server.tables import BENCH_REPORTS, SAMPLES
 
 CHANGED = "samples"
+MOST_SAMPLES_STORED, MOST_REPORTS_STORED = 100_000, 1_000
+"""The oldest are deleted beyond these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class ServiceMatch:
     reason: str | None = None
 
 
-Resolve = Callable[[GivenSample], ServiceMatch]
+Resolve = Callable[["GivenSample | StoredSample"], ServiceMatch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def ingest(database: ServerDatabase, report: GivenReport, resolve: Resolve) -> B
     with database.writing() as connection:
         stored = [_store(connection, sample, match, report) for sample, match in matches]
         _store_report(connection, report)
+        _delete_oldest(connection)
         if any(stored):
             record_change(connection, CHANGED)
     return BenchIngested(
@@ -191,6 +194,17 @@ def _store_report(connection: sa.Connection, report: GivenReport) -> None:
     place = BENCH_REPORTS.c.report_id == report.report_id
     if not connection.execute(sa.update(BENCH_REPORTS).where(place).values(values)).rowcount:
         connection.execute(sa.insert(BENCH_REPORTS).values(report_id=report.report_id, **values))
+
+
+def _delete_oldest(connection: sa.Connection) -> None:
+    """Neither table grows without a limit."""
+    newest = connection.execute(sa.select(sa.func.max(SAMPLES.c.id))).scalar() or 0
+    connection.execute(sa.delete(SAMPLES).where(SAMPLES.c.id <= newest - MOST_SAMPLES_STORED))
+    order = sa.select(BENCH_REPORTS.c.report_id).order_by(BENCH_REPORTS.c.observed_at.desc())
+    kept = connection.execute(order.limit(MOST_REPORTS_STORED)).scalars().all()
+    if len(kept) == MOST_REPORTS_STORED:
+        old = BENCH_REPORTS.c.report_id.not_in(kept)
+        connection.execute(sa.delete(BENCH_REPORTS).where(old))
 
 
 def _stored(row: Any) -> StoredSample:

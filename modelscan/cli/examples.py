@@ -59,6 +59,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "adopt": ("adopt qwen3-8b --target gpustack",),
     "discover": ("discover", "discover --adopt ollama-11434", "discover --port 9000"),
     "serve": ("serve", "serve --port 8000 --workers 4", "serve --expose --tls-cert cert.pem"),
+    "top": (
+        "top",
+        "top --once",
+        "top --url https://gateway.lan:8900 --key env:MODELSCAN_API_KEY",
+    ),
     "trace list": ("trace list --since 1h", "trace list --route coder --status 200"),
     "trace show": ("trace show 0123456789abcdef0123456789abcdef",),
     "trace status": ("trace status",),
@@ -82,7 +87,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "bench run": (
         "bench run demo",
-        "bench run demo --concurrency 1,2,4 --input-tokens 256 --output-tokens 64 -o run.json",
+        "bench run demo --concurrency 1,2,4 --input-tokens 256 -o run.json",
         "bench run demo --rate 0.5 --duration 5m --slo ttft=500ms,tpot=50ms",
         "bench run demo --workload chat.short_reasoning --ingest",
         "bench run 'http://127.0.0.1:8080#demo' --dataset prompts.jsonl",

@@ -24,8 +24,8 @@ from modelscan.routing.lookup import find_route
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import through_plano, with_plano
 from modelscan.routing.role_format import RoleFields
-from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, runtime_signal, score
-from modelscan.routing.select import RolePool, role_pool, strategy_of
+from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, score
+from modelscan.routing.select import RolePool, measured, role_pool, strategy_of
 from modelscan.routing.table import (
     Backend,
     RefusedCandidate,
@@ -205,7 +205,7 @@ def _candidate(
     entry: Known, role: RoleFields | None, served: str | None = None, value: float | None = None
 ) -> RouteCandidate:
     if value is None and entry.seen.runtime != Runtime():
-        value = score(Signals(runtime=runtime_signal(entry.seen.runtime)), SERVICE_WEIGHTS)
+        value = score(measured(Signals(), entry.seen)._replace(bench=None), SERVICE_WEIGHTS)
     many = entry.route.model is None
     return RouteCandidate(
         backend=entry.place,

@@ -86,8 +86,11 @@ def why_unusable(entry: Known) -> str | None:
 
 def availability(entry: Known) -> Availability:
     """``routable`` only if a request would reach a server that is not known to be dead."""
-    if why_unusable(entry) is None:
-        return "routable"
+    return "routable" if why_unusable(entry) is None else without_requests(entry)
+
+
+def without_requests(entry: Known) -> Availability:
+    """How far an entry's model is where no request reaches it."""
     return "deployed" if entry.route.deployment is not None else "known"
 
 

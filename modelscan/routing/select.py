@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from modelscan.routing.facts import (
@@ -25,8 +26,10 @@ from modelscan.routing.scoring import (
     runtime_signal,
     score,
     text_signal,
+    trust,
 )
 from modelscan.routing.table import Strategy
+from modelscan.routing.world import ProviderObservation
 
 NO_SELECTION = SelectionFields()
 
@@ -113,9 +116,7 @@ def _context(entry: Known, selection: SelectionFields) -> str | None:
     if selection.min_context is None:
         return None
     tokens = context_window(entry).tokens
-    if tokens is None:
-        return f"has an unknown context; the role needs {selection.min_context:,} tokens"
-    if tokens < selection.min_context:
+    if tokens is not None and tokens < selection.min_context:
         return f"has {tokens:,} tokens of context; the role needs {selection.min_context:,}"
     return None
 
@@ -126,6 +127,9 @@ def _preferences(selection: SelectionFields) -> list[tuple[str, Callable[[Known]
     if selection.tiers is None and selection.providers is None:
         reason = "is a third party's, and an own entry can serve; allow it with tiers"
         rules.append((reason, lambda entry: entry.route.tier != "third_party"))
+    if selection.min_context is not None:
+        reason = f"has an unknown context; another entry has the {selection.min_context:,} tokens"
+        rules.append((reason, lambda entry: context_window(entry).tokens is not None))
     if selection.require_loaded:
         rules.append(("is not loaded, another entry is", lambda one: bool(one.seen.runtime.loaded)))
     for family in selection.preferred_families or ():
@@ -153,6 +157,7 @@ def is_of_family(entry: Known, family: str) -> bool:
     return _plain(name) == wanted or _plain(name).startswith(f"{wanted}-")
 
 
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """``Llama 3`` and ``llama-3`` are one spelling."""
     return re.sub(r"[ _]+", "-", text.strip().lower())
@@ -171,13 +176,22 @@ def role_signals(entry: Known, role: RoleFields, selection: SelectionFields) -> 
     preferred = [is_of_family(entry, family) for family in families or ()]
     profile = selection.guardrail_profile
     workloads = selection.agentic_benchmark_workloads or (role.role_id,)
-    results = [bench_signal(one, entry.seen.results) for one in workloads]
-    return Signals(
-        text=text_signal(task, entry_texts(entry)),
-        family=float(any(preferred)) if families else None,
-        guardrail=None if profile == "none" else float(profile in entry.route.tags),
-        runtime=runtime_signal(entry.seen.runtime),
-        bench=max((one for one in results if one is not None), default=None),
+    return measured(
+        Signals(
+            text=text_signal(task, entry_texts(entry)),
+            family=float(any(preferred)) if families else None,
+            guardrail=None if profile == "none" else float(profile in entry.route.tags),
+        ),
+        entry.seen,
+        tuple(workloads),
+    )
+
+
+def measured(signals: Signals, seen: ProviderObservation, workloads: Sequence[str] = ()) -> Signals:
+    """The signals with what was observed: speed by the share of right answers, and results."""
+    return signals._replace(
+        runtime=runtime_signal(seen.runtime) * trust(workloads, seen.results),
+        bench=bench_signal(workloads, seen.results),
     )
 
 

@@ -23,6 +23,7 @@ KEEP_BYTES = 1 * GIB
 CONTENTS_KEEP_S = 7 * 86_400.0
 DELETED_AT_ONCE = 20_000
 _PAGE = 1_000
+_RECENT, _RECENT_S = 2_000, 3_600.0
 _COLUMNS = tuple(one.name for one in RECEIPTS.columns if one.name not in ("id", "body"))
 _NAMES = (*_COLUMNS, "body")
 _INSERT = sa.insert(RECEIPTS)
@@ -133,6 +134,10 @@ class ReceiptStore:
                 return
             yield from (_decode(row.body) for row in rows)
             low = rows[-1].id + 1
+
+    def recent(self, now: float) -> list[Receipt]:
+        """The last requests, not older than an hour, the oldest first: how fast backends are."""
+        return self.newest(_RECENT, ReceiptFilter(since=now - _RECENT_S))[::-1]
 
     def find(self, trace_id: str) -> Receipt | None:
         """The receipt with that id."""

@@ -17,6 +17,8 @@ EventName = Literal[
     "stopping",
     "stopped",
     "warning",
+    "collector",
+    "request",
 ]
 
 

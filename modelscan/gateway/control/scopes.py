@@ -37,6 +37,15 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/cluster/services", ("read",), "every service of every node"),
     PathScope(("GET",), "/v1/cluster/health", ("read",), "how many hosts and services are well"),
     PathScope(
+        ("POST",), "/v1/cluster/routes/match", ("read",), "the roles and entries for a task, ranked"
+    ),
+    PathScope(
+        ("GET",), "/v1/cluster/routes/resolve", ("read",), "what would serve `?model=NAME`, and why"
+    ),
+    PathScope(("GET",), "/v1/cluster/roles", ("read",), "every role, and what serves it now"),
+    PathScope(("GET",), "/v1/cluster/benchmarks", ("read",), "the results of benchmarks"),
+    PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),
+    PathScope(
         ("GET",), "/health", ("read",), "whether the gateway is well, and every backend's state",
         open_on_loopback=True,
     ),

@@ -84,7 +84,7 @@ class Upkeep:
             await asyncio.sleep(max(_TOGETHER_S, 9 * self._compiled_s))
             self._changed.clear()
             began = loop.time()
-            self._gateway.compile()
+            await self._gateway.compile_aside()
             self._publish()
             self._compiled_s = loop.time() - began
 
@@ -217,7 +217,7 @@ class Upkeep:
             if loop.time() >= scores_at and (requests, scored) != known:
                 scores_at = loop.time() + _SCORES_EVERY_S
                 self._scored, self._node_scores = requests, scored
-                gateway.compile()
+                await gateway.compile_aside()
                 self._publish()
 
     async def _prune(self) -> None:

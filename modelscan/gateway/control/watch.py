@@ -1,4 +1,5 @@
-"""Notices within half a second that the routing file or a key file changed, and the keys.
+"""Notices within half a second that the routing file or a key file changed, and the keys, or the
+results of benchmarks.
 
 Files and the database are watched apart: one that does not answer delays nothing of the other.
 """
@@ -10,13 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from modelscan.bench.samples import CHANGED as SAMPLES_CHANGED
 from modelscan.state.paths import expand
 from modelscan.state.server.database import ServerDatabase, change_number
-from modelscan.state.server.keys import CHANGED
+from modelscan.state.server.keys import CHANGED as KEYS_CHANGED
 from modelscan.traces.choices import CHANGED as TRACES_CHANGED
 
 TICK_S = 0.25
-_WATCHED = (CHANGED, TRACES_CHANGED)
 _FRESH_S = 2.0  # a file changed so recently may change again within its time stamp's resolution
 
 
@@ -49,7 +50,8 @@ class Watch:
 
 
 class KeyWatch:
-    """Compares the numbers of changes of keys, and of what is recorded, with the last call's."""
+    """Compares the numbers of changes of keys, of benchmark results and of what is recorded with
+    those at the last call."""
 
     def __init__(self, database: ServerDatabase) -> None:
         self._database = database
@@ -61,7 +63,8 @@ class KeyWatch:
         """
         before, self._numbers = self._numbers, ()
         with self._database.reading() as connection:
-            self._numbers = tuple(change_number(connection, what) for what in _WATCHED)
+            kinds = (KEYS_CHANGED, SAMPLES_CHANGED, TRACES_CHANGED)
+            self._numbers = tuple(change_number(connection, kind) for kind in kinds)
         return before is not None and before != self._numbers
 
 

@@ -30,15 +30,15 @@ def held_bytes(store: Store, name: str) -> tuple[ReservedMemory, ...]:
             continue
         estimate = other.plan.estimate
         devices = estimate.per_gpu if starting else ()
-        held += [ReservedMemory(device.index, _reserved_bytes(device)) for device in devices]
+        held += [ReservedMemory(device.index, reserved_bytes(device)) for device in devices]
         resident = (memory_bytes(other.pid)[1] or 0) if other.pid else 0
-        host = _host_bytes(estimate) - resident
+        host = host_bytes(estimate) - resident
         if host > 0:
             held.append(ReservedMemory(None, host))
     return tuple(held)
 
 
-def _reserved_bytes(device: DeviceEstimate) -> int:
+def reserved_bytes(device: DeviceEstimate) -> int:
     """Bytes that an engine will allocate on a device: vLLM and SGLang reserve their whole pool."""
     total, pool = device.total_bytes, device.kv_pool_bytes
     if pool is None:
@@ -47,7 +47,8 @@ def _reserved_bytes(device: DeviceEstimate) -> int:
     return max(total, total - cache + pool)
 
 
-def _host_bytes(estimate: Estimate) -> int:
+def host_bytes(estimate: Estimate) -> int:
+    """Bytes of host memory that an engine will allocate."""
     if estimate.host:
         return estimate.host.total_bytes
     return 0 if estimate.per_gpu else estimate.total_bytes
