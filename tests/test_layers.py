@@ -51,6 +51,9 @@ PURE_FILES = (
     "evals/suites/structured.py", "evals/suites/planted.py",
     "evals/quantization/distributions.py", "evals/quantization/agreement.py",
     "bench/report_reader.py",
+    "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
+    "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",
+    "traces/near_duplicates.py", "gateway/data/tools.py", "gateway/data/left.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {
