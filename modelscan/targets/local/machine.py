@@ -48,14 +48,14 @@ def this_machine(
     hardware = inventory(gpu, ProbeHost.from_config(config))
     if hardware.simulated:
         return simulated_machine(hardware, where=_simulated_name(hardware, gpu))
-    from modelscan.targets.local.reserved import held_bytes
+    from modelscan.targets.local.reserved import promised
 
     installed, lacking = _engines(hardware, config, backend, containers)
     return Machine(
         inventory=hardware,
         engines=installed,
         missing=lacking,
-        reserved=held_bytes(store, name or "") if store else (),
+        reserved=promised(hardware, config, store, name or "") if store else (),
         history=store.measurements() if store else (),
         selected=gpu is not None,
     )
