@@ -44,3 +44,4 @@ class Receipt(msgspec.Struct, array_like=True, gc=False):
     bytes_in: int = 0
     bytes_out: int = 0
     left_machine_bytes: int = 0
+    wake_s: float | None = None

@@ -25,7 +25,7 @@ from modelscan.core.verdict import Verdict
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import (
     BY_USER,
-    Ending,
+    HowEnded,
     Warn,
     end,
     fail,
@@ -318,7 +318,7 @@ def _fail(session: Session, deployment: Deployment, error: ModelscanError) -> No
 
 
 def end_or_restore(
-    session: Session, deployment: Deployment, drain_s: float = DRAIN_S, ending: Ending = BY_USER
+    session: Session, deployment: Deployment, drain_s: float = DRAIN_S, ending: HowEnded = BY_USER
 ) -> Deployment:
     """Stop it; if that is refused or interrupted, the row and the route say what runs."""
     stopping = replace(deployment, state=State.STOPPING, wakes=ending.cause in SLEEP_CAUSES)

@@ -34,15 +34,19 @@ _MAY_BE_SLOW = (EndCause.NO_ANSWER, EndCause.TIMED_OUT)  # on a busy machine, wi
 Warn = Callable[[str], None]
 
 
-class Ending(NamedTuple):
-    """How a deployment ended. ``reason``: for people, None where the cause says everything."""
+class HowEnded(NamedTuple):
+    """How a deployment ended. ``reason``: for people, None where the cause says everything.
+
+    ``withheld``: its owner had disabled its routing entry, so that no request wakes it.
+    """
 
     cause: EndCause
     reason: str | None = None
     state: State = State.STOPPED
+    withheld: bool = False
 
 
-BY_USER = Ending(EndCause.STOPPED_BY_USER)
+BY_USER = HowEnded(EndCause.STOPPED_BY_USER)
 
 
 def no_warnings(_: str) -> None:
@@ -137,14 +141,14 @@ def reconcile(deployment: Deployment, session: Session) -> Deployment:
         downloading = deployment.state is State.DOWNLOADING
         phase = "while its weights were downloaded" if downloading else "before the engine started"
         reason = f"it was interrupted {phase}"
-        return _recorded(deployment, session, Ending(EndCause.INTERRUPTED, reason, State.FAILED))
+        return _recorded(deployment, session, HowEnded(EndCause.INTERRUPTED, reason, State.FAILED))
     seen = session.target(deployment).observe(deployment)
     if deployment.state is State.STOPPING:
         return _after_stop(deployment, seen, session)
     deployment = replace(deployment, restarts=max(deployment.restarts, seen.restarts))
     if seen.state in (State.FAILED, State.STOPPED) and deployment.state is not seen.state:
         cause = seen.cause or EndCause.FAILED
-        return _recorded(deployment, session, Ending(cause, seen.reason, seen.state))
+        return _recorded(deployment, session, HowEnded(cause, seen.reason, seen.state))
     if seen.ready:
         return _catch_up(deployment, session)
     if deployment.state is State.RUNNING:
@@ -160,7 +164,7 @@ def _after_stop(deployment: Deployment, seen: Observation, session: Session) -> 
     if seen.state is State.STOPPING:
         return _as_seen(deployment, seen)
     if seen.state not in (State.RUNNING, State.STARTING):
-        slept = Ending(EndCause.PUT_TO_SLEEP) if deployment.wakes else BY_USER
+        slept = HowEnded(EndCause.PUT_TO_SLEEP) if deployment.wakes else BY_USER
         return _recorded(deployment, session, slept)
     back = replace(deployment, state=seen.state, routed=False, health=seen.health, wakes=False)
     session.store.put(back)
@@ -231,32 +235,45 @@ def fail(deployment: Deployment, session: Session, error: ModelscanError) -> Dep
     return end(deployment, session, _why(error))
 
 
-def _why(error: ModelscanError) -> Ending:
+def _why(error: ModelscanError) -> HowEnded:
     if isinstance(error, StartFailed):
-        return Ending(error.cause, error.reason, State.FAILED)
-    return Ending(EndCause.FAILED, error.message, State.FAILED)
+        return HowEnded(error.cause, error.reason, State.FAILED)
+    return HowEnded(EndCause.FAILED, error.message, State.FAILED)
 
 
 def end(
-    deployment: Deployment, session: Session, ending: Ending = BY_USER, *, drain_s: float = 0
+    deployment: Deployment, session: Session, ending: HowEnded = BY_USER, *, drain_s: float = 0
 ) -> Deployment:
     """End a deployment: route first, then process, then row. Each step can be repeated."""
+    ending = _judged(ending, deployment, session)
     if ending.cause is not EndCause.SWAPPED:
         routes.disable(session.routing_file, deployment)
     cut = session.target(deployment).stop(deployment, drain_s=drain_s)
     if cut is not None:
         session.events(cut)
-    return _recorded(deployment, session, ending)
+    return _stored(deployment, session, ending)
 
 
-def _recorded(deployment: Deployment, session: Session, ending: Ending) -> Deployment:
+def _recorded(deployment: Deployment, session: Session, ending: HowEnded) -> Deployment:
     """Store that it has ended, and disable its route; nothing is sent to its target."""
+    return _stored(deployment, session, _judged(ending, deployment, session))
+
+
+def _judged(ending: HowEnded, deployment: Deployment, session: Session) -> HowEnded:
+    """With what the routing file says before it is changed."""
+    sleeps = ending.cause in SLEEP_CAUSES
+    return ending._replace(
+        withheld=sleeps and routes.is_withheld(session.routing_file, deployment)
+    )  # fmt: skip
+
+
+def _stored(deployment: Deployment, session: Session, ending: HowEnded) -> Deployment:
     row = ended_row(deployment, session, ending)
     session.store.put(row)
     return row
 
 
-def ended_row(deployment: Deployment, session: Session, ending: Ending) -> Deployment:
+def ended_row(deployment: Deployment, session: Session, ending: HowEnded) -> Deployment:
     """The row of a deployment that ended, with its route disabled.
 
     A swap leaves the entry as it is. One that falls asleep wakes unless its entry was disabled by
@@ -269,7 +286,7 @@ def ended_row(deployment: Deployment, session: Session, ending: Ending) -> Deplo
     )  # fmt: skip
     if ending.cause is EndCause.SWAPPED:
         return replace(row, routed=deployment.routed, wakes=True)
-    sleeping = sleeping and not routes.is_withheld(session.routing_file, deployment)
+    sleeping = sleeping and not ending.withheld
     problem = routes.disable(session.routing_file, deployment)
     failed = deployment.wakes and ending.state is State.FAILED
     return replace(row, routed=problem is not None, wakes=sleeping or failed)

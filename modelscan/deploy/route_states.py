@@ -28,6 +28,8 @@ def route_states(file: RoutingFile, deployments: Sequence[Deployment]) -> States
 
 
 def _state(deployment: Deployment) -> RouteState:
+    if deployment.asleep:
+        return RouteState("asleep", "a request through modelscan serve starts it", ends=True)
     state = deployment.state.value
     sick = deployment.health in ("unhealthy", "unknown") and state == "running"
     reason = deployment.reason or (deployment.health if sick else None)
@@ -54,9 +56,9 @@ def _entries(file: RoutingFile, states: States, drifted: set[str]) -> Iterator[F
 def _problem(route: Route, state: RouteState, drifted: set[str]) -> str | None:
     if state is NOT_RECORDED:
         return f"its deployment '{route.deployment}' is not recorded on this machine"
-    quiet = state.state == "stopped" and state.reason is None
+    quiet = state.state == "asleep" or (state.state == "stopped" and state.reason is None)
     if not route.enabled and quiet and route.deployment not in drifted:
-        return None  # stopped and disabled, as it should be
+        return None  # it does not run and is disabled, as it should be
     if state.state != "running" or route.deployment in drifted or state.reason == "unknown":
         because = f": {state.reason}" if state.reason else ""
         return f"its deployment is {state.state}{because}"
@@ -64,7 +66,7 @@ def _problem(route: Route, state: RouteState, drifted: set[str]) -> str | None:
 
 
 def _hint(route: Route, state: RouteState | None) -> str:
-    startable = state is not None and state.state in ("stopped", "failed")
+    startable = state is not None and state.state in ("stopped", "failed", "asleep")
     return f"modelscan start {route.deployment}" if startable else "modelscan list"
 
 

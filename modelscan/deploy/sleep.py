@@ -17,7 +17,7 @@ from modelscan.deploy.lifecycle import (
     refuse_uncontrolled,
     require_plan,
 )
-from modelscan.deploy.reconcile import Ending, ended_row
+from modelscan.deploy.reconcile import HowEnded, ended_row
 from modelscan.targets.local.target import LocalTarget
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def sleep(
-    session: Session, name: str, ending: Ending, *, drain_s: float, only_idle: bool = False
+    session: Session, name: str, ending: HowEnded, *, drain_s: float, only_idle: bool = False
 ) -> Outcome:
     """End the engine so that a request wakes it; one that a user stopped wakes from now on.
 
@@ -55,9 +55,9 @@ def _is_used(session: Session, row: Deployment, drain_s: float) -> bool:
     return isinstance(target, LocalTarget) and target.under_way(row, drain_s) is not None
 
 
-def swapped(by: str) -> Ending:
+def swapped(by: str) -> HowEnded:
     """The ending of a deployment that makes room for another one."""
-    return Ending(EndCause.SWAPPED, f"made room for {by}")
+    return HowEnded(EndCause.SWAPPED, f"made room for {by}")
 
 
-PUT_TO_SLEEP = Ending(EndCause.PUT_TO_SLEEP)
+PUT_TO_SLEEP = HowEnded(EndCause.PUT_TO_SLEEP)

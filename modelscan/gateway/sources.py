@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.route import Route
 from modelscan.net.address import stays_here
@@ -65,10 +66,21 @@ def recorded(
     deployment = deployments.get(route.deployment or "")
     if deployment is None:
         return ProviderObservation()
-    state = deployment.state.value
+    state, asleep = deployment.state.value, is_asleep(route, deployment)
     return ProviderObservation(
-        state, deployment.reason, ends=state in _ENDED, engine=deployment.backend
-    )
+        state, deployment.reason, ends=state in _ENDED and not asleep, asleep=asleep,
+        engine=deployment.backend,
+    )  # fmt: skip
+
+
+def is_asleep(route: Route, deployment: Deployment) -> bool:
+    """Whether requests to an entry wait for its deployment: asleep, or starting already.
+
+    An entry that its owner disabled wakes nothing; modelscan itself disables that of a sleeper.
+    """
+    if not route.enabled and (deployment.routed or not deployment.asleep):
+        return False
+    return deployment.asleep or deployment.state is State.STARTING
 
 
 def routing_world(config: Config, file: RoutingFile) -> World:

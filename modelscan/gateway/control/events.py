@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 EventName = Literal[
-    "ready", "reloaded", "invalid", "backend", "worker", "stopping", "stopped", "warning"
+    "ready", "reloaded", "invalid", "backend", "worker", "stopping", "stopped", "warning", "wake"
 ]
 
 

@@ -19,8 +19,8 @@ from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import Counters
-from modelscan.gateway.snapshot import Access, Key, Snapshot
+from modelscan.gateway.counters import BackendState, Counters
+from modelscan.gateway.snapshot import Access, Key, Snapshot, Wake
 from modelscan.gateway.sources import (
     catalog_facts,
     recorded,
@@ -82,7 +82,11 @@ def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]
 
 @dataclass(slots=True)
 class Gateway:
-    """Everything that the serving process knows. Only its event loop changes it."""
+    """Everything that the serving process knows. Only its event loop changes it.
+
+    ``wakes``: what becomes of requests to sleepers. ``closed``: backends that get no requests until
+    their deployment is ready; these are not probed.
+    """
 
     config: Config
     options: ServeOptions
@@ -99,6 +103,8 @@ class Gateway:
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
+    wakes: tuple[Wake, ...] = ()
+    closed: frozenset[str] = frozenset()
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
     _hash_key: bytes = field(init=False)
@@ -176,7 +182,7 @@ class Gateway:
         """Whether a backend has its model in memory; None: not known."""
         state = self.state_of(name)
         seen = self.probes.get(name)
-        if state is HealthState.DOWN:
+        if state is HealthState.DOWN or name in self.closed:
             return False
         if state not in _HEALTHY or seen is None or seen.engine == OLLAMA:
             return None
@@ -191,7 +197,22 @@ class Gateway:
         """Write the states of the backends where the workers read them."""
         shown = columns(self.table, self.state_of)
         for backend, slot in zip(self.table.backends, self.slots, strict=True):
-            self.counters.set_state(slot, shown[backend.name])
+            closed = backend.name in self.closed
+            self.counters.set_state(slot, BackendState.ASLEEP if closed else shown[backend.name])
+
+    def show_wakes(self, wakes: tuple[Wake, ...], closed: frozenset[str]) -> bool:
+        """Take over what becomes of requests to sleepers; False: nothing changed.
+
+        What was known of a backend's health before it slept says nothing of the one that woke.
+        """
+        if (wakes, closed) == (self.wakes, self.closed):
+            return False
+        for name in closed ^ self.closed:
+            self.health.pop(name, None)
+            self.probes.pop(name, None)
+        self.wakes, self.closed = wakes, closed
+        self.show_health()
+        return True
 
     def slot(self, name: str) -> int:
         """A backend's row in the counters; ValueError: it is not in the table."""
@@ -200,7 +221,9 @@ class Gateway:
     def is_used(self, name: str) -> bool:
         """Whether requests may be sent to an entry: enabled, and its deployment did not end."""
         entry = self.known.get(name)
-        return entry is not None and entry.route.enabled and not entry.seen.ends
+        if entry is None or entry.seen.ends:
+            return False
+        return entry.route.enabled or entry.seen.asleep
 
     def backend(self, name: str) -> Backend | None:
         """The backend of that name."""
@@ -208,7 +231,7 @@ class Gateway:
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""
-        return Snapshot(self.table, self._access(), self.slots)
+        return Snapshot(self.table, self._access(), self.slots, self.wakes)
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.runtime import Latency, Suitability, suitability
-from modelscan.routing.facts import ContextSource, context_window
+from modelscan.routing.facts import ContextSource, availability, context_window
 from modelscan.routing.table import Backend, RouteEntry, RouteKind, Tier
+
+ListedState = Literal["routable", "unproven", "asleep", "deployed", "deployable", "known"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,15 @@ class ContextFacts:
 
 @dataclass(frozen=True, slots=True)
 class ServedFacts:
-    """What a client can choose by. ``state`` is routable, or starting while no probe answered.
+    """What a client can choose by. ``state``: routable; unproven while no probe answered; asleep
+    where a request starts it; or, in the list of everything, how far a model that cannot answer is.
 
     ``where``: the places of the backends; third_party: requests leave for a hosted provider.
     """
 
     kind: RouteKind
     operation: str | None
-    state: Literal["routable", "unproven"]
+    state: ListedState
     where: tuple[Tier, ...]
     loaded: bool | None
     context: ContextFacts
@@ -61,13 +64,19 @@ class ModelRows:
 
 
 def model_list(
-    gateway: Gateway, allowed: tuple[str, ...] | None, tags: frozenset[str]
+    gateway: Gateway,
+    allowed: tuple[str, ...] | None,
+    tags: frozenset[str],
+    *,
+    everything: bool = False,
 ) -> ModelRows:
     """The routes that a key may use and that can answer, by kind; ``tags``: with all of these.
 
-    A route without a backend that answers is left out, unless a fallback route can take over.
+    A route without a backend that answers, or that a request wakes, is left out, unless a fallback
+    route can take over. ``everything``: those are listed, too, with their state.
     """
-    rows = (_row(gateway, entry) for entry in routable(gateway) if _allowed(entry, allowed))
+    entries = gateway.table.routes.values() if everything else routable(gateway)
+    rows = (_row(gateway, entry) for entry in entries if _allowed(entry, allowed))
     return ModelRows("list", tuple(row for row in rows if tags <= set(row.modelscan.tags)))
 
 
@@ -109,7 +118,7 @@ def _row(gateway: Gateway, entry: RouteEntry) -> ModelRow:
     facts = ServedFacts(
         kind=entry.kind,
         operation=entry.operation,
-        state="routable" if proven else "unproven",
+        state=_state(gateway, entry, backends, proven=proven),
         where=tuple(dict.fromkeys(one.tier for one in alive)),
         loaded=loaded,
         context=_context(gateway, entry, best),
@@ -121,6 +130,26 @@ def _row(gateway: Gateway, entry: RouteEntry) -> ModelRow:
     )
     owner = best.tier if best is not None else "modelscan"
     return ModelRow(entry.name, "model", int(gateway.started_at), owner, facts)
+
+
+def _state(
+    gateway: Gateway, entry: RouteEntry, backends: Sequence[Backend], *, proven: bool
+) -> ListedState:
+    """By the best of its backends; a fallback route that answers makes it routable."""
+    if proven:
+        return "routable"
+    alive = [one for one in backends if _alive(gateway, one)]
+    if any(one.name not in gateway.closed for one in alive):
+        return "unproven"
+    if alive:
+        return "asleep"
+    if _answers(gateway, entry, frozenset()):
+        return "routable"
+    places = (*(one.backend for one in entry.candidates), *(one.backend for one in entry.refused))
+    known = [gateway.known.get(gateway.table.backends[at].name) for at in places]
+    states = {availability(one) for one in known if one is not None}
+    reached: tuple[ListedState, ...] = ("deployed", "deployable")
+    return next((one for one in reached if one in states), "known")
 
 
 def _loaded(values: list[bool | None]) -> bool | None:

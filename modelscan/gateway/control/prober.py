@@ -65,7 +65,7 @@ class Prober:
                 health = after_requests(health, answered, failed, now)
                 gateway.health[backend.name] = health
                 due = now >= health.next_at and backend.name not in self._running
-                if due and gateway.is_used(backend.name):
+                if due and gateway.is_used(backend.name) and backend.name not in gateway.closed:
                     self._start(backend)
             else:
                 after = after_hosted_requests(health, answered, failed, now, _chance())
@@ -97,7 +97,7 @@ class Prober:
             )
         finally:
             self._running.discard(backend.name)
-        if gateway.backend(backend.name) != backend:
+        if gateway.backend(backend.name) != backend or backend.name in gateway.closed:
             return  # the entry was changed meanwhile: this answer is of the old one
         merged = replace(_merged(before, result), others=self._others(backend.name, result))
         gateway.probes[backend.name] = merged

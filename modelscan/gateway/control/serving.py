@@ -28,6 +28,8 @@ from modelscan.gateway.control.listening import ServeOptions, check_exposure, ch
 from modelscan.gateway.control.models import routable
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
+from modelscan.gateway.control.wake.effects import DeploymentEffects
+from modelscan.gateway.control.wake.waker import Waker
 from modelscan.gateway.control.watch import Watch
 from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
@@ -98,6 +100,8 @@ class GatewayProcess:
         self._workers: list[WorkerProcess] = []
         self._writer = ReceiptWriter(ReceiptStore(gateway.database))
         self._upkeep = Upkeep(gateway, watch, report, self._publish)
+        effects = DeploymentEffects(gateway.config)
+        self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
@@ -132,6 +136,7 @@ class GatewayProcess:
                 code="workers",
             )
         tasks += [asyncio.create_task(one) for one in self._upkeep.loops()]
+        tasks.append(asyncio.create_task(self._waker.run()))
 
     def _worker_options(self, control: Path) -> WorkerOptions:
         """What all workers are started with; each adds its own descriptors."""
@@ -192,12 +197,15 @@ class GatewayProcess:
 
     def _received(self, index: int, message: FromWorker) -> None:
         self._writer.dropped += message.dropped
+        if message.waiting is not None:
+            self._waker.waiting(index, message.waiting)
         if message.receipts:
             self._gateway.runtime.add(message.receipts)
             self._writer.add(message.receipts)
 
     def _ended(self, index: int, code: int) -> None:
         self._gateway.counters.forget_worker(index)
+        self._waker.waiting(index, ())
         how = f"signal {-code}" if code < 0 else f"status {code}"
         self._event("worker", f"worker {index} ended ({how}); starting it again",
                     worker=index, status=code)  # fmt: skip

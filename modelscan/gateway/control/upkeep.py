@@ -70,11 +70,16 @@ class Upkeep:
         while True:
             references = [one.api_key for one in gateway.loaded.file.routes if one.api_key]
             if await asyncio.to_thread(self._files.changed, references):
-                try:
-                    self._take(await asyncio.to_thread(read, gateway.config, gateway.database))
-                except ModelscanError as error:
-                    self._event("warning", f"nothing was reloaded: {error.message}")
+                await self.reload()
             await asyncio.sleep(TICK_S)
+
+    async def reload(self) -> None:
+        """Read everything again and send the workers the new state."""
+        gateway = self._gateway
+        try:
+            self._take(await asyncio.to_thread(read, gateway.config, gateway.database))
+        except ModelscanError as error:
+            self._event("warning", f"nothing was reloaded: {error.message}")
 
     def _take(self, loaded: GatewayInputs) -> None:
         gateway = self._gateway

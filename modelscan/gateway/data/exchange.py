@@ -6,12 +6,14 @@ import time
 
 from modelscan.gateway.data import verdicts
 from modelscan.gateway.data.answer import RelayedAnswer
-from modelscan.gateway.data.dispatch import Dispatch
+from modelscan.gateway.data.dispatch import MAX_WAKES, Dispatch
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.upstream import SendFailure, Upstream
 
 CLIENT_LEFT = 499
 BROKEN_OFF = 599
+SUSPECTED_S = 10.0
+"""How long a request waits for the answer whether its backend fell asleep."""
 
 
 class Exchange(Dispatch):
@@ -148,7 +150,27 @@ class Exchange(Dispatch):
         self.client.break_off(self.request.old)
 
     def _give_up(self, failure: SendFailure) -> None:
+        if failure is SendFailure.NOT_SENT and self._may_be_asleep():
+            assert self.attempt is not None
+            self.wait_for(self.attempt.backend, SUSPECTED_S)
+            return
+        if self.refused_wake is not None and not self.attempts.made:
+            self._refuse(self.refused_wake)
+            return
         self._refuse(verdicts.final_refusal(failure, self.attempts, self.failures, self.plan))
+
+    def _may_be_asleep(self) -> bool:
+        """Whether the backend that does not listen may have fallen asleep a moment ago: the serving
+        process looks."""
+        attempt = self.attempt
+        return (
+            attempt is not None
+            and attempt.backend.spec.deployment is not None
+            and self.plan.recorded
+            and not self.wakes
+            and self.outgoing.repeatable
+            and not self.client.worker.stopping
+        )
 
     def _refuse(self, refusal: RefusedError) -> None:
         self.error = refusal.cause.code
@@ -169,6 +191,9 @@ class Exchange(Dispatch):
             text = f"no place became free within {self.plan.state.limits.queue_timeout_s:g} s"
             self._refuse(RefusedError(Cause.QUEUE_TIMEOUT, text, retry_after=1))
             return
+        if self.waking_at is not None:
+            self._wake_timed_out(self.waking_at.spec.name)
+            return
         connecting = self.upstream is None
         self._abort_upstream()
         if connecting:
@@ -176,6 +201,16 @@ class Exchange(Dispatch):
             self._give_up(SendFailure.SLOW)
         else:
             self.failed("no answer in time", SendFailure.SLOW)
+
+    def _wake_timed_out(self, name: str) -> None:
+        self.leave_wake()
+        if self.attempts.made:  # it was only suspected to be asleep
+            self.wakes = MAX_WAKES
+            self._give_up(SendFailure.NOT_SENT)
+            return
+        limit_s = self.plan.state.limits.wake_timeout_s
+        text = f"{name} did not become ready within {limit_s:g} s; it goes on loading"
+        self._refuse(RefusedError(Cause.WAKE_TIMEOUT, text, retry_after=10))
 
     def refuse_upload(self, refusal: RefusedError) -> None:
         """The body is not acceptable after all."""
@@ -214,6 +249,8 @@ class Exchange(Dispatch):
         self.status = status
         if self.waiting_at:
             self._leave_queues()
+        if self.waking_at is not None:
+            self.leave_wake()
         if self.attempt is not None and self.sent_at:
             self.attempt.backend.note_duration(time.perf_counter() - self.sent_at)
             self._attempt_over()

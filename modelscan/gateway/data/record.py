@@ -50,6 +50,7 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
         bytes_in=exchange.request.received,
         bytes_out=answer.size if answer is not None else 0,
         left_machine_bytes=exchange.left_bytes,
+        wake_s=exchange.wake_s or None,
     )
 
 

@@ -14,7 +14,7 @@ from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
 from modelscan.gateway.snapshot import Key, Snapshot
-from modelscan.routing.choose import COOLING
+from modelscan.routing.choose import ASLEEP, COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
 from modelscan.routing.table import Backend, GatewayLimits, Operation, RouteEntry
 
@@ -57,6 +57,11 @@ class LiveBackend:
         self._cells[self._own] -= 1
         if self.waiting:
             self.waiting.start_next(self)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether its deployment does not run, and a request may start it."""
+        return self._counters.state_number(self.slot) == ASLEEP
 
     def note_duration(self, seconds: float) -> None:
         """Keep a moving average of how long a request takes."""
@@ -134,7 +139,7 @@ class GatewayState:
 
     __slots__ = (
         "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys", "limits",
-        "open", "origins", "revision", "routes", "snapshot",
+        "open", "origins", "revision", "routes", "snapshot", "wakes",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -142,6 +147,7 @@ class GatewayState:
         self.snapshot = snapshot
         self.revision = table.revision
         self.limits: GatewayLimits = table.limits
+        self.wakes = {wake.backend: wake for wake in snapshot.wakes}
         self.backends = backends
         self.routes = {
             name: LiveRoute(entry, backends, counters) for name, entry in table.routes.items()

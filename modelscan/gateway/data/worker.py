@@ -37,7 +37,8 @@ from modelscan.gateway.data.state import (
     StateBuilder,
     close_unused,
 )
-from modelscan.gateway.snapshot import FromWorker, Snapshot
+from modelscan.gateway.data.waking import Waking
+from modelscan.gateway.snapshot import FromWorker, Snapshot, WaitingForWake
 from modelscan.routing.table import Backend
 
 _POLL_S = 0.01
@@ -52,6 +53,7 @@ class Worker:
         self.timing = options.timing
         self.counters = Counters.attach(options.counters, options.worker)
         self.queues = Queues(self.counters)
+        self.waking = Waking(self.counters, self._report_waiting, loop.call_soon, time.time)
         self.receipts = Receipts(self._send_receipts)
         self.reusable = ReusableAnswers()
         self.stopping = False
@@ -81,6 +83,8 @@ class Worker:
         if before is not None:
             close_unused(before, self.state)
             self._channel.send(FromWorker(True, self.state.revision))
+            if self.waking:
+                self.waking.apply(self.state)
 
     def live_backend(self, spec: Backend) -> LiveBackend:
         """A backend outside the table, in the last slot."""
@@ -160,6 +164,9 @@ class Worker:
             self._polling = True
             self.loop.call_later(_POLL_S, self._poll)
 
+    def _report_waiting(self, waiting: tuple[WaitingForWake, ...]) -> None:
+        self._channel.send(FromWorker(True, self.state.revision, waiting=waiting))
+
     def _poll(self) -> None:
         self._polling = False
         self.queues.poll()
@@ -221,6 +228,7 @@ class Worker:
 
     async def _drain(self) -> None:
         """Idle connections close now, the others with their answer, at most ``drain_s`` long."""
+        self.waking.refuse_all()
         for client in tuple(self._clients):
             client.close_if_idle()
         end = self.loop.time() + self.timing.drain_s
