@@ -34,6 +34,7 @@ class Upkeep:
         self._refused: tuple[str, ...] = ()
         self._scored = 0
         self._changed = asyncio.Event()
+        self._reading = asyncio.Lock()
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What has to run as tasks."""
@@ -76,6 +77,10 @@ class Upkeep:
     async def reload(self) -> None:
         """Read everything again and send the workers the new state."""
         gateway = self._gateway
+        async with self._reading:  # an older reading never replaces a newer one
+            await self._read(gateway)
+
+    async def _read(self, gateway: Gateway) -> None:
         try:
             self._take(await asyncio.to_thread(read, gateway.config, gateway.database))
         except ModelscanError as error:

@@ -43,10 +43,12 @@ def held_bytes(store: Store, name: str) -> tuple[ReservedMemory, ...]:
 
 
 def promised(
-    hardware: Inventory, config: Config, store: Store, name: str
+    hardware: Inventory, config: Config, store: Store, name: str, *, kept_bytes: int = 0
 ) -> tuple[ReservedMemory, ...]:
     """What is free on this hardware and yet not for ``name``: promised to others, or more than the
     setting ``deployments_memory_gib`` gives to all deployments together.
+
+    ``kept_bytes``: of the host, which the caller keeps for the system anyway.
     """
     held = held_bytes(store, name)
     budget = config.deployments_memory_gib
@@ -58,7 +60,7 @@ def promised(
         if row.plan and row.name != name and row.target == "local" and row.state in ACTIVE_STATES
     )
     free = host_free(hardware) - sum(one.memory_bytes for one in held if one.index is None)
-    beyond = free - max(0, int(budget * GIB) - used)
+    beyond = free - kept_bytes - max(0, int(budget * GIB) - used)
     return (*held, ReservedMemory(None, beyond)) if beyond > 0 else held
 
 

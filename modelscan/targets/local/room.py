@@ -29,11 +29,13 @@ Pools = Mapping[int | None, int]
 @dataclass(frozen=True, slots=True)
 class MemoryNow:
     """Bytes by pool (a GPU's index, or HOST). ``needs``: of deployments that do not run, by name;
-    ``holds``: what ending a running one makes free.
+    ``least``: less the estimate's margin, below which a start is refused. ``holds``: what ending a
+    running one makes free.
     """
 
     free: Pools
     needs: Mapping[str, Pools]
+    least: Mapping[str, Pools]
     holds: Mapping[str, Pools]
 
 
@@ -45,20 +47,22 @@ def memory_now(config: Config, store: Store) -> MemoryNow:
     return MemoryNow(
         free={HOST: host_free(free), **{gpu.index: free_bytes(gpu) for gpu in free.gpus}},
         needs={row.name: needed_pools(row) for row in rows if row not in running},
+        least={row.name: needed_pools(row, least=True) for row in rows if row not in running},
         holds={row.name: _held(row) for row in running},
     )
 
 
-def needed_pools(row: Deployment) -> Pools:
-    """What it needs at least to start; {} where that is not checked: forced, partly on the CPU."""
+def needed_pools(row: Deployment, *, least: bool = False) -> Pools:
+    """What it needs to start; {} where that is not checked: forced, partly on the CPU."""
     plan = row.plan
     forced = row.request is not None and row.request.workload.force
     if plan is None or forced or plan.offload == "partial":
         return {}
     estimate = plan.estimate
+    margin = estimate.margin_bytes if least else 0
     if not plan.gpus:
-        return {HOST: max(0, estimate.total_bytes - estimate.margin_bytes)}
-    margin = estimate.margin_bytes // len(plan.gpus)
+        return {HOST: max(0, estimate.total_bytes - margin)}
+    margin //= len(plan.gpus)
     return {one.index: max(0, reserved_bytes(one) - margin) for one in estimate.per_gpu}
 
 

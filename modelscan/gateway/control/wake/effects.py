@@ -66,4 +66,4 @@ class DeploymentEffects:
             with Store.look(self._config.paths.store_file) as store:
                 return memory_now(self._config, store)
         except ModelscanError:
-            return MemoryNow({}, {}, {})
+            return MemoryNow({}, {}, {}, {})

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from modelscan.core.deployment import Deployment
 from modelscan.core.deployment_state import State
+from modelscan.core.swap_policy import NO_SWAP_POLICY
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.wake.observed import Observed, Waiting, flying, routed
 from modelscan.gateway.control.wake.situation import Phase, Sleepable
@@ -38,11 +39,13 @@ def _sleepable(
     memory: MemoryNow,
     requests: int | None,
 ) -> Sleepable:
-    """``requests`` under way; None: no request could wake it again, so that it stays."""
+    """``requests`` under way; None: no entry leads to it (yet). Where that is so on purpose, no
+    request could wake it again, so that it stays."""
     phase = seen.phase(row)
     failure = seen.failures.get(name)
-    swap = Sleepable(name, phase).swap if row is None else row.swap
-    if requests is None:
+    swap = NO_SWAP_POLICY if row is None else row.swap
+    withheld = row is not None and (row.route is None or row.routed)
+    if requests is None and withheld:
         swap = replace(swap, pin=True)
     since = seen.closing.get(name) if phase == "closing" else seen.ready_since.get(name)
     blocked = phase == "asleep" and failure is not None
@@ -56,6 +59,7 @@ def _sleepable(
         since=since or 0.0,
         used_at=seen.used_at.get(name, 0.0),
         needs=memory.needs.get(name, {}),
+        least=memory.least.get(name, {}),
         holds=memory.holds.get(name, {}),
         not_before=failure.until if blocked and failure else seen.not_before.get(name, 0.0),
         reason=failure.reason if blocked and failure else why_ended(row, name),

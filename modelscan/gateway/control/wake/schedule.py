@@ -8,6 +8,7 @@ one, and none with requests under way: it is closed, so that they end, and then 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from modelscan.core.units import format_bytes
 from modelscan.gateway.control.wake.situation import (
@@ -22,7 +23,7 @@ from modelscan.gateway.control.wake.situation import (
     Unload,
 )
 
-AGAIN_S = 30.0  # after a refusal for memory: another deployment may have ended by then
+AGAIN_S = 10.0  # after a refusal for memory: another deployment may have ended by then
 _HERE = ("starting", "ready", "closing", "stopping")
 
 
@@ -38,8 +39,8 @@ def schedule(situation: Situation) -> tuple[Action, ...]:
 class _Turn:
     """The memory and the places that are not given away yet, in the order of the turns.
 
-    ``free``: now; ``coming``: with what is about to end. Both may be negative: that much an earlier
-    one still lacks.
+    ``free``: now, less what starts. ``coming``: with what is about to end, less what earlier turns
+    need; it may be negative, by what they still lack.
     """
 
     def __init__(self, situation: Situation) -> None:
@@ -51,7 +52,8 @@ class _Turn:
         self._decided: list[Action] = []
         for one in situation.sleepables:
             if one.phase == "starting":
-                self._take(one)
+                _subtract(self._free, one.needs)
+                _subtract(self._coming, one.needs)
             elif one.phase == "stopping":
                 self._add(one)
 
@@ -75,17 +77,24 @@ class _Turn:
             self._decided.append(Refuse(one.name, text, self._all.now + AGAIN_S))
             return
         ending = self._must_end(one, rivals)
+        if ending is None and one.least:
+            one = replace(one, needs=one.least)
+            ending = self._must_end(one, rivals)
         if ending is None:
             self._decided.append(self._too_large(one))
             return
-        if not rivals and not ending and not _lacks(one.needs, self._free):
+        if not rivals and not ending and self._has_room(one):
             self._decided.append(StartNow(one.name))
+            _subtract(self._free, one.needs)
         for other in ending:
             self._claimed[other.name] = one.name
             self._add(other)
         if one.swap.group is not None:
             self._given.add(one.swap.group)
-        self._take(one)
+        _subtract(self._coming, one.needs)
+
+    def _has_room(self, one: Sleepable) -> bool:
+        return not _lacks(one.needs, self._free) and not _lacks(one.needs, self._coming)
 
     def _rivals(self, one: Sleepable) -> list[Sleepable]:
         """The other members of its group that are here, or on their way."""
@@ -155,11 +164,6 @@ class _Turn:
         )
         return Refuse(one.name, text, self._all.now + AGAIN_S)
 
-    def _take(self, one: Sleepable) -> None:
-        for pool, size in one.needs.items():
-            self._free[pool] = self._free.get(pool, 0) - size
-            self._coming[pool] = self._coming.get(pool, 0) - size
-
     def _add(self, one: Sleepable) -> None:
         for pool, size in one.holds.items():
             self._coming[pool] = self._coming.get(pool, 0) + size
@@ -191,6 +195,11 @@ def _lacks(needs: Pools, free: Pools) -> dict[int | None, int]:
     return {
         pool: size - free.get(pool, 0) for pool, size in needs.items() if size > free.get(pool, 0)
     }
+
+
+def _subtract(free: dict[int | None, int], needs: Pools) -> None:
+    for pool, size in needs.items():
+        free[pool] = free.get(pool, 0) - size
 
 
 def _sum(free: Pools, ending: Iterable[Sleepable]) -> dict[int | None, int]:

@@ -23,6 +23,7 @@ class Sleepable:
 
     ``waiting`` requests wait for it since ``oldest_at``; ``flying`` are under way at it, of any
     client. ``since``: when its phase began. ``used_at``: when a request was last under way.
+    ``needs`` and ``least``: to start with the estimate, and with it less its margin.
     ``not_before``: no start (or, while it is closing, no end) before that time, for ``reason``.
     """
 
@@ -35,6 +36,7 @@ class Sleepable:
     since: float = 0.0
     used_at: float = 0.0
     needs: Pools = field(default_factory=dict)
+    least: Pools = field(default_factory=dict)
     holds: Pools = field(default_factory=dict)
     not_before: float = 0.0
     reason: str | None = None

@@ -36,7 +36,7 @@ _ACTIVE_S, _QUIET_S = 0.1, 1.0
 _LOOK_AGAIN_S = 5.0
 _BUSY_AGAIN_S = 1.0
 _NO_MEMORY_S = 10.0
-NOTHING = MemoryNow({}, {}, {})
+NOTHING = MemoryNow({}, {}, {}, {})
 
 
 class Waker:
