@@ -123,6 +123,7 @@ class GatewayProcess:
         """Start the workers; raises ModelscanError if they do not accept connections."""
         gateway = self._gateway
         options = self._worker_options(control)
+        await self._waker.step()  # the first snapshot says what is asleep
         snapshot = frame(gateway.snapshot())
         self._workers = [
             WorkerProcess(index, sockets, options, self._received, self._ended, snapshot)
