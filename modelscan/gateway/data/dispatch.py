@@ -27,9 +27,9 @@ class Dispatch:
 
     __slots__ = (
         "answer", "attempt", "attempts", "client", "deadline", "error", "failures", "first_at",
-        "left_bytes", "outgoing", "over", "plan", "queued_s", "refused_wake", "request", "sent_at",
-        "started_at", "status", "tried_again", "upload", "upstream", "waiting_at", "wake_s",
-        "wakes", "waking_at",
+        "left_bytes", "opened_at", "outgoing", "over", "plan", "queued_s", "refused_wake",
+        "request", "sent_at", "started_at", "status", "tried_again", "upload", "upstream",
+        "waiting_at", "wake_s", "wakes", "waking_at",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +54,7 @@ class Dispatch:
         self.first_at = self.sent_at = self.queued_s = self.wake_s = 0.0
         self.waking_at: LiveBackend | None = None
         self.wakes = 0
+        self.opened_at = 0.0
         self.refused_wake: RefusedError | None = None
         self.deadline = 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from modelscan.gateway.data import verdicts
+from modelscan.gateway.data import loading, verdicts
 from modelscan.gateway.data.answer import RelayedAnswer
 from modelscan.gateway.data.dispatch import MAX_WAKES, Dispatch
 from modelscan.gateway.data.errors import Cause, RefusedError
@@ -14,6 +14,10 @@ CLIENT_LEFT = 499
 BROKEN_OFF = 599
 SUSPECTED_S = 10.0
 """How long a request waits for the answer whether its backend fell asleep."""
+
+
+def _is_stream(upstream: Upstream) -> bool:
+    return upstream.status == 200 and upstream.content_type.startswith(b"text/event-stream")
 
 
 class Exchange(Dispatch):
@@ -29,13 +33,28 @@ class Exchange(Dispatch):
             self.choose()
             return False
         self.first_at = time.perf_counter()
-        extra = self.request.facts.cors
-        if not self.request.keep or upstream.uploading:
-            extra += b"connection: close\r\n"
-        self.answer = self.outgoing.answer(upstream, extra, self.request.old)
+        if self.opened_at and not _is_stream(upstream):
+            return self._refuse_opened(upstream)
+        self.answer = self.outgoing.answer(upstream, self._extra(upstream), self.request.old)
+        if self.opened_at:
+            self.answer.continue_opened()
         if self.client.write_paused:
             upstream.transport.pause_reading()
         return True
+
+    def _extra(self, upstream: Upstream | None = None) -> bytes:
+        extra = self.request.facts.cors
+        if not self.request.keep or (upstream is not None and upstream.uploading):
+            extra += b"connection: close\r\n"
+        return extra
+
+    def _refuse_opened(self, upstream: Upstream) -> bool:
+        """The stream was opened with comments, and the backend answers with something else."""
+        upstream.abort()
+        self._attempt_over()
+        text = f"{self._name()} answered with status {upstream.status} and no event stream"
+        self._refuse(RefusedError(Cause.UPSTREAM, text))
+        return False
 
     def _is_used(self, upstream: Upstream) -> bool:
         """Whether an error answer goes to the client; else the next backend is tried."""
@@ -174,6 +193,11 @@ class Exchange(Dispatch):
 
     def _refuse(self, refusal: RefusedError) -> None:
         self.error = refusal.cause.code
+        if self.opened_at:
+            self._finish(BROKEN_OFF)
+            self.client.write(loading.failure(refusal, self.request.path))
+            self.client.request_done(self.request)
+            return
         unread = self.upload is not None and not self.upload.complete
         self._finish(refusal.cause.status)
         self.client.answer_refusal(self.request, refusal, drain=unread)
@@ -235,12 +259,27 @@ class Exchange(Dispatch):
             self.upstream.transport.resume_reading()
 
     def keep_alive(self, now: float) -> None:
-        """Send what resets a client's timer while its backend is silent."""
+        """Send what resets a client's timer while its backend is silent, or loads its model."""
+        if self.waking_at is not None:
+            self._say_loading(now)
+            return
         if self.answer is not None and not self.client.write_paused:
             silent_s = now - (self.deadline - self.client.worker.timing.gap_s)
             data = self.answer.keep_alive(now, silent_s)
             if data:
                 self.client.write(data)
+
+    def _say_loading(self, now: float) -> None:
+        """A comment now and then; the first one comes after the head of the answer."""
+        if self.client.write_paused or now < self.opened_at + loading.EVERY_S:
+            return
+        if self.opened_at:
+            self.client.write(loading.chunk(loading.COMMENT))
+        elif loading.may_open(self.request, self.plan):
+            self.client.write(loading.opening(self._extra()) + loading.chunk(loading.COMMENT))
+        else:
+            return
+        self.opened_at = now
 
     def _finish(self, status: int) -> None:
         if self.over:
