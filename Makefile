@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not clients and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway soak-gateway bench-translate test-clients soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
+.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway soak-gateway soak-swap bench-translate test-clients soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -93,6 +93,9 @@ chaos-gateway: setup ## clients and backends that misbehave, against two workers
 
 soak-gateway: setup ## clients for MINUTES=30 while backends die and the routing file changes
 	SOAK_MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s tests/gateway/test_gateway_soak.py
+
+soak-swap: setup ## seeded storms of requests for three models with memory for one (REQUESTS=200 SEED=1)
+	SWAP_REQUESTS=$(or $(REQUESTS),200) SWAP_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/gateway/test_swap_storm.py
 
 bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the same stand-in machines
 	$(BIN)/python -m benchmarks.bench_gpu

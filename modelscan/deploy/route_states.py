@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from modelscan.core.deployment_state import State
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.resolve import RouteState, States, resolve
@@ -25,6 +26,16 @@ def route_states(file: RoutingFile, deployments: Sequence[Deployment]) -> States
             deployment = by_name.get(route.deployment)
             states[route.name] = NOT_RECORDED if deployment is None else _state(deployment)
     return states
+
+
+def is_asleep(route: Route, deployment: Deployment) -> bool:
+    """Whether requests to an entry wait for its deployment: asleep, or starting already.
+
+    An entry that its owner disabled wakes nothing; modelscan itself disables that of a sleeper.
+    """
+    if not route.enabled and (deployment.routed or not deployment.asleep):
+        return False
+    return deployment.asleep or deployment.state is State.STARTING
 
 
 def _state(deployment: Deployment) -> RouteState:
@@ -73,6 +84,9 @@ def _hint(route: Route, state: RouteState | None) -> str:
 def _default(file: RoutingFile, states: States) -> Iterator[Finding]:
     if file.default_provider is None or file.route(file.default_provider) is None:
         return  # the schema reports a name that does not exist
+    asleep = states.get(file.default_provider)
+    if asleep is not None and asleep.state == "asleep":
+        return  # a request through the gateway starts it
     answer = resolve(file, None, states)
     if answer.how != "default":
         where = "routing.direct.default_provider"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelscan.core.deployment import Deployment
-from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.route import Route
+from modelscan.deploy.route_states import is_asleep
 from modelscan.net.address import stays_here
 from modelscan.routing.catalog_facts import model_facts
 from modelscan.routing.parsed import RoutingFile
@@ -20,13 +20,18 @@ from modelscan.state.store import Store
 _ENDED = ("stopped", "failed", "stopping")
 
 
-def resolved_secrets(file: RoutingFile) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The secrets by their reference, and a sentence for each entry whose secret is missing."""
+def resolved_secrets(
+    file: RoutingFile, deployments: Mapping[str, Deployment]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The secrets by their reference, and a sentence for each entry whose secret is missing.
+
+    Those of entries that requests may reach, or wake.
+    """
     values: dict[str, str] = {}
     missing: list[str] = []
     for route in file.routes:
         faults = []
-        for reference in key_references(route) if route.enabled else ():
+        for reference in key_references(route) if _is_reached(route, deployments) else ():
             try:
                 values[reference] = values.get(reference) or resolve(reference)
                 break
@@ -35,6 +40,11 @@ def resolved_secrets(file: RoutingFile) -> tuple[dict[str, str], tuple[str, ...]
         else:
             missing += [f"{route.name}: {fault}" for fault in faults[:1]]
     return values, tuple(missing)
+
+
+def _is_reached(route: Route, deployments: Mapping[str, Deployment]) -> bool:
+    row = deployments.get(route.deployment or "")
+    return route.enabled or (row is not None and is_asleep(route, row))
 
 
 def recorded_deployments(config: Config) -> dict[str, Deployment]:
@@ -73,20 +83,10 @@ def recorded(
     )  # fmt: skip
 
 
-def is_asleep(route: Route, deployment: Deployment) -> bool:
-    """Whether requests to an entry wait for its deployment: asleep, or starting already.
-
-    An entry that its owner disabled wakes nothing; modelscan itself disables that of a sleeper.
-    """
-    if not route.enabled and (deployment.routed or not deployment.asleep):
-        return False
-    return deployment.asleep or deployment.state is State.STARTING
-
-
 def routing_world(config: Config, file: RoutingFile) -> World:
     """What is recorded of every entry, the catalog's facts, and the secrets of the file."""
     deployments = recorded_deployments(config)
-    secrets, _ = resolved_secrets(file)
+    secrets, _ = resolved_secrets(file, deployments)
     observations = {
         one.name: recorded(one, deployments, secrets, offline=config.offline) for one in file.routes
     }

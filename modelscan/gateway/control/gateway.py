@@ -58,9 +58,10 @@ class GatewayInputs:
 def read(config: Config, database: ServerDatabase) -> GatewayInputs:
     """Read everything that a table is made from. Slow parts only: no state of the gateway."""
     file = check(config.routing_file)
-    values, missing = resolved_secrets(file)
+    deployments = recorded_deployments(config)
+    values, missing = resolved_secrets(file, deployments)
     return GatewayInputs(
-        file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
+        file, values, missing, tuple(KeyStore(database).list()), deployments,
         catalog_facts(config, file), spent_budgets(file, database),
     )  # fmt: skip
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from modelscan.core.deployment import Deployment
 from modelscan.core.deployment_state import State
+from modelscan.deploy.route_states import is_asleep
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.wake.backoff import FIRST_S, Failure
 from modelscan.gateway.control.wake.situation import Phase, Refuse
 from modelscan.gateway.counters import BackendRow
 from modelscan.gateway.snapshot import WaitingForWake
-from modelscan.gateway.sources import is_asleep
 from modelscan.state.clock import seconds_of
 
 _LOOK_AGAIN_S = 5.0
