@@ -11,7 +11,6 @@ import json
 import os
 import random
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -111,7 +110,6 @@ def test_a_storm_of_requests_for_three_models_with_memory_for_one(
 ) -> None:
     budget = deploy_sleepers(run_in_process, model_file)
     limit(home, residence_s=RESIDENCE_S, wake_timeout_s=240)
-    begun = time.monotonic()
     most: list[int] = []
     over = threading.Event()
 
@@ -127,13 +125,12 @@ def test_a_storm_of_requests_for_three_models_with_memory_for_one(
         over.set()
         watcher.join()
         assert gateway.stop() == 0
-    took = time.monotonic() - begun
     while (line := gateway._lines.get()) is not None:
         gateway.events.append(json.loads(line))
     assert seen.wrong == []
     assert len(seen.answered) + len(seen.refused) + seen.left == REQUESTS
     assert set(seen.answered) == set(NAMES)
-    assert 3 <= loads(gateway) <= took / RESIDENCE_S + 3
+    assert 3 <= loads(gateway) <= REQUESTS // 2  # each one answers what waits for it
     assert max(most) <= 1  # memory for one
     assert run_in_process("stop", "--all").code == 0
     eventually(lambda: living(home) == [])

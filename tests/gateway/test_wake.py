@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -262,12 +261,10 @@ def test_the_gateway_ends_while_a_model_loads_and_the_next_one_goes_on(
         with serving() as gateway:
             with meanwhile(lambda: chat(gateway, "a")) as answer:
                 load()
-                begun = time.monotonic()
                 assert gateway.stop() == 0
             status, body, after = answer.result()
             assert (status, body["error"]["code"]) == (503, "gateway_stopping")
             assert after is not None
-            assert time.monotonic() - begun < config.start_timeout_s
         assert Deployments(config).recorded("a").state is State.STARTING
     with serving() as gateway:
         assert chat(gateway, "a")[0] == 200

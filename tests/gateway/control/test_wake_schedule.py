@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from modelscan.core.swap_policy import SwapPolicy
-from modelscan.gateway.control.wake.backoff import MOST_S, Failure, after_failure
+from modelscan.gateway.control.wake.backoff import MOST_S, FailedWake, after_failure
 from modelscan.gateway.control.wake.schedule import schedule
 from modelscan.gateway.control.wake.situation import (
     Close,
@@ -147,7 +147,7 @@ def test_failures_and_deliberate_stops_are_answered_not_repeated() -> None:
 
 
 def test_each_pause_after_a_failure_is_twice_as_long() -> None:
-    failure: Failure | None = None
+    failure: FailedWake | None = None
     pauses = []
     for _ in range(9):
         failure = after_failure(failure, "why", 0.0)

@@ -8,7 +8,7 @@ FIRST_S, MOST_S = 10.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedWake:
     """The last ``count`` starts failed, for ``reason``; the next one not before ``until``."""
 
     count: int
@@ -16,8 +16,8 @@ class Failure:
     reason: str
 
 
-def after_failure(before: Failure | None, reason: str, now: float) -> Failure:
+def after_failure(before: FailedWake | None, reason: str, now: float) -> FailedWake:
     """One more failure: each pause is twice as long as the one before."""
     count = 1 if before is None else before.count + 1
     pause = min(MOST_S, FIRST_S * 2 ** min(count - 1, 10))
-    return Failure(count, now + pause, reason)
+    return FailedWake(count, now + pause, reason)

@@ -79,7 +79,7 @@ def why_ended(row: Deployment | None, name: str) -> str:
 def wakes_of(
     gateway: Gateway, seen: Observed, waiting: Mapping[str, Waiting], now: float
 ) -> tuple[tuple[Wake, ...], frozenset[str]]:
-    """What the workers are told, and the backends that get no requests meanwhile."""
+    """What the workers receive, and the backends that get no requests meanwhile."""
     wakes: list[Wake] = []
     closed: set[str] = set()
     rows = gateway.loaded.deployments

@@ -11,7 +11,7 @@ from modelscan.core.deployment_state import State
 from modelscan.deploy.route_states import is_asleep
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
-from modelscan.gateway.control.wake.backoff import FIRST_S, Failure
+from modelscan.gateway.control.wake.backoff import FIRST_S, FailedWake
 from modelscan.gateway.control.wake.situation import Phase, Refuse
 from modelscan.gateway.counters import BackendRow
 from modelscan.gateway.snapshot import WaitingForWake
@@ -71,7 +71,7 @@ class Observed:
     verified: set[str] = field(default_factory=set)
     looks: dict[str, float] = field(default_factory=dict)
     refused: dict[str, Refuse] = field(default_factory=dict)
-    failures: dict[str, Failure] = field(default_factory=dict)
+    failures: dict[str, FailedWake] = field(default_factory=dict)
     not_before: dict[str, float] = field(default_factory=dict)
     ready_since: dict[str, float] = field(default_factory=dict)
     used_at: dict[str, float] = field(default_factory=dict)
@@ -146,7 +146,9 @@ class Observed:
             self.closing.pop(name, None)
         if row.state is State.FAILED and row.asleep and name not in self.failures:
             ended_at = seconds_of(row.updated_at) or 0.0  # of another gateway, or an earlier run
-            self.failures[name] = Failure(1, ended_at + FIRST_S, row.reason or "it did not start")
+            self.failures[name] = FailedWake(
+                1, ended_at + FIRST_S, row.reason or "it did not start"
+            )
 
     def to_look_at(
         self, gateway: Gateway, waiting: Mapping[str, Waiting], now: float

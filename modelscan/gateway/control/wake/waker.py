@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.gateway import Gateway
-from modelscan.gateway.control.wake.backoff import Failure, after_failure
+from modelscan.gateway.control.wake.backoff import FailedWake, after_failure
 from modelscan.gateway.control.wake.effects import WakeEffects
 from modelscan.gateway.control.wake.gather import gathered, wakes_of
 from modelscan.gateway.control.wake.observed import Observed, Waiting, Waits
@@ -151,7 +151,7 @@ class Waker:
         reason = f"{name} did not start: {error.message}{hint}"
         now = time.time()
         if error.code == "does_not_fit":
-            failure = Failure(0, now + _NO_MEMORY_S, reason)
+            failure = FailedWake(0, now + _NO_MEMORY_S, reason)
         else:
             failure = after_failure(self._seen.failures.get(name), reason, now)
         self._seen.failures[name] = failure
