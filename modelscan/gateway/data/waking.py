@@ -13,7 +13,7 @@ from modelscan.gateway.snapshot import WaitingForWake, Wake
 
 _LEAST_S, _MOST_S = 1, 3600
 
-Report = Callable[[tuple[WaitingForWake, ...]], None]
+Report = Callable[[tuple[WaitingForWake, ...]], bool]
 Later = Callable[[Callable[[], None]], object]
 Line = dict[int, tuple[WakingWork, LiveBackend, float]]
 
@@ -22,10 +22,11 @@ class Waking:
     """All requests of this worker that wait for a wake, by the backend's name.
 
     Without any, nothing here runs. ``report`` gets the whole state after changes; several changes
-    of one turn of the event loop (``later``) are one report. ``clock`` is the UNIX time.
+    of one turn of the event loop (``later``) are one report, and one that could not be sent is
+    ``unsent``. ``clock`` is the UNIX time.
     """
 
-    __slots__ = ("_clock", "_counters", "_due", "_later", "_lines", "_report")
+    __slots__ = ("_clock", "_counters", "_due", "_later", "_lines", "_report", "unsent")
 
     def __init__(
         self, counters: Counters, report: Report, later: Later, clock: Callable[[], float]
@@ -35,7 +36,7 @@ class Waking:
         self._later = later
         self._clock = clock
         self._lines: dict[str, Line] = {}
-        self._due = False
+        self._due = self.unsent = False
 
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
@@ -89,16 +90,16 @@ class Waking:
     def _changed(self) -> None:
         if not self._due:
             self._due = True
-            self._later(self._send)
+            self._later(self.send)
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Report what waits now."""
         self._due = False
-        self._report(
-            tuple(
-                WaitingForWake(name, len(line), min(at for _, _, at in line.values()))
-                for name, line in self._lines.items()
-            )
+        waiting = tuple(
+            WaitingForWake(name, len(line), min(at for _, _, at in line.values()))
+            for name, line in self._lines.items()
         )
+        self.unsent = not self._report(waiting)
 
 
 def refusal_of(wake: Wake, now: float) -> RefusedError:

@@ -164,8 +164,8 @@ class Worker:
             self._polling = True
             self.loop.call_later(_POLL_S, self._poll)
 
-    def _report_waiting(self, waiting: tuple[WaitingForWake, ...]) -> None:
-        self._channel.send(FromWorker(True, self.state.revision, waiting=waiting))
+    def _report_waiting(self, waiting: tuple[WaitingForWake, ...]) -> bool:
+        return self._channel.send(FromWorker(True, self.state.revision, waiting=waiting))
 
     def _poll(self) -> None:
         self._polling = False
@@ -190,6 +190,8 @@ class Worker:
         if self.control is not None:
             self.control.backends[0].pool.sweep(now)
         self.receipts.flush()
+        if self.waking.unsent:
+            self.waking.send()
         self.loop.call_later(self.timing.sweep_s, self._sweep)
 
     # Life

@@ -63,6 +63,12 @@ def test_room_is_made_by_closing_then_ending_then_starting() -> None:
     assert decide(a, replace(asks("b"), waiting=0), free=10) == (StartNow("a"),)
 
 
+def test_one_whose_requests_do_not_end_is_opened_again_for_its_own() -> None:
+    a, b = asks("a"), ready("b", flying=1)
+    assert decide(a, replace(b, phase="closing", since=NOW - 29)) == ()
+    assert decide(a, replace(b, phase="closing", since=NOW - 30)) == (Reopen("b"),)
+
+
 def test_a_place_that_is_not_needed_any_more_is_opened_again() -> None:
     left = replace(asks("a"), waiting=0)
     assert decide(left, closed(ready("b"))) == (Reopen("b"),)

@@ -176,7 +176,8 @@ class _Turn:
         now = self._all.now
         for one in self._all.sleepables:
             by = self._claimed.get(one.name)
-            if one.phase == "closing" and by is None:
+            tired = now >= one.since + self._all.patience_s
+            if one.phase == "closing" and (by is None or tired):
                 yield Reopen(one.name)
             elif by is None:
                 continue

@@ -45,13 +45,15 @@ class Sleepable:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """Everything at one time. ``residence_s``: how long a deployment stays ready at least.
-    ``settle_s``: how long one is closed before it may end: requests on their way arrive."""
+    ``settle_s``: how long one is closed before it may end: requests on their way arrive.
+    ``patience_s``: how long one is closed at most, while its requests do not end."""
 
     now: float
     sleepables: tuple[Sleepable, ...]
     free: Pools = field(default_factory=dict)
     residence_s: float = 10.0
     settle_s: float = 0.2
+    patience_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Reopen:
-    """It was closed, and its place is not needed any more."""
+    """It was closed, and its place is not needed any more, or its requests do not end."""
 
     name: str
 

@@ -116,6 +116,7 @@ class Waker:
             seen.closing[name] = now
         elif isinstance(action, Reopen):
             del seen.closing[name]
+            seen.ready_since[name] = now  # its own requests have their turn
         elif isinstance(action, Unload):
             seen.stopping.add(name)
             self._begin(name, self._unload(name, action.by))
@@ -136,16 +137,19 @@ class Waker:
             self._changed.set()
 
     async def _start(self, name: str) -> None:
+        before = self._seen.failures.get(name)
+        reason = f"the start of {name} ended unexpectedly"
+        self._seen.failures[name] = after_failure(before, reason, time.time())
         try:
             await in_thread(lambda: self._effects.start(name))
         except ModelscanError as error:
-            self._failed(name, error)
+            self._failed(name, error, before)
         else:
             self._seen.failures.pop(name, None)
             self._seen.verified.add(name)
             self._say("wake", f"{name} is ready", deployment=name, state="ready")
 
-    def _failed(self, name: str, error: ModelscanError) -> None:
+    def _failed(self, name: str, error: ModelscanError, before: FailedWake | None) -> None:
         """Leave it alone for a while; too little memory is no fault of its own."""
         hint = f" ({error.hint})" if error.hint else ""
         reason = f"{name} did not start: {error.message}{hint}"
@@ -153,7 +157,7 @@ class Waker:
         if error.code == "does_not_fit":
             failure = FailedWake(0, now + _NO_MEMORY_S, reason)
         else:
-            failure = after_failure(self._seen.failures.get(name), reason, now)
+            failure = after_failure(before, reason, now)
         self._seen.failures[name] = failure
         self._say("wake", reason, deployment=name, state="failed")
 
