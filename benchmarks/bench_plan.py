@@ -84,7 +84,7 @@ def _emulated(plan: Plan) -> bool:
 def _nvidia(name: str | None, gpu: Gpu) -> str | None:
     major, _, minor = (gpu.compute_capability or "0.0").partition(".")
     found = int(major) * 10 + int(minor)
-    least = {"FP8": 75, "FP8-BLOCK": 80, "NVFP4": 80, "MXFP4": 80, "AWQ": 75, "INT8": 75,
+    least = {"FP8": 75, "FP8-BLOCK": 80, "NVFP4": 75, "MXFP4": 80, "AWQ": 75, "INT8": 75,
              "MXFP8": 80}.get(str(name), 70)  # fmt: skip
     if found < least:
         return f"needs {least}, is {found}"

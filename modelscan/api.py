@@ -494,17 +494,17 @@ class Workspace:
         """The routing file for Plano, or as a bundle with its deployments' options."""
         from modelscan.deploy.route_export import export_routes
 
-        file, world = self._world()
+        file, world = self._world(nodes=False)
         return export_routes(format, file, world, self.config, self.list)
 
     def write_plano_files(self) -> tuple[str, ...]:
         """For mode plano_embedded: write Plano's file; returns what is left out of it."""
         from modelscan.deploy.route_export import write_plano_files
 
-        return write_plano_files(self.config.routing_file, *self._world())
+        return write_plano_files(self.config.routing_file, *self._world(nodes=False))
 
-    def _world(self) -> tuple[RoutingFile, World]:
-        """The routing file, and what is known of its entries."""
+    def _world(self, *, nodes: bool = True) -> tuple[RoutingFile, World]:
+        """The routing file, and what is known of its entries; ``nodes``: with their services."""
         from modelscan.deploy.route_world import route_world
         from modelscan.routing.file import load
 
@@ -513,7 +513,12 @@ class Workspace:
         owned = any(route.deployment for route in file.routes)
         deployments = self.list() if owned else ()
         file = load(path) if owned else file  # the entry of one that ended was disabled meanwhile
-        return file, route_world(file, self.config, deployments)
+        world = route_world(file, self.config, deployments)
+        if not nodes:
+            return file, world
+        from modelscan.gateway.control.nodes.here import with_nodes
+
+        return with_nodes(file, world, self.config)
 
     def _states(self, file: RoutingFile) -> States:
         """What the deployments behind the entries do."""

@@ -42,10 +42,11 @@ PURE_FILES = (
     "routing/effective.py", "routing/lookup.py", "routing/automatic.py",
     "routing/automatic_rules.py", "routing/built_in.py", "routing/format.py",
     "routing/role_format.py", "routing/parsed.py", "routing/finding.py",
-    "routing/explain.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
+    "routing/explain.py", "routing/plano.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
     "routing/role_answers.py", "routing/codewhale.py", "routing/exports/plano.py",
     "gateway/control/wake/schedule.py", "gateway/control/wake/situation.py",
     "gateway/control/wake/backoff.py", "gateway/data/loading.py",
+    "bench/report_reader.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {

@@ -78,7 +78,9 @@ COMMANDS: tuple[Entry, ...] = (
         "route", "modelscan.cli.route.app:app", "Show, check and change the routing file.", _ROUTE
     ),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
+    Entry("node", "modelscan.cli.node.app:app", "Machines that report to a control plane.", _ROUTE),
     Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
+    Entry("bench", "modelscan.cli.bench.app:app", "Measure speed and answers of a route.", _ROUTE),
     Entry(
         "connect",
         "modelscan.cli.connect:app",
@@ -86,6 +88,12 @@ COMMANDS: tuple[Entry, ...] = (
         _ROUTE,
     ),
     Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
+    Entry(
+        "server",
+        "modelscan.cli.server:app",
+        "Show, back up and restore the endpoint's database.",
+        _ROUTE,
+    ),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(
         "updates",
@@ -123,8 +131,10 @@ TOLERANT = frozenset({
     "target list", "target remove", "target test", "service run", "service uninstall",
     "route health", "route explain", "route match", "route history", "route export",
     "route role list", "route role show", "route preset list", "engine list", "key list",
-    "trace list", "trace show", "catalog search", "catalog list", "catalog info",
-    "catalog sources", "catalog passport",
+    "trace list", "trace show", "bench list", "bench show", "bench compare",
+    "server status", "server audit", "server backup",
+    "node list", "node show", "node status", "node leave", "node cert show",
+    "catalog search", "catalog list", "catalog info", "catalog sources", "catalog passport",
 })  # fmt: skip
 
 

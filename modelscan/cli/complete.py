@@ -86,6 +86,18 @@ def _chat_partners(incomplete: str) -> list[str]:
     return list(dict.fromkeys((*_deployments(incomplete), *_routes(incomplete))))
 
 
+def _nodes(incomplete: str) -> list[str]:
+    from modelscan.state.server.database import has_records, open_server
+
+    config = _config()
+    if not has_records(config):
+        return []
+    from modelscan.gateway.control.nodes.answers import stored_hosts
+
+    with open_server(config) as database:
+        return _beginning((host.name for host in stored_hosts(database)), incomplete)
+
+
 def _targets(incomplete: str) -> list[str]:
     from modelscan.state.targets import load
 
@@ -160,6 +172,8 @@ _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("chat", "name"): _chat_partners,
     ("route", "name"): _routes,
     ("target", "name"): _targets,
+    ("node", "name"): _nodes,
+    ("node", "names"): _nodes,
     ("gpu", "name"): _gpus,
     ("deploy", "name"): _deployments,
     ("catalog", "source"): _sources,

@@ -23,7 +23,7 @@ from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.swap_policy import SwapPolicy
 from modelscan.core.units import format_tokens, parse_bytes, parse_seconds
-from modelscan.deploy.answers import Deployed, curl_line, memory_rows
+from modelscan.deploy.answers import Deployed, curl_line, memory_rows, speed_rows
 from modelscan.deploy.rows import deployment_row
 
 if TYPE_CHECKING:
@@ -64,9 +64,14 @@ def deploy(
     manifest = read_manifest(model, file, shared)
     request = _request(manifest, shared.gpu, place, process, how)
     request = replace(request, cluster=cluster_options(manifest.cluster, cluster))
+    if how.bench and (how.dry_run or not how.wait):
+        raise UsageError(
+            "--bench measures a deployment that answers: not with --dry-run or --no-wait",
+            hint=f"modelscan deploy {request.model} --bench",
+        )
     if how.dry_run:
         return _dry_run(request)
-    return _deploy(request, how.progress and current().flags.as_json, how.retry_plan)
+    return _deploy(request, how)
 
 
 def read_manifest(model: str | None, file: Path | None, shared: SharedOptions) -> Manifest:
@@ -145,11 +150,11 @@ def _dry_run(request: Request) -> Document:
     return deployed_document(deployment, changed=True, preview=service.launch_preview(deployment))
 
 
-def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None:
+def _deploy(request: Request, how: How) -> Document | None:
     from modelscan.deploy.retry import deploy_retrying
     from modelscan.targets.events import event_fields, event_name
 
-    output = current().output
+    output, stream = current().output, how.progress and current().flags.as_json
     with interruptible(), output.status(f"reading the facts of {request.model}") as status:
 
         def show(event: Event) -> None:
@@ -160,7 +165,11 @@ def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None
             if text is not None:
                 status.update(text)
 
-        outcome = deploy_retrying(view.service(), request, show, output.note, retry=retry_plan)
+        outcome = deploy_retrying(view.service(), request, show, output.note, retry=how.retry_plan)
+    if how.bench:
+        from modelscan.cli.bench.after_deploy import bench_deployment
+
+        bench_deployment(outcome.deployment, current().config)
     document = deployed_document(outcome.deployment, outcome.changed)
     if not stream:
         return document
@@ -229,6 +238,7 @@ def deployed_document(
         route=view.service().route_of(deployment),
         measured=deployment.measured,
         memory=memory_rows(deployment),
+        speed=speed_rows(deployment, view.measured_speeds()),
         curl=curl_line(deployment),
         changed=changed,
         dry_run=preview is not None,
@@ -264,6 +274,10 @@ def _blocks(deployment: Deployment, changed: bool, preview: Preview | None) -> l
     blocks: list[Block] = [Fields(pairs)]
     if deployment.measured:
         blocks.append(view.memory_table(deployment))
+    speeds = view.measured_speeds()
+    speed = view.speed_table(deployment, speeds)
+    if speed is not None and any(one.deployment == deployment.name for one in speeds):
+        blocks.append(speed)
     if not changed:
         blocks.append(Note(f"{deployment.name} runs already with these options"))
     return [*blocks, *view.request_notes(deployment)]

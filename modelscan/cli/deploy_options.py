@@ -174,3 +174,6 @@ class How:
     retry_plan: Annotated[
         bool, typer.Option("--retry-plan", help="After a failure with a known remedy, apply it.")
     ] = False
+    bench: Annotated[
+        bool, typer.Option("--bench", help="Then measure its speed and store the result.")
+    ] = False

@@ -10,10 +10,11 @@ from modelscan.cli.document import Bar, Fields, Note, Table
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
 from modelscan.core.launch import LocalLaunch
-from modelscan.core.units import format_bytes, format_tokens
+from modelscan.core.units import format_bytes, format_speed, format_tokens
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
+    from modelscan.core.measurement import SpeedMeasurement
     from modelscan.deploy.deployments import Deployments
     from modelscan.targets.events import Event
 
@@ -186,6 +187,35 @@ def memory_table(deployment: Deployment) -> Table:
     ]
     columns = ("MEMORY", "ESTIMATED", "MEASURED", "DIFFERENCE", "PERCENT")
     return Table(columns, rows, numeric=columns[1:])
+
+
+def speed_table(deployment: Deployment, speeds: Sequence[SpeedMeasurement]) -> Table | None:
+    """Estimated and measured tokens per second of one request; None where neither is known."""
+    from modelscan.deploy.answers import speed_rows
+
+    rows = [
+        (
+            row.what,
+            format_speed(row.estimated_tokens_per_s),
+            format_speed(row.measured_tokens_per_s),
+            None if row.difference_fraction is None else f"{row.difference_fraction:+.1%}",
+            row.observed_at,
+        )
+        for row in speed_rows(deployment, speeds)
+    ]
+    columns = ("TOKENS/S", "ESTIMATED", "MEASURED", "PERCENT", "MEASURED_AT")
+    return Table(columns, rows, numeric=columns[1:4], optional=columns[4:]) if rows else None
+
+
+def measured_speeds() -> tuple[SpeedMeasurement, ...]:
+    """The speeds that benchmarks measured on this machine."""
+    from modelscan.state.store import Store
+
+    file = current().config.paths.store_file
+    if not file.exists():
+        return ()
+    with Store.look(file) as store:
+        return store.speeds()
 
 
 def confirm(question: str, yes: bool, command: str) -> None:

@@ -184,9 +184,9 @@ def _database(context: Context) -> Iterator[ServerDatabase]:
     from modelscan.state.server.extra import require_extra
 
     require_extra("modelscan key")
-    from modelscan.state.server.database import ServerDatabase
+    from modelscan.state.server.database import open_server
 
-    with ServerDatabase.open(context.config.paths.state) as database:
+    with open_server(context.config) as database:
         yield database
 
 

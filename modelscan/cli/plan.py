@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import click
 import typer
 
 from modelscan.cli.context import current
 from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Text
+from modelscan.cli.export import ExportOption, export_document
 from modelscan.cli.framework import single
 from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
@@ -20,6 +21,7 @@ from modelscan.core.verdict import Verdict
 
 if TYPE_CHECKING:
     from modelscan.core.estimate import DeviceEstimate
+    from modelscan.deploy.exports.registry import ExportFormat
     from modelscan.deploy.plan_body import ModelBody
     from modelscan.deploy.planning import PlannedModel, Question
 
@@ -56,12 +58,15 @@ def plan(
             help="Print the request body for GPUStack instead.",
         ),
     ] = None,
+    export: ExportOption = None,
 ) -> Document:
     """Find the best way to run a model on this hardware: format, engine, GPUs, context, flags."""
     from modelscan.deploy.planning import Question, needed_gpus, plan_model
 
     config = current().config
     question = Question(model, shared.workload, shared.gpu, target)
+    if export is not None:
+        return _export(question, export)
     if output is not None:
         return _body(question, output)
     if gpus:
@@ -69,6 +74,14 @@ def plan(
     if gpus_needed:
         return _needed(*needed_gpus(question, config))
     return document(plan_model(question, config, everything=everything), everything)
+
+
+def _export(question: Question, form: str) -> Document:
+    """``--export``: the plan as a file for another tool."""
+    from modelscan.deploy.exports.answers import export_plan
+
+    exported, warnings = export_plan(question, cast("ExportFormat", form), current().config)
+    return export_document(exported, warnings)
 
 
 def _machines(question: Question, gpus: list[str]) -> Document:

@@ -12,7 +12,7 @@ from modelscan.cli.context import Context
 from modelscan.cli.framework import single
 
 if TYPE_CHECKING:
-    from modelscan.gateway.control.events import ServeEvent
+    from modelscan.gateway.control.events import Report, ServeEvent
     from modelscan.gateway.control.listening import ServeOptions
 
 
@@ -41,6 +41,28 @@ def serve(
         Path | None,
         typer.Option("--client-ca", metavar="FILE", help="Only clients with its certificates."),
     ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", metavar="URL", help="Also be a node of this control plane."),
+    ] = None,
+    node_key: Annotated[
+        str | None,
+        typer.Option("--node-key", help="Reference to a key of scope node: env:NAME, file:PATH."),
+    ] = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            "--advertise", metavar="HOST[:PORT]", help="With --node: where it connects to."
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="NAME=VALUE", help="With --node: repeatable."),
+    ] = None,
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option("--folder", metavar="DIR", help="With --node: list its .gguf files."),
+    ] = None,
     drain: Annotated[
         float,
         typer.Option(
@@ -68,8 +90,34 @@ def serve(
         origins=_words(config.serve_origins) or (),
         drain_s=drain,
     )
-    run(config, options, lambda event: _report(context, options, event))
+    report = reporter(context, options)
+    if node is None:
+        _check_alone(node_key=node_key, advertise=advertise, label=label, folder=folder)
+        run(config, options, report)
+        return 0
+    from modelscan.gateway.node.join import JoinOptions, join, tls_files
+
+    tls = tls_files(client_ca, tls_cert, tls_key)
+    wishes = JoinOptions(
+        node, node_key, None, advertise, label or (), folder or (), (), tls, only_node=False
+    )
+    join(config, wishes, options, report)
     return 0
+
+
+def _check_alone(**given: object) -> None:
+    """Raises UsageError for options of a node without a control plane."""
+    name = next((name for name, value in given.items() if value), None)
+    if name is not None:
+        from modelscan.core.errors import UsageError
+
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(f"{option} needs --node URL", hint="modelscan serve --node URL")
+
+
+def reporter(context: Context, options: ServeOptions) -> Report:
+    """What prints the events of a gateway."""
+    return lambda event: _report(context, options, event)
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields
+from modelscan.cli.export import ExportOption, export_document
 from modelscan.cli.framework import single
 from modelscan.core.deployment import Deployment
 from modelscan.core.deployment_state import State
-from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows
+from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows, speed_rows
 from modelscan.deploy.rows import deployment_row
+
+if TYPE_CHECKING:
+    from modelscan.deploy.exports.registry import ExportFormat
 
 Name = Annotated[str, typer.Argument(help="The deployment's name.", metavar="NAME")]
 
 
-def show(name: Name) -> Document:
-    """Show one deployment: state, plan, estimated and measured memory, a curl command."""
+def show(name: Name, export: ExportOption = None) -> Document:
+    """Show one deployment: state, plan, estimated and measured memory and speed, a curl line."""
     view.adopt_if_unmanaged(name)
     service = view.service()
     deployment = service.show(name, current().output.warn)
+    if export is not None:
+        from modelscan.deploy.exports.answers import export_deployment
+
+        form = cast("ExportFormat", export)
+        return export_document(export_deployment(deployment, form, current().config))
     plan = deployment.plan
     line = curl_line(deployment)
+    speeds = view.measured_speeds()
     body = DeploymentShown(
         deployment=deployment_row(deployment),
         plan=plan,
         estimate=plan.estimate if plan else None,
         measured=deployment.measured,
         memory=memory_rows(deployment),
+        speed=speed_rows(deployment, speeds),
         route=service.route_of(deployment),
         launch=service.launch_preview(deployment) if deployment.launch else None,
         curl=line,
@@ -40,6 +51,9 @@ def show(name: Name) -> Document:
         view.memory_table(deployment),
         *view.memory_bars([deployment]),
     ]
+    speed = view.speed_table(deployment, speeds)
+    if speed is not None:
+        blocks.append(speed)
     if plan and plan.reasons:
         blocks.append(Fields([("because", reason) for reason in plan.reasons]))
     blocks += view.request_notes(deployment)

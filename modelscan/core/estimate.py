@@ -61,13 +61,18 @@ class DeviceEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Tokens per second of one request; ``low``/``high`` bound ``decode``; None = unknown."""
+    """Tokens per second of one request; ``low``/``high`` bound ``decode``; None = unknown.
+
+    ``computed_…``: the formula's figures, where benchmarks on this machine have corrected them.
+    """
 
     decode_tokens_per_s: float | None
     prefill_tokens_per_s: float | None
     low: float | None
     high: float | None
     basis: str
+    computed_decode_tokens_per_s: float | None = None
+    computed_prefill_tokens_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from modelscan.core.plan import ReservedMemory
 from modelscan.core.workload import BACKENDS, Backend
 
 if TYPE_CHECKING:
-    from modelscan.core.measurement import Measurement
+    from modelscan.core.measurement import Measurement, SpeedMeasurement
 
 ENGINE_MISSING = "engine_missing"
 EngineSource = Literal["bundled", "found", "installed", "container", "simulated", "server"]
@@ -58,7 +58,8 @@ class Machine:
     """Everything the planner needs to know about a machine. Gathered once per question.
 
     ``reserved`` is memory promised to deployments that the probe does not show; ``history`` earlier
-    starts on this machine, from which margins are learned; ``selected``: the user chose these
+    starts on this machine, from which margins are learned; ``speeds`` what was measured here, from
+    which speeds are learned; ``selected``: the user chose these
     devices, so that a plan must use them.
     """
 
@@ -67,6 +68,7 @@ class Machine:
     missing: tuple[MissingEngine, ...] = ()
     reserved: tuple[ReservedMemory, ...] = ()
     history: tuple[Measurement, ...] = ()
+    speeds: tuple[SpeedMeasurement, ...] = ()
     where: str = "this machine"
     selected: bool = False
 

@@ -29,6 +29,7 @@ class Route:
     enabled: bool = True
     preset: str | None = None
     tier: Literal["local", "self_hosted", "third_party"] = "local"
+    unix_socket: str | None = None  # the path of its socket; base_url may then be ""
 
     @property
     def sent_model(self) -> str:

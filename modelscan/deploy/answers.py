@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.deployment import Deployment, Measured, MeasuredParts
 from modelscan.core.deployment_state import State
 from modelscan.core.estimate import Estimate
+from modelscan.core.measurement import SpeedMeasurement
 from modelscan.core.plan import Plan
 from modelscan.core.route import Route
 from modelscan.deploy.rows import DeploymentRow
@@ -95,6 +96,22 @@ class MemoryRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeedRow:
+    """The speed of one request in tokens per second: estimated, and measured by ``bench run``.
+
+    ``what``: decode or prefill. ``runs``: of the deployment as it is, of which the last is shown.
+    """
+
+    what: str
+    estimated_tokens_per_s: float | None
+    measured_tokens_per_s: float | None
+    difference_fraction: float | None
+    runs: int
+    observed_at: str | None
+    report_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentShown:
     """One deployment with everything recorded about it."""
 
@@ -103,6 +120,7 @@ class DeploymentShown:
     estimate: Estimate | None
     measured: Measured | None
     memory: tuple[MemoryRow, ...]
+    speed: tuple[SpeedRow, ...]
     route: Route | None
     launch: Preview | None
     curl: str | None
@@ -117,6 +135,7 @@ class Deployed:
     route: Route | None
     measured: Measured | None
     memory: tuple[MemoryRow, ...]
+    speed: tuple[SpeedRow, ...]
     curl: str | None
     changed: bool
     dry_run: bool
@@ -133,6 +152,45 @@ def memory_rows(deployment: Deployment) -> tuple[MemoryRow, ...]:
     shown = [row for row in rows if row.estimated_bytes or row.measured_bytes]
     total = estimate.total_bytes if estimate else None
     return (*shown, _compare("total", total, measured.total_bytes))
+
+
+def speed_rows(deployment: Deployment, speeds: Sequence[SpeedMeasurement]) -> tuple[SpeedRow, ...]:
+    """Estimated and measured speed; () where neither is known.
+
+    ``speeds`` are all measured ones, the oldest first; those of the deployment as it is count.
+    """
+    own = [one for one in speeds if _is_of(one, deployment)]
+    speed = deployment.plan.estimate.speed if deployment.plan else None
+    rows = [
+        _compare_speed(what, getattr(speed, f"{what}_tokens_per_s", None),
+                       [one for one in own if getattr(one, f"{what}_tokens_per_s") is not None])
+        for what in ("decode", "prefill")
+    ]  # fmt: skip
+    known = [row for row in rows if row.estimated_tokens_per_s or row.measured_tokens_per_s]
+    return tuple(known)
+
+
+def _is_of(measured: SpeedMeasurement, deployment: Deployment) -> bool:
+    """Whether it was measured with the deployment's present model and options."""
+    return (
+        measured.deployment == deployment.name
+        and measured.backend == deployment.backend
+        and measured.quantization == deployment.quantization
+        and measured.observed_at >= deployment.created_at
+    )
+
+
+def _compare_speed(
+    what: str, estimated: float | None, measured: Sequence[SpeedMeasurement]
+) -> SpeedRow:
+    if not measured:
+        return SpeedRow(what, estimated, None, None, 0, None, None)
+    last = measured[-1]
+    value: float | None = getattr(last, f"{what}_tokens_per_s")
+    fraction = round(value / estimated - 1, 4) if value and estimated else None
+    return SpeedRow(
+        what, estimated, value, fraction, len(measured), last.observed_at, last.report_id
+    )
 
 
 def _estimated(estimate: Estimate | None, key: str) -> int | None:

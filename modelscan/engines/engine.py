@@ -106,6 +106,9 @@ class Engine(ABC):
     of an option's name. ``log_words``: a pattern of words that only its log has.
     ``caps_context``: it serves at most the trained context, whatever its options say.
     ``images``: its official container images; None if there are none.
+    ``ignores_eos``: a request may have ``ignore_eos``, and its answer then has a fixed length.
+    ``uncached``: what in a request's body keeps the prompt cache from answering; ``cache_salt``:
+    the key of a text that separates one request's cache from all others'.
     """
 
     name: ClassVar[Backend]
@@ -136,6 +139,9 @@ class Engine(ABC):
     json_lists: ClassVar[frozenset[str]] = frozenset()
     comma_lists: ClassVar[frozenset[str]] = frozenset()
     images: ClassVar[ContainerImages | None] = None
+    ignores_eos: ClassVar[bool] = False
+    uncached: ClassVar[Mapping[str, Any]] = {}
+    cache_salt: ClassVar[str | None] = None
 
     @property
     def runs_gguf(self) -> bool:

@@ -44,13 +44,27 @@ class BackendRow(IntEnum):
 
 
 class KeyRow(IntEnum):
-    """The counters of one key; MINUTE is the number of the minute that CURRENT counts."""
+    """The counters of one key; MINUTE is the number of the minute that CURRENT counts.
+
+    REFUSED are requests for which this gateway's share of a limit was too small.
+    """
 
     IN_FLIGHT = 0
     MINUTE = 1
     CURRENT = 2
     PREVIOUS = 3
     LAST_USED = 4
+    REFUSED = 5
+
+
+class KeyCap(IntEnum):
+    """The part of a key's limit that this gateway may use; written by the serving process only.
+
+    The cell has one more than the number; 0: the whole limit.
+    """
+
+    RATE = 0
+    CONCURRENT = 1
 
 
 class GlobalRow(IntEnum):
@@ -66,7 +80,7 @@ class Sizes:
     """How many rows there are; fixed when the gateway starts."""
 
     workers: int = 1
-    backends: int = 1024
+    backends: int = 16_384
     keys: int = 4096
     turns: int = 1024
 
@@ -79,7 +93,8 @@ class Sizes:
     @property
     def total_bytes(self) -> int:
         """The size of the block."""
-        return 8 * (_HEADER_CELLS + self.rows * self.workers + self.backends)
+        single = self.backends + self.keys * len(KeyCap)
+        return 8 * (_HEADER_CELLS + self.rows * self.workers + single)
 
 
 class Counters:
@@ -89,6 +104,7 @@ class Counters:
     """
 
     __slots__ = (
+        "_caps",
         "_fd",
         "_keys",
         "_map",
@@ -110,6 +126,7 @@ class Counters:
         self._turns = self._keys + sizes.keys * len(KeyRow) * sizes.workers
         self._overall = self._turns + sizes.turns * sizes.workers
         self._states = self._overall + len(GlobalRow) * sizes.workers
+        self._caps = self._states + sizes.backends
 
     @classmethod
     def create(cls, sizes: Sizes) -> Counters:
@@ -160,6 +177,16 @@ class Counters:
     def overall(self, row: GlobalRow) -> int:
         """The row of a counter of the whole gateway."""
         return self._overall + row * self.sizes.workers
+
+    def cap(self, slot: int, cap: KeyCap) -> int:
+        """The single cell with this gateway's share of a key's limit."""
+        if not 0 <= slot < self.sizes.keys:
+            raise ValueError(f"key slot {slot} of {self.sizes.keys}")
+        return self._caps + slot * len(KeyCap) + cap
+
+    def set_cap(self, slot: int, cap: KeyCap, share: int | None) -> None:
+        """Set the share (None: the whole limit); only the serving process does."""
+        self.cells[self.cap(slot, cap)] = 0 if share is None else share + 1
 
     # Cells. A worker changes only its own one.
 

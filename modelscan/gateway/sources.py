@@ -11,6 +11,7 @@ from modelscan.deploy.route_states import is_asleep
 from modelscan.net.address import stays_here
 from modelscan.routing.catalog_facts import model_facts
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import with_plano
 from modelscan.routing.presets import key_references
 from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 from modelscan.state.config import Config
@@ -85,6 +86,7 @@ def recorded(
 
 def routing_world(config: Config, file: RoutingFile) -> World:
     """What is recorded of every entry, the catalog's facts, and the secrets of the file."""
+    file = with_plano(file)
     deployments = recorded_deployments(config)
     secrets, _ = resolved_secrets(file, deployments)
     observations = {

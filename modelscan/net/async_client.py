@@ -167,7 +167,7 @@ class AsyncHttpClient:
         if self._transport is None:
             from modelscan.net.httpx_async import AsyncHttpxTransport
 
-            self._transport = AsyncHttpxTransport(self.settings.ca_file)
+            self._transport = AsyncHttpxTransport(self.settings.ca_file, self.settings.own)
         return self._transport
 
 

@@ -62,7 +62,8 @@ class HttpSettings(NamedTuple):
     """The settings of a client, derived from the configuration by the caller.
 
     ``timeout_s`` limits one attempt from the first byte sent to the last received. ``ca_file``
-    (PEM) replaces the default certificate authorities.
+    (PEM) replaces the default certificate authorities; ``cert_file`` and ``key_file`` (PEM) are
+    the client's own certificate.
     """
 
     timeout_s: float = 20.0
@@ -71,6 +72,13 @@ class HttpSettings(NamedTuple):
     pauses_s: tuple[float, ...] = BACKOFF_S
     cache: AnswerStore | None = None
     offline_because: str = "--offline is set"
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    @property
+    def own(self) -> tuple[str, str | None] | None:
+        """The client's certificate and key (None: in the same file); None: it has none."""
+        return None if self.cert_file is None else (self.cert_file, self.key_file)
 
     def limits(self, **changes: Any) -> HttpLimits:
         """The limits of a request under these settings; ``changes`` are fields of HttpLimits."""

@@ -37,8 +37,10 @@ class AsyncHttpxResponse:
 class AsyncHttpxTransport:
     """HTTP transport for one event loop; keeps connections alive between requests."""
 
-    def __init__(self, ca_file: str | None = None) -> None:
-        self._clients = Clients(ca_file)
+    def __init__(
+        self, ca_file: str | None = None, own: tuple[str, str | None] | None = None
+    ) -> None:
+        self._clients = Clients(ca_file, own)
 
     @asynccontextmanager
     async def open(

@@ -5,10 +5,11 @@ Imported on first use: httpx takes longer to load than most commands take to run
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeVar
@@ -28,8 +29,8 @@ _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 class Clients:
     """The httpx clients, one per proxy and one without, each created on first use."""
 
-    def __init__(self, ca_file: str | None) -> None:
-        self._ca_file = ca_file
+    def __init__(self, ca_file: str | None, own: tuple[str, str | None] | None = None) -> None:
+        self._verify = functools.partial(tls_context, ca_file, own)
         self._lock = Lock()
         self._created: dict[str | None, Any] = {}
 
@@ -42,7 +43,7 @@ class Clients:
         with self._lock:
             key = proxy.url if proxy else None
             if key not in self._created:
-                self._created[key] = _create(kind, self._ca_file, proxy, host, options)
+                self._created[key] = _create(kind, self._verify, proxy, host, options)
             client: _Client = self._created[key]
             return client
 
@@ -62,9 +63,13 @@ _VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 def _create(
-    kind: type[_Client], ca_file: str | None, proxy: Proxy | None, host: str, options: Any
+    kind: type[_Client],
+    verified: Callable[[], ssl.SSLContext],
+    proxy: Proxy | None,
+    host: str,
+    options: Any,
 ) -> _Client:
-    verify = _authorities(ca_file)
+    verify = verified()
     headers = {"User-Agent": f"modelscan/{__version__}", "Accept-Encoding": ACCEPTED}
     via: dict[str, Any] = {"proxy": proxy.url} if proxy and "transport" not in options else {}
     try:
@@ -79,11 +84,25 @@ def _without_password(error: Exception) -> str:
     return " ".join(public(word.lstrip("'\"")) for word in str(error).split())
 
 
-def _authorities(ca_file: str | None) -> ssl.SSLContext:
-    """The certificate authorities: ``ca_file``, else SSL_CERT_FILE or SSL_CERT_DIR, else certifi's.
+def tls_context(ca_file: str | None, own: tuple[str, str | None] | None = None) -> ssl.SSLContext:
+    """TLS with the authorities of ``ca_file``, else SSL_CERT_FILE or SSL_CERT_DIR, else certifi's;
+    and the client's own certificate and key.
 
     Raises UsageError that names the variable or the file that cannot be used.
     """
+    context = _trusted(ca_file)
+    if own is not None:
+        try:
+            context.load_cert_chain(*own)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(
+                f"the certificate {own[0]} cannot be used with its key: {error}",
+                hint="give both as PEM files: --cert FILE --cert-key FILE",
+            ) from error
+    return context
+
+
+def _trusted(ca_file: str | None) -> ssl.SSLContext:
     if ca_file is None:
         _check_variables()
         return httpx.create_ssl_context()

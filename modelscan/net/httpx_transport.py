@@ -40,9 +40,13 @@ class HttpxTransport:
     """HTTP transport for threads. Thread-safe. ``inner`` replaces the network in tests."""
 
     def __init__(
-        self, ca_file: str | None = None, *, inner: httpx.BaseTransport | None = None
+        self,
+        ca_file: str | None = None,
+        own: tuple[str, str | None] | None = None,
+        *,
+        inner: httpx.BaseTransport | None = None,
     ) -> None:
-        self._clients = Clients(ca_file)
+        self._clients = Clients(ca_file, own)
         # No keep-alive: a deadline closes its connections.
         self._options: dict[str, Any] = {"limits": httpx.Limits(max_keepalive_connections=0)}
         if inner is not None:

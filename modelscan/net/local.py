@@ -6,6 +6,7 @@ Importing httpx takes as long as a whole ``modelscan list``; a health check work
 from __future__ import annotations
 
 import http.client
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
@@ -43,8 +44,28 @@ class LocalResponse:
             yield part
 
 
+class _SocketConnection(http.client.HTTPConnection):
+    """A connection to a unix socket; the host is only named in the request."""
+
+    def __init__(self, host: str, path: str, timeout_s: float) -> None:
+        super().__init__(host, timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 class LocalTransport:
-    """HTTP transport that opens one connection per request: a deadline closes its connections."""
+    """HTTP transport that opens one connection per request: a deadline closes its connections.
+
+    ``unix_socket``: the path of the socket to connect to, instead of the request's address.
+    """
+
+    def __init__(self, unix_socket: str | None = None) -> None:
+        self._unix_socket = unix_socket
 
     @contextmanager
     def open(
@@ -55,7 +76,12 @@ class LocalTransport:
         ``silence_s`` limits each wait for data.
         """
         parts = urlsplit(request.url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=silence_s)
+        host, port = parts.hostname or "", parts.port
+        connection = (
+            http.client.HTTPConnection(host, port, timeout=silence_s)
+            if self._unix_socket is None
+            else _SocketConnection(host, self._unix_socket, silence_s)
+        )
         with closing(connection):
             with _translated("connect"):
                 connection.connect()

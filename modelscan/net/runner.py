@@ -43,7 +43,7 @@ class SyncRunner:
 
     def __init__(self, settings: HttpSettings, transport: Transport | None) -> None:
         self.received_bytes = 0
-        self._ca_file = settings.ca_file
+        self._ca_file, self._own = settings.ca_file, settings.own
         self._transport = transport
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -177,5 +177,5 @@ class SyncRunner:
             if self._transport is None:
                 from modelscan.net.httpx_transport import HttpxTransport
 
-                self._transport = HttpxTransport(self._ca_file)
+                self._transport = HttpxTransport(self._ca_file, self._own)
             return self._transport

@@ -75,6 +75,6 @@ def transport_for(url: str, settings: HttpSettings) -> Transport:
         return LocalTransport()
     from modelscan.net.httpx_transport import HttpxTransport
 
-    transport = HttpxTransport(settings.ca_file)
+    transport = HttpxTransport(settings.ca_file, settings.own)
     transport.prepare(url)
     return transport

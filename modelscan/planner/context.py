@@ -17,7 +17,7 @@ from modelscan.engines.support import Support
 from modelscan.engines.support_rules import Drawback
 
 if TYPE_CHECKING:
-    from modelscan.core.measurement import Measurement
+    from modelscan.core.measurement import Measurement, SpeedMeasurement
 
 Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
 
@@ -69,15 +69,24 @@ class PlanningContext:
         return replace(self.wishes, backend_version=engine.version)
 
 
-def estimator(model: str, history: Sequence[Measurement] = ()) -> Estimator:
-    """``memory.estimate`` for one model, with margins learned from this machine's history."""
+def estimator(
+    model: str,
+    history: Sequence[Measurement] = (),
+    speeds: Sequence[SpeedMeasurement] = (),
+) -> Estimator:
+    """``memory.estimate`` for one model, with margins and speeds learned on this machine."""
     from modelscan.engines.estimate import estimate
 
     def call(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:
         return estimate(shape, workload, inventory, model=model)
 
-    if not history:
+    if not history and not speeds:
         return call
     from modelscan.engines.margin_history import with_history
+    from modelscan.engines.speed_history import with_speeds
 
-    return lambda *asked: with_history(call(*asked), history)
+    def learned(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:
+        estimate = with_history(call(shape, workload, inventory), history)
+        return with_speeds(estimate, speeds, inventory)
+
+    return learned

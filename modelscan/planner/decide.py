@@ -73,7 +73,7 @@ def decide(
         inventory=with_reserve(machine.free_inventory()),
         wishes=wishes,
         task=task,
-        estimate=estimator or own_estimator(model.id, machine.history),
+        estimate=estimator or own_estimator(model.id, machine.history, machine.speeds),
         stated=stated,
     )
     engines, aside = contenders(machine.engines, wishes)

@@ -12,6 +12,7 @@ from modelscan.core.workload import BACKENDS
 from modelscan.engines.flags import environment, render
 from modelscan.engines.origins import origins
 from modelscan.engines.registry import engine
+from modelscan.engines.speed_history import MEASURED_HERE
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
 from modelscan.planner.context import PlanningContext, device_label
@@ -282,7 +283,8 @@ def _speed(fitting: FittingOption) -> list[str]:
     between = ""
     if speed.low is not None and speed.high is not None:
         between = f" ({speed.low:.0f} to {speed.high:.0f})"
-    return [f"about {speed.decode_tokens_per_s:.0f} tokens/s for one request{between}"]
+    here = f", {MEASURED_HERE}" if MEASURED_HERE in speed.basis else ""
+    return [f"about {speed.decode_tokens_per_s:.0f} tokens/s for one request{between}{here}"]
 
 
 def most_available(inventory: Inventory) -> int:

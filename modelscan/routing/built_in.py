@@ -28,7 +28,7 @@ BUILT_IN = (FAST, AUTO)
 
 def roles_of(file: RoutingFile) -> tuple[RoleFields, ...]:
     """The roles of the file and the built-in ones that it does not replace."""
-    own = {role.role_id for role in file.roles} | {route.name for route in file.routes}
+    own = {role.role_id for role in file.roles} | {route.name for route in file.written}
     own |= set(file.aliases)
     return (*file.roles, *(role for role in BUILT_IN if role.role_id not in own))
 

@@ -61,6 +61,24 @@ def choose(entry: RouteEntry, backends: Sequence[Backend], live: Live) -> tuple[
     return tuple(order)
 
 
+def first(entry: RouteEntry, live: Live) -> int:
+    """The first of ``choose``, where every backend is up and none has a limit of requests."""
+    in_flight, candidates = live.in_flight, entry.candidates
+    if entry.strategy == "scored":
+        best, least = 0, float("inf")
+        for at, candidate in enumerate(candidates):
+            flying = in_flight[candidate.backend]
+            # An idle one is the usual case, and its live score is its score.
+            score = live_score(candidate.score, flying) if flying else candidate.score or 0.0
+            cost = flying * _TIE - score
+            if cost < least:
+                best, least = at, cost
+        return best
+    if entry.strategy == "least_loaded":
+        return _least_loaded(entry, list(range(len(candidates))), live)[0]
+    return live.turn % len(candidates) if entry.strategy == "round_robin" else 0
+
+
 def _by_score(entry: RouteEntry, ready: list[int], live: Live) -> list[int]:
     """Highest score first; among equals the one with fewer requests, then the earlier one."""
     if len(ready) < 2:

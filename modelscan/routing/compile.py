@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from modelscan.routing.automatic_rules import automatic_rules
@@ -20,6 +22,7 @@ from modelscan.routing.facts import (
 )
 from modelscan.routing.lookup import find_route
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import through_plano, with_plano
 from modelscan.routing.role_format import RoleFields
 from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, runtime_signal, score
 from modelscan.routing.select import RolePool, role_pool, strategy_of
@@ -33,22 +36,36 @@ from modelscan.routing.table import (
 )
 from modelscan.routing.world import World
 
+# Of one route; with more, the first ones (of a role the best ones) are enough.
+MOST_CANDIDATES, MOST_REFUSED = 512, 100
 _PORTS = {"http": 80, "https": 443}
 Routes = dict[str, RouteEntry]
 
 
 def compile(file: RoutingFile, world: World) -> RouteTable:
-    """The table. Its backends are the file's entries, index by index, usable or not."""
+    """The table. Its backends are the file's entries, index by index, usable or not.
+
+    Of two routes of one name, one that the file writes counts before one that a node reports.
+    """
+    file = with_plano(file)
     entries = tuple(known_entries(file.routes, file.providers, world))
-    services = _services(_names(entries), file)
+    backends = tuple(_backend(entry) for entry in entries)
+    candidates = _Candidates()
+    services = _services(_names(entries), file, candidates)
+    reported = {name: one.route for name, one in services.items() if not one.written}
+    written = {name: one.route for name, one in services.items() if one.written}
+    short = _services(_short_names(entries), file, candidates)
+    own_short = {name: one.route for name, one in short.items() if one.written}
+    far_short = {name: one.route for name, one in short.items() if not one.written}
     roles = {role.role_id: _role_entry(role, entries, file, world) for role in roles_of(file)}
-    aliases = _aliases(file, {**roles, **services})
-    short = _services(_short_names(entries), file)
-    routes = {**short, **roles, **aliases, **services}  # of two kinds the later one counts
+    aliases = _aliases(file, {**reported, **roles, **written})
+    # Of one name the later one counts.
+    routes = {**far_short, **reported, **own_short, **roles, **aliases, **written}
     default = file.default_provider if file.default_provider in services else None
+    routes, default = through_plano(file, backends, routes, default)
     return RouteTable(
         revision=world.revision,
-        backends=tuple(_backend(entry) for entry in entries),
+        backends=backends,
         routes=routes,
         default=default,
         limits=file.limits,
@@ -57,54 +74,86 @@ def compile(file: RoutingFile, world: World) -> RouteTable:
     )
 
 
-def _services(names: Iterable[tuple[str, RouteKind, list[Known]]], file: RoutingFile) -> Routes:
-    routes: Routes = {}
+class _Service(NamedTuple):
+    """The route of an entry or a model. ``written``: the file has one of its entries."""
+
+    route: RouteEntry
+    written: bool
+
+
+def _services(
+    names: Iterable[tuple[str, RouteKind, list[Known]]], file: RoutingFile, made: _Candidates
+) -> dict[str, _Service]:
+    services: dict[str, _Service] = {}
     for name, kind, matches in names:
-        if name not in routes:
-            routes[name] = _service_entry(name, kind, matches, file)
-    return routes
+        if name not in services:
+            written = any(_is_written(entry) for entry in matches)
+            services[name] = _Service(_service_entry(name, kind, matches, file, made), written)
+    return services
+
+
+def _is_written(entry: Known) -> bool:
+    return entry.seen.node is None
 
 
 def _names(entries: Sequence[Known]) -> Iterator[tuple[str, RouteKind, list[Known]]]:
-    """Every name of an entry or a model, with the entries that it means."""
+    """Every name of an entry or a model, with the entries that it means; the file's come first."""
     for entry in entries:
         yield entry.name, "provider", [entry]
-    lists: tuple[list[list[str | None]], ...] = (
-        [[entry.route.model] for entry in entries],
-        [[entry.route.served_model] for entry in entries],
-        [list(entry.seen.served or ()) if entry.route.model is None else [] for entry in entries],
+    lists: tuple[Callable[[Known], Iterable[str | None]], ...] = (
+        lambda entry: (entry.route.model,),
+        lambda entry: (entry.route.served_model,),
+        lambda entry: (entry.seen.served or ()) if entry.route.model is None else (),
     )
-    for names in lists:
-        for name in dict.fromkeys(one for group in names for one in group if one):
-            matches = [entry for entry, own in zip(entries, names, strict=True) if name in own]
+    for names_of in lists:
+        for name, matches in _grouped(entries, names_of).items():
             yield name, "model", matches
 
 
-def _short_names(entries: Sequence[Known]) -> Iterator[tuple[str, RouteKind, list[Known]]]:
-    """The last part of a model's id, where it means one model only."""
-    by_short: dict[str, set[str]] = {}
+def _grouped(
+    entries: Iterable[Known], names_of: Callable[[Known], Iterable[str | None]]
+) -> dict[str, list[Known]]:
+    """The entries by their names, in one pass: there may be ten thousand."""
+    groups: dict[str, list[Known]] = {}
     for entry in entries:
-        if entry.route.model:
-            short = entry.route.model.rpartition("/")[2]
-            by_short.setdefault(short, set()).add(entry.route.model)
-    for short, models in by_short.items():
-        if len(models) == 1:
-            yield short, "model", [one for one in entries if one.route.model in models]
+        for name in names_of(entry):
+            if name:
+                groups.setdefault(name, []).append(entry)
+    return groups
+
+
+def _short_names(entries: Sequence[Known]) -> Iterator[tuple[str, RouteKind, list[Known]]]:
+    """The last part of a model's id, where it means one model only; the file's models first."""
+    models = _grouped(entries, lambda entry: (entry.route.model,))
+    written = [one for one in entries if _is_written(one)]
+    done: set[str] = set()
+    for part in (written, entries):
+        by_short: dict[str, set[str]] = {}
+        for model in _grouped(part, lambda entry: (entry.route.model,)):
+            by_short.setdefault(model.rpartition("/")[2], set()).add(model)
+        for short, own in by_short.items():
+            if len(own) == 1 and short not in done:
+                yield short, "model", models[next(iter(own))]
+        done |= set(by_short)
 
 
 def _service_entry(
-    name: str, kind: RouteKind, matches: Sequence[Known], file: RoutingFile
+    name: str, kind: RouteKind, matches: Sequence[Known], file: RoutingFile, made: _Candidates
 ) -> RouteEntry:
-    """The route of an entry or of a model: the entries in the order of the file."""
+    """The route of an entry or of a model: the entries in the order of the file.
+
+    Nodes that serve one model share its requests; entries of the file have the order of it.
+    """
     usable = [entry for entry in matches if _configured(entry)]
     many = kind == "provider" and matches[0].route.model is None
     served = name if kind == "model" else _only_model(matches[0]) if many else None
+    shared = len(usable) > 1 and not any(_is_written(entry) for entry in usable)
     return RouteEntry(
         name=name,
         kind=kind,
         operation=None,
-        strategy="priority",
-        candidates=tuple(_candidate(entry, None, served) for entry in usable),
+        strategy="least_loaded" if shared else "priority",
+        candidates=tuple(made.candidate(entry, served) for entry in usable[:MOST_CANDIDATES]),
         fallbacks=_others(file, matches) if file.fallback else (),
         refused=_refused(matches),
         tags=tuple(dict.fromkeys(tag for entry in matches for tag in entry.route.tags)),
@@ -127,13 +176,30 @@ def _configured(entry: Known) -> bool:
 
 def _refused(matches: Iterable[Known]) -> tuple[RefusedCandidate, ...]:
     unusable = ((one, why_unusable(one)) for one in matches if not _configured(one))
-    return tuple(RefusedCandidate(one.place, f"{one.name} {why}") for one, why in unusable)
+    rows = (RefusedCandidate(one.place, f"{one.name} {why}") for one, why in unusable)
+    return tuple(islice(rows, MOST_REFUSED))
 
 
 def _others(file: RoutingFile, matches: Sequence[Known]) -> tuple[str, ...]:
-    """With ``fallback``: the other entries with a model, as they are written."""
+    """With ``fallback``: the other entries of the file with a model, as they are written."""
     own = {entry.name for entry in matches}
-    return tuple(one.name for one in file.routes if one.name not in own and one.model)
+    return tuple(one.name for one in file.written if one.name not in own and one.model)
+
+
+class _Candidates:
+    """Candidates of entries without a role, made once each: most entries have several names."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, RouteCandidate] = {}
+
+    def candidate(self, entry: Known, served: str | None) -> RouteCandidate:
+        """The candidate; ``served``: the name to send, of a server of many models."""
+        if entry.route.model is None:
+            return _candidate(entry, None, served)
+        made = self._made.get(entry.place)
+        if made is None:
+            made = self._made[entry.place] = _candidate(entry, None)
+        return made
 
 
 def _candidate(
@@ -169,9 +235,13 @@ def _role_entry(
         kind="role",
         operation=TASKS[role.operation][0],
         strategy=strategy_of(role),
-        candidates=tuple(_candidate(one.entry, role, None, one.score) for one in pool.choices),
+        candidates=tuple(
+            _candidate(one.entry, role, None, one.score) for one in pool.choices[:MOST_CANDIDATES]
+        ),
         fallbacks=fallback_chain(file, role),
-        refused=tuple(RefusedCandidate(one.entry.place, one.reason) for one in pool.refused),
+        refused=tuple(
+            RefusedCandidate(one.entry.place, one.reason) for one in pool.refused[:MOST_REFUSED]
+        ),
         tags=tuple((role.routing_policy and role.routing_policy.requires_tags) or ()),
         context_tokens=_context(chosen),
         automatic=role is AUTO,
@@ -237,4 +307,5 @@ def _backend(entry: Known) -> Backend:
         context_tokens=context_window(entry).tokens,
         max_in_flight=fields.max_in_flight,
         tags=route.tags,
+        tls=entry.seen.tls if scheme == "https" else None,
     )

@@ -25,6 +25,7 @@ from modelscan.routing.facts import (
 )
 from modelscan.routing.lookup import Found, find_route
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import with_plano
 from modelscan.routing.policy import apply_to, raw_values
 from modelscan.routing.scoring import Signals, runtime_signal
 from modelscan.routing.select import NO_SELECTION, role_signals
@@ -113,6 +114,7 @@ def explain(
     operation: Operation = "chat",
 ) -> RouteExplained:
     """The decision for a name (None: the default provider) and a body (default: a short chat)."""
+    file = with_plano(file)
     table = compile_table(file, world)
     query = name or table.default or ""
     sent = dict(body) if body is not None else sample_body(operation)

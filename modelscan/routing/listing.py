@@ -57,7 +57,8 @@ class RoutedNames:
 
 @dataclass(frozen=True, slots=True)
 class RoutedService:
-    """An entry of the routing file with everything that is known of it; None: not known."""
+    """An entry with everything that is known of it; None: not known. ``node``: the host that
+    reports it; None: the routing file has it."""
 
     name: str
     model: str | None
@@ -70,11 +71,12 @@ class RoutedService:
     context_tokens: int | None
     context_source: ContextSource | None
     loaded: bool | None
+    node: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class RoutedServices:
-    """Every entry."""
+    """Every entry of the file, then every service of a node."""
 
     services: tuple[RoutedService, ...]
     warnings: tuple[str, ...] = ()
@@ -140,4 +142,5 @@ def _service(entry: Known) -> RoutedService:
         context_tokens=window.tokens,
         context_source=window.source,
         loaded=entry.seen.runtime.loaded,
+        node=entry.seen.node,
     )

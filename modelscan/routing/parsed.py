@@ -18,6 +18,7 @@ class RoutingFile:
 
     ``providers`` has the fields of ``routes``, one for one. ``broken``: the findings for which the
     file is not edited: its form is wrong, so that an edit could change what its owner meant.
+    ``reported``: how many entries at the end are of nodes and not written in the file.
     """
 
     mode: str
@@ -36,6 +37,12 @@ class RoutingFile:
     proxy: ProxyFields | None = None
     embedded: EmbeddedFields | None = None
     unresolved: tuple[Finding, ...] = ()
+    reported: int = 0
+
+    @property
+    def written(self) -> tuple[Route, ...]:
+        """The entries that the file has itself."""
+        return self.routes[: len(self.routes) - self.reported]
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -14,6 +14,7 @@ from modelscan.net.address import stays_here
 from modelscan.net.client import Answer, HttpClient
 from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, json_body
+from modelscan.net.local import LocalTransport
 from modelscan.net.transport import transport_for
 from modelscan.routing.keys import read_key
 from modelscan.state.secrets import redact
@@ -42,7 +43,7 @@ def probe_route(route: Route, *, chat: bool, timeout_s: float, offline: bool) ->
     OfflineError for a remote host when offline, AuthError if the key is missing, UsageError if the
     address is not http(s).
     """
-    endpoint = route.base_url.rstrip("/") + "/v1"
+    endpoint = (route.base_url or "http://localhost").rstrip("/") + "/v1"
     if offline and not stays_here(endpoint):
         raise OfflineError(
             f"{endpoint} is not on this machine and --offline is set",
@@ -52,7 +53,12 @@ def probe_route(route: Route, *, chat: bool, timeout_s: float, offline: bool) ->
     headers = {} if key is None else {"Authorization": f"Bearer {key[1]}"}
     settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
     started = time.monotonic()
-    with HttpClient(settings, transport_for(endpoint, settings)) as client:
+    transport = (
+        LocalTransport(route.unix_socket)
+        if route.unix_socket
+        else transport_for(endpoint, settings)
+    )
+    with HttpClient(settings, transport) as client:
         result = _probed(client, endpoint, route, headers, chat=chat)
     return replace(result, elapsed_s=round(time.monotonic() - started, 4))
 

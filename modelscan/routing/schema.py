@@ -119,6 +119,7 @@ def _route(entry: ProviderFields) -> Route:
         enabled=entry.enabled,
         preset=preset.name if preset else None,
         tier=entry.tier or _tier(entry),
+        unix_socket=entry.unix_socket,
     )
 
 

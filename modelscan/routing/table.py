@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelscan.core.tls import TlsFiles
+
 Operation = Literal[
     "chat", "completions", "embeddings", "rerank", "transcription", "speech", "image",
     "responses", "messages", "tokenize", "other",
@@ -48,7 +50,8 @@ class Backend:
     ``authorization`` is a header's name and value with the secret resolved: never written to disk
     or to a log. ``served_model`` is the name to send; None sends the caller's (hosted providers).
     ``operations`` None: not known, every operation is tried. ``context_tokens`` None: not known.
-    ``dialects``: requests of these (responses, messages) pass untranslated.
+    ``dialects``: requests of these (responses, messages) pass untranslated. ``tls``: files for
+    https to a server of one's own; None: the system's authorities, without a certificate.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Backend:
     context_tokens: int | None = None
     max_in_flight: int | None = None
     tags: tuple[str, ...] = ()
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

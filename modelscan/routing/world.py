@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelscan.core.tls import TlsFiles
 from modelscan.routing.scoring import Result, Runtime
 
 
@@ -15,7 +16,8 @@ class ProviderObservation:
     ``ends``: its deployment does not answer, and waiting will not help; ``reason`` says why.
     ``asleep``: its deployment does not run, and a request through the gateway starts it.
     ``healthy``: the prober's finding. ``served``: the ids that its server lists, with the context
-    that it serves (None: not stated). ``engine``: which program serves.
+    that it serves (None: not stated). ``engine``: which program serves. ``node``: the host that
+    reports it; None: it is written in the routing file. ``tls``: files for https to it.
     """
 
     state: str | None = None
@@ -27,6 +29,8 @@ class ProviderObservation:
     engine: str | None = None
     runtime: Runtime = field(default_factory=Runtime)
     results: tuple[Result, ...] = ()
+    node: str | None = None
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

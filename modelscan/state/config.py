@@ -84,6 +84,17 @@ class Config:
     serve_origins: str | None = _setting(
         None, "origins of web pages that may call modelscan serve (CORS), separated by commas"
     )
+    database_url: str | None = _setting(
+        None, "PostgreSQL for the server's records, shared by several gateways: "
+        "postgresql://USER:env:NAME@HOST/DATABASE (default: a file in the state folder)",
+        kind="database",
+    )  # fmt: skip
+    receipts_keep_days: int = _setting(30, "days that the endpoint's requests are kept", minimum=1)
+    receipts_keep_mib: int = _setting(1024, "MiB of them that are kept, the newest", minimum=1)
+    audit_keep_days: int = _setting(400, "days that the log of changes is kept", minimum=1)
+    node_beat_s: float = _setting(
+        10.0, "seconds between two reports of a node to its control plane", minimum=0.1
+    )
     electricity_usd_per_kwh: float | None = _setting(
         None, "electricity price in US dollars per kWh, for cost comparisons"
     )
@@ -129,7 +140,7 @@ def _table() -> tuple[Setting, ...]:
         more = dict(one.metadata)
         if more:
             kind = "secret" if more.pop("secret", False) else _KINDS[str(one.type)]
-            kind = "choice" if "choices" in more else kind
+            kind = "choice" if "choices" in more else more.pop("kind", kind)
             default: Any = one.default
             settings.append(Setting(one.name, kind, default, **more))
     return tuple(settings)

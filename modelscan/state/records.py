@@ -15,7 +15,7 @@ from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import NotReadable, from_json, to_json
-from modelscan.core.measurement import Measurement
+from modelscan.core.measurement import Measurement, SpeedMeasurement
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
@@ -88,6 +88,14 @@ def measurement_of(document: Mapping[str, Any]) -> Measurement | None:
     """A row of measurements; None if it has another form."""
     try:
         return from_json(Measurement, document)
+    except NotReadable:
+        return None
+
+
+def speed_of(document: Mapping[str, Any]) -> SpeedMeasurement | None:
+    """A row of speeds; None if it has another form."""
+    try:
+        return from_json(SpeedMeasurement, document)
     except NotReadable:
         return None
 

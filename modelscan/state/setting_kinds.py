@@ -18,7 +18,7 @@ Value = Plain | Path
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``kind``: str, int, float, bool, path, secret or choice.
+    """One setting. ``kind``: str, int, float, bool, path, secret, database or choice.
 
     Numbers are from ``minimum`` to ``LARGEST``. ``testing``: only for tests and unusual machines.
     ``unreadable``: the value in place of one that cannot be read (None: the default).
@@ -65,6 +65,10 @@ def convert(setting: Setting, value: Any, origin: str) -> Plain:
         from modelscan.state.secrets import check_reference
 
         check_reference(str(converted))
+    if setting.kind == "database":
+        from modelscan.state.database_url import check_database_url
+
+        check_database_url(str(converted), origin)
     return converted
 
 
@@ -116,9 +120,11 @@ def _str(value: Any) -> str:
 
 _KIND = {
     "str": "text", "path": "a path", "secret": "a reference", "choice": "text",
+    "database": "text",
     "int": "a whole number", "float": "a number", "bool": "true or false",
 }  # fmt: skip
 _CONVERT: dict[str, Callable[[Any], Plain]] = {
     "str": _str, "path": _str, "secret": _str, "choice": _str,
+    "database": _str,
     "int": _int, "float": _float, "bool": _bool,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from modelscan.core.errors import UsageError
 from modelscan.state import config as definitions
 from modelscan.state.bundled import schemas_dir
 from modelscan.state.config import Config
+from modelscan.state.database_url import shown_database_url
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
@@ -64,6 +65,8 @@ def setting_row(config: Config, key: str) -> SettingRow:
     value = plain(config.value(setting.key))
     if isinstance(value, str) and setting.key.endswith("_endpoint"):
         value = without_credentials(value)
+    if isinstance(value, str) and setting.kind == "database":
+        value = shown_database_url(value)
     return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
 
 

@@ -16,7 +16,7 @@ from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.json_reader import json_value
 from modelscan.core.jsonform import to_json
-from modelscan.core.measurement import Measurement
+from modelscan.core.measurement import Measurement, SpeedMeasurement
 from modelscan.state.database import Database, Migrations
 from modelscan.state.doubled import delete_doubled
 from modelscan.state.paths import check_utf8
@@ -26,6 +26,7 @@ from modelscan.state.records import (
     format_of,
     from_document,
     measurement_of,
+    speed_of,
     to_document,
     upgrade,
 )
@@ -137,6 +138,19 @@ class Store:
         records = (measurement_of(json_value(str(row[0]))) for row in rows)
         return tuple(record for record in records if record is not None)
 
+    def put_speed(self, measured: SpeedMeasurement) -> None:
+        """Insert or replace one run's speed."""
+        self._database.change(
+            "INSERT OR REPLACE INTO speeds VALUES (?, ?, ?)",
+            measured.deployment, measured.observed_at, json.dumps(to_json(measured)),
+        )  # fmt: skip
+
+    def speeds(self) -> tuple[SpeedMeasurement, ...]:
+        """All measured speeds, oldest first; they outlive their deployments."""
+        rows = self._database.rows("SELECT document FROM speeds ORDER BY observed_at, deployment")
+        records = (speed_of(json_value(str(row[0]))) for row in rows)
+        return tuple(record for record in records if record is not None)
+
 
 _UPSERT = """
 INSERT INTO deployments (name, target, state, port, created_at, updated_at, document)
@@ -235,6 +249,16 @@ MIGRATIONS = Migrations(
         ),
         _upgrade_rows,
         delete_doubled,
+        (
+            """
+            CREATE TABLE speeds (
+                deployment TEXT NOT NULL,
+                observed_at TEXT NOT NULL,
+                document TEXT NOT NULL,
+                PRIMARY KEY (deployment, observed_at)
+            )
+            """,
+        ),
     ),
 )
 

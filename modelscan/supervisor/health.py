@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from modelscan.core.json_reader import json_value
+from modelscan.core.tls import TlsFiles
 from modelscan.core.units import MIB
 
 _MAX_BODY_BYTES = 8 * MIB
@@ -30,6 +31,8 @@ class Address:
     key: str | None = None
     scheme: str = "http"
     prefix: str = ""  # of every path, of a server behind a reverse proxy
+    unix_socket: str | None = None  # the path of its socket, instead of host and port
+    tls: TlsFiles | None = None  # of https, where the system's authorities are not the ones
 
     def url(self, path: str) -> str:
         """The full address of a path."""
@@ -62,9 +65,12 @@ def ask(
 
     headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
     kind, data = ({}, None) if body is None else json_body(body)
-    settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
+    tls = address.tls or TlsFiles()
+    settings = HttpSettings(
+        timeout_s=timeout_s, pauses_s=(), ca_file=tls.ca, cert_file=tls.cert, key_file=tls.key
+    )
     if address.scheme == "http":
-        client = HttpClient(settings, LocalTransport())
+        client = HttpClient(settings, LocalTransport(address.unix_socket))
     else:
         client = HttpClient(settings, transport_for(address.url("/"), settings))
     limits = client.settings.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)

@@ -114,10 +114,25 @@ class Answers:
 
 
 def recognise(address: Address) -> DiscoveredServer | None:
-    """The server at an address; None if it is no model server."""
+    """The server at an address; None if it is no model server, or a gateway of modelscan: its
+    models are those of other servers, and a gateway that leads to itself would go round in circles.
+    """
     answers = Answers(address)
+    if _is_gateway(answers):
+        return None
     servers = (known(answers) for known in _KNOWN)
     return next((server for server in servers if server is not None), None)
+
+
+def _is_gateway(answers: Answers) -> bool:
+    """``modelscan serve``: the rows of its list say so; an empty one's ``/health`` does."""
+    rows = answers.models
+    if rows is None:
+        return False
+    if rows:
+        return all(isinstance(row.get("modelscan"), dict) for row in rows)
+    health = answers.object("/health")
+    return "routing_file" in health and "workers" in health
 
 
 def _sglang(answers: Answers) -> DiscoveredServer | None:

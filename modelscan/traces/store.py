@@ -17,12 +17,12 @@ from modelscan.state.server.usage import count_usage
 
 KEEP_S = 30 * 86_400.0
 KEEP_BYTES = 1 * GIB
-_DELETED_AT_ONCE = 20_000
+DELETED_AT_ONCE = 20_000
 _COLUMNS = tuple(one.name for one in RECEIPTS.columns if one.name not in ("id", "body"))
-_INSERT = (
-    f"INSERT INTO receipts ({', '.join(_COLUMNS)}, body) "  # noqa: S608 - our own names
-    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
-)
+_NAMES = (*_COLUMNS, "body")
+_INSERT = sa.insert(RECEIPTS)
+_ROW_BYTES = 160  # of the columns next to the body, and what a database adds
+_SAMPLE = 1000
 _values = attrgetter(*_COLUMNS)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Receipt).decode
@@ -43,8 +43,11 @@ EVERY = ReceiptFilter()
 class ReceiptStore:
     """Writes and reads receipts."""
 
-    def __init__(self, database: ServerDatabase) -> None:
+    def __init__(
+        self, database: ServerDatabase, keep_s: float = KEEP_S, keep_bytes: int = KEEP_BYTES
+    ) -> None:
         self._database = database
+        self._keep_s, self._keep_bytes = keep_s, keep_bytes
 
     def write(self, receipts: Sequence[Receipt]) -> None:
         """Store a batch and count its tokens for the keys, in one transaction.
@@ -53,19 +56,21 @@ class ReceiptStore:
         """
         rows = [(*_values(receipt), _encode(receipt)) for receipt in receipts]
         with self._database.writing() as connection:
-            connection.exec_driver_sql(_INSERT, rows)
+            # Compiled once per batch: for each row, execute() would cost more than the driver.
+            insert = _INSERT.compile(dialect=connection.dialect, column_keys=_NAMES)
+            connection.exec_driver_sql(str(insert), rows)
             count_usage(connection, receipts)
 
     def prune(self, now: float) -> int:
-        """Delete receipts older than 30 days, and the oldest while there is more than 1 GiB.
+        """Delete receipts that are too old, and the oldest while there are too many bytes.
 
-        At most 20,000 of the oldest at a time; returns the number of deleted ones.
+        At most ``DELETED_AT_ONCE`` of the oldest; returns the number of deleted ones.
         """
         with self._database.writing() as connection:
-            oldest = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id).limit(_DELETED_AT_ONCE)
+            oldest = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id).limit(DELETED_AT_ONCE)
             delete = sa.delete(RECEIPTS).where(RECEIPTS.c.id.in_(oldest.scalar_subquery()))
-            if _used_bytes(connection) <= KEEP_BYTES:
-                delete = delete.where(RECEIPTS.c.at < now - KEEP_S)
+            if used_bytes(connection) <= self._keep_bytes:
+                delete = delete.where(RECEIPTS.c.at < now - self._keep_s)
             return connection.execute(delete).rowcount
 
     def newest(self, limit: int, only: ReceiptFilter = EVERY) -> list[Receipt]:
@@ -88,10 +93,17 @@ class ReceiptStore:
         return None if body is None else _decode(body)
 
 
-def _used_bytes(connection: sa.Connection) -> int:
-    """Bytes of the file's pages that contain data."""
-    pages, free, size = (
-        int(connection.exec_driver_sql(f"PRAGMA {name}").scalar() or 0)
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
+def used_bytes(connection: sa.Connection) -> int:
+    """Bytes of the receipts, from their number and the size of the newest ones.
+
+    The size of the file would not do: deleted rows leave it as large as it was.
+    """
+    first, last = connection.execute(
+        sa.select(sa.func.min(RECEIPTS.c.id), sa.func.max(RECEIPTS.c.id))
+    ).one()
+    if first is None:
+        return 0
+    length = sa.func.length(RECEIPTS.c.body)
+    newest = sa.select(sa.func.avg(length)).where(RECEIPTS.c.id > last - _SAMPLE)
+    mean = float(connection.execute(newest).scalar() or 0)
+    return int((last - first + 1) * (mean + _ROW_BYTES))

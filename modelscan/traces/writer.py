@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.receipt import Receipt
-from modelscan.traces.store import ReceiptStore
+from modelscan.traces.store import DELETED_AT_ONCE, ReceiptStore
 
 MOST_WAITING = 50_000
 BATCH = 2_000
-_PRUNE_EVERY_S = 600.0
+_PRUNE_EVERY_S = 60.0
 _RETRY_S = 1.0
 _GATHER_S = 0.5
 
@@ -66,8 +66,8 @@ class ReceiptWriter:
             try:
                 self._store.write(batch)
                 if time.monotonic() >= prune_at:
-                    self._store.prune(time.time())
-                    prune_at = time.monotonic() + _PRUNE_EVERY_S
+                    all_gone = self._store.prune(time.time()) < DELETED_AT_ONCE
+                    prune_at = time.monotonic() + (_PRUNE_EVERY_S if all_gone else 0.0)
             except ModelscanError as error:
                 self.error = error.message
                 if self._closing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,20 @@ import click
 import pytest
 from support.deployments import make
 from support.fake_gpustack import FakeGpuStack
+from support.node_messages import registration, service
+from support.node_rows import put_node
 from support.tiny_hf import write_tiny_hf
 
+from modelscan.bench.point import BenchLoad, ClientUse, point
+from modelscan.bench.report import (
+    BenchReceipt,
+    BenchReport,
+    BenchWorkloadRun,
+    CaseResult,
+    FailedCheck,
+)
+from modelscan.bench.slo import ServiceLevel
+from modelscan.bench.stream import RequestResult
 from modelscan.cli.app import run
 from modelscan.cli.commands import COMMANDS
 from modelscan.cli.context import Context
@@ -20,6 +33,7 @@ from modelscan.cli.framework import Root
 from modelscan.cli.output import Mode, Output
 from modelscan.cli.terminal import is_verbatim
 from modelscan.core.deployment_state import State
+from modelscan.core.envelope import envelope
 from modelscan.state.config import load
 from modelscan.state.store import Store
 
@@ -27,7 +41,7 @@ COLUMNS = 80
 LONG = "a-rather-long-name-of-a-deployment"
 MODEL = "some-organization/A-Model-With-A-Long-Name-70B-Instruct-v1.5-GGUF"
 # Their output is a script, a log, or a unit of the user's own systemd.
-EXEMPT = {"completion", "logs", "serve", "service install", "service uninstall"}
+EXEMPT = {"completion", "logs", "serve", "node join", "service install", "service uninstall"}
 RAN = (
     "catalog search qwen coder", "catalog list --limit 30", "catalog info qwen3-8b --gpu 24GiB",
     "catalog info qwen3-8b gemma-3-27b-it --compare --gpu 24GiB", "catalog passport qwen3-8b",
@@ -46,9 +60,16 @@ RAN = (
     "route add second --base-url http://127.0.0.1:9/a/rather/long/path --model lab/x",
     "route edit second --set context_tokens=65536", "route alias", "route remove second --dry-run",
     "route provider add hosted nothing", "route export env", "route history", "route undo",
-    "route services", "route roles", "route models",
+    "route services", "route roles", "route models", "route hosts", "node list", f"node show {LONG}-node",
+    f"node drain {LONG}-node", f"node undrain {LONG}-node", f"node remove {LONG}-node",
     "route import missing.yaml", "key create laptop",
-    "key list", "key revoke nothing", "connect opencode", "trace list", "trace show nothing", "cache list", "cache verify", "cache updates",
+    "key list", "key revoke nothing", "node status", "node leave", "node cert show",
+    "connect opencode", "trace list", "trace show nothing",
+    "server status", "server audit", "server backup backup.jsonl.gz", "server restore missing.gz",
+    "cache list", "cache verify", "cache updates",
+    "bench list", "bench show nothing", "bench run nothing", "bench run http://127.0.0.1:9#m",
+    "bench ingest missing.json", "bench compare REPORT REPORT", "bench show REPORT",
+    "bench export REPORT-2",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
     "target list", "target use lab", "target test lab", "target test second",
     "target remove second", "service run", "doctor", "config show", "config path",
@@ -63,6 +84,32 @@ def screen(*words: str) -> str:
     out, err = io.StringIO(), io.StringIO()
     run(words, Context(_output=Output(Mode.HUMAN, out, err, width=COLUMNS)))
     return out.getvalue() + err.getvalue()
+
+
+def write_report(file: Path) -> None:
+    """A benchmark's report with long names, of a few requests."""
+    results = [
+        RequestResult(
+            status=200, started_s=float(n), ended_s=n + 1.5, ttft_s=0.5 + n / 100, ttfo_s=0.5,
+            e2e_s=1.5, total_s=1.5, tpot_s=0.05, chunk_gaps_s=(0.05,) * 20, events=21,
+            prompt_tokens=128, completion_tokens=21, cached_tokens=24,
+        )
+        for n in range(20)
+    ]  # fmt: skip
+    slo = ServiceLevel(0.6, 0.06)
+    points = [
+        point(BenchLoad(n, None, slo, 7), [results], ClientUse(0.0, 420), None, 0.5)
+        for n in (1, 64)
+    ]
+    receipt = BenchReceipt(LONG, "http://127.0.0.1:41000", MODEL, model=MODEL, deployment=LONG,
+                           hardware="4 x NVIDIA H100 80GB HBM3", engine="llama.cpp 2026.10.11549")  # fmt: skip
+    work = BenchWorkloadRun(
+        "chat.short_reasoning", 1, "0" * 16, None, None, False, 7, 0.0, 2, "disabled"
+    )
+    cases = (CaseResult("loaded_or_cold", 10, 5, (FailedCheck("regex " + "x" * 80, 5),)),)
+    report = BenchReport("b-0123456789ab", "2026-01-31T09:30:00.125Z", "modelscan", receipt, work,
+                         tuple(points), cases, (), ("this machine was busy",))  # fmt: skip
+    file.write_text(json.dumps(envelope("bench.run", report)))
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +131,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         )  # fmt: skip
         with Store.open(load().paths.store_file) as store:
             store.put(crashed)
+        endpoint = "http://gpu1.a-rather-long-name-of-a-network.example:8000"
+        put_node(
+            load().paths.state,
+            registration(f"{LONG}-node", service(f"{LONG}-node/chat/demo", endpoint, MODEL)),
+        )
+        write_report(home.parent / "report.json")
         yield home
 
 
@@ -97,7 +150,9 @@ def test_nothing_is_wider_than_the_terminal(
     monkeypatch.setenv("LAB_KEY", "gpustack_all_0123456789abcdef")
     import shlex
 
-    places = {"FOLDER": str(home.parent / "tiny"), "LOG": str(home.parent / "engine.log")}
+    places = {"FOLDER": str(home.parent / "tiny"), "LOG": str(home.parent / "engine.log"),
+              "REPORT": str(home.parent / "report.json"),
+              "REPORT-2": str(home.parent / "report-2.json")}  # fmt: skip
     text = screen(*(places.get(word, word) for word in shlex.split(line)))
     assert text.strip()
     for shown in text.splitlines():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelscan.routing.choose import COOLING, DOWN, HALF_OPEN, UP, Live, choose
+from modelscan.routing.choose import COOLING, DOWN, HALF_OPEN, UP, Live, choose, first
 from modelscan.routing.table import Backend, RouteCandidate, RouteEntry, Strategy
 
 STRATEGIES: tuple[Strategy, ...] = ("scored", "round_robin", "least_loaded", "priority")
@@ -74,3 +74,18 @@ def test_every_backend_that_is_not_down_is_tried_once(
 ) -> None:
     answer = order(strategy, [f for f, _ in states], [h for _, h in states], turn)
     assert sorted(answer) == [at for at, (_, health) in enumerate(states) if health != DOWN]
+
+
+@given(
+    st.sampled_from(STRATEGIES),
+    st.lists(st.tuples(st.integers(0, 9), st.none() | st.floats(0, 1)), min_size=1, max_size=6),
+    st.integers(0, 20),
+)
+@settings(max_examples=300, deadline=None)
+def test_the_first_alone_is_the_first_of_the_order(
+    strategy: Strategy, candidates: list[tuple[int, float | None]], turn: int
+) -> None:
+    in_flight = [flying for flying, _ in candidates]
+    live = Live(in_flight, [UP] * len(candidates), turn)
+    route = entry(strategy, *(score for _, score in candidates))
+    assert first(route, live) == choose(route, backends(len(candidates)), live)[0]

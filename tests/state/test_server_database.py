@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import os
 import stat
 import subprocess
 import sys
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -19,8 +20,9 @@ from conftest import Ran
 from modelscan.core.access import key_digest
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.receipt import Receipt
-from modelscan.state.server.database import FILE_NAME, ServerDatabase
+from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyLimits, KeyStore, hash_key
+from modelscan.state.server.place import FILE_NAME, DatabasePlace
 from modelscan.state.server.tables import METADATA, RECEIPTS, REVISIONS
 from modelscan.state.server.usage import User, count_usage, used_tokens
 
@@ -28,15 +30,17 @@ MONTH_OF_MARCH = 1_772_323_200.0  # 2026-03-01T00:00:00Z
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> ServerDatabase:
-    return ServerDatabase.open(tmp_path / "state")
+def database(server_database: ServerDatabase) -> ServerDatabase:
+    return server_database
 
 
 def test_migrations_make_the_tables_of_the_code(database: ServerDatabase) -> None:
     with database.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-    assert stat.S_IMODE(database.file.stat().st_mode) == 0o600
+    if database.file is not None:
+        with database.reading() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert stat.S_IMODE(database.file.stat().st_mode) == 0o600
     config = Config()
     config.set_main_option("script_location", "modelscan.state.server:migrations")
     script = ScriptDirectory.from_config(config)
@@ -45,29 +49,33 @@ def test_migrations_make_the_tables_of_the_code(database: ServerDatabase) -> Non
     assert columns <= set(Receipt.__struct_fields__)
 
 
-def test_a_newer_file_is_refused_and_a_damaged_one_explained(tmp_path: Path) -> None:
-    ServerDatabase.open(tmp_path).close()
-    with sqlite3.connect(tmp_path / FILE_NAME) as plain:
-        plain.execute("UPDATE alembic_version SET version_num = '9999'")
-    plain.close()
+def test_a_newer_one_is_refused(server_place: DatabasePlace) -> None:
+    with ServerDatabase.open_at(server_place) as database, database.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ModelscanError, match=f"newer modelscan.*9999.*{REVISIONS[-1]}") as error:
-        ServerDatabase.open(tmp_path)
+        ServerDatabase.open_at(server_place)
     assert error.value.code == "store_newer"
+
+
+def test_a_damaged_file_is_explained(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 100)
     with pytest.raises(ModelscanError, match="cannot be used") as error:
         ServerDatabase.open(tmp_path)
     assert "mv " in (error.value.hint or "")
 
 
-def test_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+def test_processes_may_open_a_new_one_at_once(database_url: str) -> None:
     code = (
-        "import sys; from pathlib import Path;"
-        "from modelscan.state.server.database import ServerDatabase;"
+        "from modelscan.state.config import load;"
+        "from modelscan.state.server.database import open_server;"
         "from modelscan.state.server.keys import KeyLimits, KeyStore;"
-        "d = ServerDatabase.open(Path(sys.argv[1])); print(KeyStore(d).create(None, KeyLimits())[0])"
+        "d = open_server(load()); print(KeyStore(d).create(None, KeyLimits())[0])"
     )
-    words = [sys.executable, "-c", code, str(tmp_path)]
-    processes = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    words = [sys.executable, "-c", code]
+    env = {**os.environ, "MODELSCAN_DATABASE_URL": database_url}
+    processes = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env) for _ in range(3)
+    ]
     names = sorted(process.communicate()[0].strip() for process in processes)
     assert names == ["key-1", "key-2", "key-3"]
 
@@ -78,15 +86,17 @@ def test_only_a_keyed_hash_of_a_key_is_stored(database: ServerDatabase) -> None:
     name, token = store.create("lap", limits)
     (record,) = store.list()
     assert (name, record.name, record.limits) == ("lap", "lap", limits)
-    secret = hash_key(database.file.parent)
+    secret = hash_key(database)
     assert record.digest == key_digest(token.encode(), secret)
+    if database.file is None:
+        return
     state = database.file.parent
     for file in state.iterdir():
         assert token.encode() not in file.read_bytes()
     assert stat.S_IMODE((state / "key-hash").stat().st_mode) == 0o600
     (state / "key-hash").write_bytes(b"short")
     with pytest.raises(ModelscanError, match="5 bytes instead of 32"):
-        hash_key(state)
+        hash_key(database)
 
 
 def test_names_and_values_of_keys_are_checked(database: ServerDatabase) -> None:

@@ -8,6 +8,7 @@ import os
 import queue
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -80,10 +81,22 @@ def _decoded(data: bytes) -> Any:
         return data.decode()
 
 
-@contextlib.contextmanager
-def serving(*arguments: str, **variables: str) -> Iterator[Served]:
+def serving(*arguments: str, **variables: str) -> contextlib.AbstractContextManager[Served]:
     """A gateway that accepts connections; ended at the end of the block."""
-    command = [sys.executable, "-m", "modelscan", "serve", "--json", "--port", "0", *arguments]
+    return running("serve", *arguments, **variables)
+
+
+def joining(
+    url: str, *arguments: str, **variables: str
+) -> contextlib.AbstractContextManager[Served]:
+    """A node of a control plane, with its gateway."""
+    return running("node", "join", url, *arguments, **variables)
+
+
+@contextlib.contextmanager
+def running(*words: str, **variables: str) -> Iterator[Served]:
+    """A command that opens a gateway, once it accepts connections."""
+    command = [sys.executable, "-m", "modelscan", *words, "--json", "--port", "0"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}
     )
@@ -120,9 +133,13 @@ def until(condition: Callable[[], Any]) -> Any:
 
 
 class Engine:
-    """A stand-in for a model server with one model; ``port`` stays the same when it restarts."""
+    """A stand-in for a model server with one model; ``port`` stays the same when it restarts.
 
-    def __init__(self, name: str, context: int = 4096) -> None:
+    ``unix_socket``: it listens there instead.
+    """
+
+    def __init__(self, name: str, context: int = 4096, unix_socket: str | None = None) -> None:
+        self.unix_socket = unix_socket
         self.name = name
         self.context = context
         self.requests: list[dict[str, Any]] = []
@@ -192,7 +209,11 @@ class Engine:
                 self.end_headers()
                 self.wfile.write(data)
 
-        self._server = _Server(("127.0.0.1", self.port), Handler)
+        if self.unix_socket is None:
+            self._server = _Server(("127.0.0.1", self.port), Handler)
+        else:
+            Handler.address_string = lambda _: "local"  # type: ignore[method-assign]
+            self._server = _SocketServer(self.unix_socket, Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -226,9 +247,23 @@ class _Server(ThreadingHTTPServer):
 
     def close_all(self) -> None:
         self.server_close()
+        if self.address_family == socket.AF_UNIX:
+            Path(str(self.server_address)).unlink(missing_ok=True)
         for one in self._open:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+class _SocketServer(_Server):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        """HTTPServer's own one wants a host and a port."""
+        socketserver.TCPServer.server_bind(self)
+
+    def get_request(self) -> Any:
+        """An address of a unix socket has no host either."""
+        return super().get_request()[0], ("local", 0)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -22,8 +21,8 @@ def receipt(number: int, at: float = 1000.0) -> Receipt:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ReceiptStore:
-    return ReceiptStore(ServerDatabase.open(tmp_path))
+def store(server_database: ServerDatabase) -> ReceiptStore:
+    return ReceiptStore(server_database)
 
 
 def test_what_is_written_is_read(store: ReceiptStore) -> None:
@@ -45,13 +44,12 @@ def test_rows_of_this_release_stay_readable() -> None:
 
 
 def test_old_receipts_go_by_age_and_by_size(
-    store: ReceiptStore, monkeypatch: pytest.MonkeyPatch
+    store: ReceiptStore, server_database: ServerDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write([receipt(n, at=float(n)) for n in range(100)])
     assert store.prune(now=stores.KEEP_S + 40) == 40
-    monkeypatch.setattr(stores, "KEEP_BYTES", 1)
-    monkeypatch.setattr(stores, "_DELETED_AT_ONCE", 50)
-    assert store.prune(now=0.0) == 50
+    monkeypatch.setattr(stores, "DELETED_AT_ONCE", 50)
+    assert ReceiptStore(server_database, keep_bytes=1).prune(now=0.0) == 50
     assert [one.at for one in store.newest(99)] == [float(n) for n in range(99, 89, -1)]
 
 

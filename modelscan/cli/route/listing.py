@@ -1,4 +1,4 @@
-"""``modelscan route models|services|roles``: what requests may name, and what answers."""
+"""``modelscan route models|services|hosts|roles``: what requests may name, and what answers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the group."""
     command(app, "models")(models)
     command(app, "services")(services)
+    command(app, "hosts")(hosts)
     command(app, "roles")(list_roles)
 
 
@@ -37,19 +38,31 @@ def models(context: Context) -> Document[Any]:
 
 
 def services(context: Context) -> Document[Any]:
-    """List every entry with its state, engine, family, context and where it is."""
+    """List every entry, of the file or of a node, with its state, engine, context and place."""
     answer = context.workspace.services()
     rows = [
-        (s.name, s.state, s.where, s.engine, s.family, s.model, s.context_tokens, s.reason)
+        (s.name, s.state, s.where, s.node, s.engine, s.family, s.model, s.context_tokens, s.reason)
         for s in answer.services
     ]
     table = Table(
-        ("NAME", "STATE", "WHERE", "ENGINE", "FAMILY", "MODEL", "CONTEXT", "REASON"),
+        ("NAME", "STATE", "WHERE", "NODE", "ENGINE", "FAMILY", "MODEL", "CONTEXT", "REASON"),
         rows,
         numeric=("CONTEXT",),
-        optional=("FAMILY", "ENGINE", "CONTEXT", "MODEL"),
+        optional=("FAMILY", "ENGINE", "CONTEXT", "NODE", "MODEL"),
         whole=("STATE", "WHERE"),
         folded=("REASON",),
         empty="the routing file has no entries: modelscan deploy MODEL adds one",
     )
     return Document("route.services", answer, [table], [s.name for s in answer.services])
+
+
+def hosts(context: Context) -> Document[Any]:
+    """List the nodes whose services get requests: as `modelscan node list`."""
+    from modelscan.cli.node.listing import node_database, nodes_table
+
+    with node_database(context, "modelscan route hosts") as database:
+        from modelscan.gateway.control.nodes.answers import list_nodes
+
+        answer = list_nodes(database)
+    names = [one.name for one in answer.nodes]
+    return Document("route.hosts", answer, [nodes_table(answer.nodes)], names)

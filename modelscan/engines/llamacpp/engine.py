@@ -55,6 +55,8 @@ class LlamaCpp(Engine):
     switches = flags.SWITCHES
     comma_lists = flags.COMMA_LISTS
     images: ClassVar[ContainerImages | None] = IMAGES
+    ignores_eos: ClassVar[bool] = True
+    uncached: ClassVar[Mapping[str, Any]] = {"cache_prompt": False}
 
     def gpu_support(
         self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None

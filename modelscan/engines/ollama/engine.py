@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, failures, flags
@@ -41,6 +41,8 @@ class Ollama(LlamaCpp):
     divides_context = False
     own_server = True
     images = IMAGES
+    ignores_eos = False  # its OpenAI-compatible path ignores keys that it does not know
+    uncached: ClassVar[Mapping[str, Any]] = {}
 
     def task_support(self, task: str) -> Support:
         if task == "rerank":

@@ -47,6 +47,7 @@ class SgLang(PoolEngine):
     abbreviates = True  # argparse
     program_setting = NAME
     preference = 0.02
+    ignores_eos = True
     kernels = KERNELS
     key_variable = command.KEY_VARIABLE
     images = IMAGES

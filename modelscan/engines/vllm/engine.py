@@ -56,6 +56,8 @@ class Vllm(PoolEngine):
     key_variable = "VLLM_API_KEY"
     profiles_all_slots = True
     images = IMAGES
+    ignores_eos = True
+    cache_salt = "cache_salt"
     recipe_tasks = ("speech_to_text",)  # /v1/audio/transcriptions
     package = PythonPackage(
         modules=(  # 0.32 moved its server and calls the old place deprecated

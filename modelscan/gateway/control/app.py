@@ -6,7 +6,7 @@ scopes of the key. Applications of other packages are mounted by the caller (``e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,10 @@ from starlette.routing import BaseRoute, Route
 from modelscan.core.jsonform import to_json
 from modelscan.core.nearest import nearest
 from modelscan.gateway.control import other_lists
+from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
+from modelscan.gateway.control.nodes.api import Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.scopes import PATHS, PathScope, allows
@@ -30,7 +32,6 @@ from modelscan.traces.writer import ReceiptWriter
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
 KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,10 @@ class ControlApp:
         gateway: Gateway,
         workers: Callable[[], tuple[WorkerStatus, ...]],
         writer: ReceiptWriter,
+        report: Report,
     ) -> None:
         self._gateway = gateway
+        self._report = report
         self._workers = workers
         self._writer = writer
 
@@ -68,9 +71,14 @@ class ControlApp:
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
         }
+        nodes = self._gateway.nodes
+        if nodes is not None:
+            key_of = lambda request: self.caller(request).key  # noqa: E731
+            handlers |= NodesApi(self._gateway, nodes, key_of, self._report).handlers()
         routes = [
             Route(row.path, self._guarded(row, handlers[row.path]), methods=list(row.methods))
             for row in PATHS
+            if row.path in handlers
         ]
         return Starlette(
             routes=[*routes, *extra],

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 EventName = Literal[
-    "ready", "reloaded", "invalid", "backend", "worker", "stopping", "stopped", "warning", "wake"
+    "ready",
+    "reloaded",
+    "invalid",
+    "backend",
+    "worker",
+    "node",
+    "database",
+    "stopping",
+    "stopped",
+    "warning",
+    "wake",
 ]
 
 

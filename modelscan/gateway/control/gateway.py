@@ -6,6 +6,7 @@ An invalid routing file changes nothing: the last valid one stays in use, and th
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,10 +17,12 @@ from modelscan.core.route import Route
 from modelscan.engines.ollama import NAME as OLLAMA
 from modelscan.gateway.control.failover import Health, HealthState, columns
 from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.nodes.registry import NodeRegistry
+from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import BackendState, Counters
+from modelscan.gateway.counters import BackendState, Counters, KeyCap
 from modelscan.gateway.snapshot import Access, Key, Snapshot, Wake
 from modelscan.gateway.sources import (
     catalog_facts,
@@ -32,6 +35,7 @@ from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.plano import with_plano
 from modelscan.routing.table import Backend, RouteTable
 from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 from modelscan.state.config import Config
@@ -55,14 +59,22 @@ class GatewayInputs:
     spent: frozenset[str] = frozenset()
 
 
-def read(config: Config, database: ServerDatabase) -> GatewayInputs:
-    """Read everything that a table is made from. Slow parts only: no state of the gateway."""
-    file = check(config.routing_file)
+def read(
+    config: Config, database: ServerDatabase, kept: GatewayInputs | None = None
+) -> GatewayInputs:
+    """Read everything that a table is made from. Slow parts only: no state of the gateway.
+
+    ``kept``: keys and budgets are taken from there instead of a database that is away.
+    """
+    file = with_plano(check(config.routing_file))
     deployments = recorded_deployments(config)
     values, missing = resolved_secrets(file, deployments)
+    if kept is None:
+        keys, spent = tuple(KeyStore(database).list()), spent_budgets(file, database)
+    else:
+        keys, spent = kept.keys, kept.spent
     return GatewayInputs(
-        file, values, missing, tuple(KeyStore(database).list()), deployments,
-        catalog_facts(config, file), spent_budgets(file, database),
+        file, values, missing, keys, deployments, catalog_facts(config, file), spent
     )  # fmt: skip
 
 
@@ -87,6 +99,8 @@ class Gateway:
 
     ``wakes``: what becomes of requests to sleepers. ``closed``: backends that get no requests until
     their deployment is ready; these are not probed.
+    ``shares_limits``: whether there are other gateways; a thread writes it and reads ``key_rows``.
+    ``file``: the routing file with the services of nodes after its own entries.
     """
 
     config: Config
@@ -94,6 +108,8 @@ class Gateway:
     database: ServerDatabase
     counters: Counters
     loaded: GatewayInputs
+    nodes: NodeRegistry | None = None
+    file: RoutingFile = field(init=False)
     table: RouteTable = field(init=False)
     known: dict[str, Known] = field(init=False)
     slots: tuple[int, ...] = ()
@@ -106,8 +122,15 @@ class Gateway:
     locked: bool = False
     wakes: tuple[Wake, ...] = ()
     closed: frozenset[str] = frozenset()
+    database_fault: str | None = None
+    shares_limits: bool = False
+    share_lock: threading.Lock = field(default_factory=threading.Lock)
+    key_rows: Mapping[str, int] = field(default_factory=dict)
+    _reported: ReportedRoutes = field(init=False)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
+    _rows: Mapping[str, int] = field(default_factory=dict)
+    _backends: Mapping[str, Backend] = field(default_factory=dict)
     _hash_key: bytes = field(init=False)
     _backend_slots: Slots = field(init=False)
     _key_slots: Slots = field(init=False)
@@ -116,7 +139,7 @@ class Gateway:
         """Make the first table; raises UsageError for an invalid file."""
         if self.loaded.file.errors:
             raise invalid(self.config, self.loaded.file.errors[0])
-        self._hash_key = hash_key(self.database.file.parent)
+        self._hash_key = hash_key(self.database)
         self._backend_slots = Slots(self.counters.sizes.backends, "routing entries")
         self._key_slots = Slots(self.counters.sizes.keys, "keys")
         self.compile()
@@ -141,10 +164,13 @@ class Gateway:
         """Make the table again from what is known now, and the health column."""
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
-        file, world = self.loaded.file, self.world()
+        self._reported = ReportedRoutes(self.nodes, offline=self.config.offline)
+        self.file = self._reported.merge(self.loaded.file)
+        file, world = self.file, self.world()
         table = compile_table(file, world)
         rows = self._backend_slots.assign(backend.name for backend in table.backends)
         self.table = table
+        self._rows, self._backends = rows, {one.name: one for one in table.backends}
         self.slots = tuple(rows[backend.name] for backend in table.backends)
         self.known = {one.name: one for one in known_entries(file.routes, file.providers, world)}
         self._forget_moved({backend.name: _server(backend) for backend in table.backends})
@@ -159,15 +185,21 @@ class Gateway:
 
     def world(self) -> World:
         """What is observed, for the compiler."""
-        file = self.loaded.file
-        observations = {route.name: self._observation(route) for route in file.routes}
+        observations = {route.name: self._observation(route) for route in self.file.routes}
         loaded = self.loaded
-        return World(observations, loaded.models, loaded.secrets, loaded.spent, self._revision)
+        secrets = {**loaded.secrets, **self._reported.secrets()}
+        return World(observations, loaded.models, secrets, loaded.spent, self._revision)
 
     def _observation(self, route: Route) -> ProviderObservation:
         name = route.name
         seen = self.probes.get(name)
         state = self.state_of(name)
+        entry = self._reported.entry(name)
+        if entry is not None:
+            others = None if seen is None or seen.requests is None else seen.others
+            runtime = self.runtime.runtime(name, self.is_loaded(name), 0)
+            seen_entry = self._reported.observed(entry, runtime, state, others)
+            return replace(seen_entry, tls=self.options.own_tls)
         observation = recorded(
             route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
         )
@@ -185,6 +217,9 @@ class Gateway:
         seen = self.probes.get(name)
         if state is HealthState.DOWN or name in self.closed:
             return False
+        entry = self._reported.entry(name)
+        if entry is not None and entry.runtime.loaded is not None:
+            return entry.runtime.loaded
         if state not in _HEALTHY or seen is None or seen.engine == OLLAMA:
             return None
         return True
@@ -200,6 +235,7 @@ class Gateway:
         for backend, slot in zip(self.table.backends, self.slots, strict=True):
             closed = backend.name in self.closed
             self.counters.set_state(slot, BackendState.ASLEEP if closed else shown[backend.name])
+        self.silence()
 
     def show_wakes(self, wakes: tuple[Wake, ...], closed: frozenset[str]) -> bool:
         """Take over what becomes of requests to sleepers; False: nothing changed.
@@ -215,9 +251,14 @@ class Gateway:
         self.show_health()
         return True
 
+    def silence(self) -> None:
+        """Take the backends of nodes that get no requests out at once, before the next table."""
+        for name in self._reported.silenced():
+            self.counters.set_state(self._rows[name], BackendState.DOWN)
+
     def slot(self, name: str) -> int:
-        """A backend's row in the counters; ValueError: it is not in the table."""
-        return self.slots[[one.name for one in self.table.backends].index(name)]
+        """A backend's row in the counters; KeyError: it is not in the table."""
+        return self._rows[name]
 
     def is_used(self, name: str) -> bool:
         """Whether requests may be sent to an entry: enabled, and its deployment did not end."""
@@ -228,7 +269,7 @@ class Gateway:
 
     def backend(self, name: str) -> Backend | None:
         """The backend of that name."""
-        return next((one for one in self.table.backends if one.name == name), None)
+        return self._backends.get(name)
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""
@@ -236,6 +277,11 @@ class Gateway:
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
+        with self.share_lock:
+            for name in rows.keys() - self.key_rows.keys():
+                for cap in KeyCap:  # of a new key nothing may be used before it is shared out
+                    self.counters.set_cap(rows[name], cap, 0 if self.shares_limits else None)
+            self.key_rows = rows
         keys = tuple(_key(record, rows[record.name]) for record in self.loaded.keys)
         if not keys and self.locked:  # the last key was revoked: that opens nothing
             keys = (Key("none", secrets.token_bytes(32), (), 0, expires_at=1.0),)

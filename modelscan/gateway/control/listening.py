@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.tls import TlsFiles
 from modelscan.net.address import is_loopback
 
 LOOPBACK = "127.0.0.1"
@@ -56,6 +57,16 @@ class ServeOptions:
         if self.hosts:
             return (*self.hosts, *LOOPBACK_HOSTS)
         return (*LOOPBACK_HOSTS, self.address) if self.loopback else None
+
+    @property
+    def own_tls(self) -> TlsFiles | None:
+        """How the gateway connects to its nodes: with its own certificate, and to certificates of
+        the authority that its clients have. None: it has none.
+        """
+        if self.tls_cert is None or self.client_ca is None:
+            return None
+        files = (self.client_ca, self.tls_cert, self.tls_key)
+        return TlsFiles(*(None if one is None else str(one) for one in files))
 
     def url(self, port: int) -> str:
         """The server's root, as a client of this machine writes it."""

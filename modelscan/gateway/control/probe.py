@@ -32,8 +32,8 @@ class BackendProbe:
 
 
 def is_probed(backend: Backend) -> bool:
-    """Whether probes are sent: not to third parties, and not yet over unix sockets."""
-    return backend.tier != "third_party" and backend.unix_socket is None
+    """Whether probes are sent: not to third parties."""
+    return backend.tier != "third_party"
 
 
 def probe(backend: Backend, *, identify: bool) -> BackendProbe:
@@ -64,7 +64,10 @@ def _probed(backend: Backend, identify: bool) -> BackendProbe:
 def address_of(backend: Backend) -> Address:
     """Where the probes are sent, with the backend's own key."""
     key = backend.authorization[1].removeprefix("Bearer ") if backend.authorization else None
-    return Address(backend.host, backend.port, key, backend.scheme, backend.path)
+    return Address(
+        backend.host, backend.port, key, backend.scheme, backend.path, backend.unix_socket,
+        backend.tls,
+    )  # fmt: skip
 
 
 def _fault(address: Address) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -11,18 +12,23 @@ _OPENAI = "/v1/models"
 
 
 class HttpProblem(Exception):
-    """A request that is refused. ``code`` is for scripts."""
+    """A request that is refused. ``code`` is for scripts; ``retry_s``: send it again then."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, *, retry_s: float | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
+        self.retry_s = retry_s
 
 
 def problem_answer(request: Request, problem: HttpProblem) -> Response:
     """The answer in the dialect of the path (RFC 9457 problem+json, or OpenAI's)."""
     headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    if problem.retry_s is not None:
+        headers["Retry-After"] = str(math.ceil(problem.retry_s))
     if request.url.path.startswith(_OPENAI):
         kind = "authentication_error" if problem.status == 401 else "invalid_request_error"
         error = {"message": problem.detail, "type": kind, "param": None, "code": problem.code}

@@ -30,6 +30,12 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/api/ps", ("infer", "read"), "those of them that are loaded"),
     PathScope(("POST",), "/api/show", ("infer", "read"), "one of them, in Ollama's form"),
     PathScope(("GET",), "/api/version", ("infer", "read"), "the version, for Ollama's clients"),
+    PathScope(("POST",), "/v1/nodes/register", ("node",), "a node registers with its services"),
+    PathScope(("POST",), "/v1/nodes/heartbeat", ("node",), "a node lives; 404: register again"),
+    PathScope(("POST",), "/v1/nodes/leave", ("node",), "a node stops"),
+    PathScope(("GET",), "/v1/cluster/hosts", ("read",), "every node, in GenieHive's form and more"),
+    PathScope(("GET",), "/v1/cluster/services", ("read",), "every service of every node"),
+    PathScope(("GET",), "/v1/cluster/health", ("read",), "how many hosts and services are well"),
     PathScope(
         ("GET",), "/health", ("read",), "whether the gateway is well, and every backend's state",
         open_on_loopback=True,

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from starlette.routing import BaseRoute
@@ -26,18 +26,24 @@ from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
+from modelscan.gateway.control.nodes.registry import NodeRegistry
+from modelscan.gateway.control.nodes.secret import Sealer
+from modelscan.gateway.control.shares import limit_shares
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.wake.effects import DeploymentEffects
 from modelscan.gateway.control.wake.waker import Waker
-from modelscan.gateway.control.watch import Watch
+from modelscan.gateway.control.watch import KeyWatch, Watch
 from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
-from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.database import open_server
+from modelscan.state.server.keys import hash_key
+from modelscan.state.server.nodes import NodeStore
+from modelscan.state.server.retention import DAY_S
 from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
@@ -50,38 +56,50 @@ def serve(
     report: Report,
     *,
     extra: Sequence[BaseRoute] = (),
+    companion: Companion | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns after the drain.
 
-    ``extra`` are further routes of the control application. Raises UsageError for an address,
-    certificate or routing file that cannot be used, and ModelscanError where the port is in use or
-    the workers do not start.
+    ``extra`` are further routes of the control application; ``companion`` runs next to it. Raises
+    UsageError for an address, certificate or routing file that cannot be used, and ModelscanError
+    where the port is in use or the workers do not start.
     """
     check_tls(options)
     with ExitStack() as stack:
-        database = stack.enter_context(ServerDatabase.open(config.paths.state))
-        watch = Watch(config.routing_file, database)
-        watch.changed(())  # before the first reading: a change during the start is noticed
+        database = stack.enter_context(open_server(config))
+        watches = Watch(config.routing_file), KeyWatch(database)
+        watches[0].changed(())  # before the first reading: a change during the start is noticed
+        watches[1].changed()
         loaded = read(config, database)
         check_exposure(options, len(loaded.keys))
         counters = stack.enter_context(
             contextlib.closing(Counters.create(Sizes(workers=options.workers)))
         )
-        gateway = Gateway(config, options, database, counters, loaded)
+        nodes = NodeRegistry(NodeStore(database), Sealer(hash_key(database)))
+        nodes.load()
+        gateway = Gateway(config, options, database, counters, loaded, nodes)
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        asyncio.run(_run(gateway, listeners, watch, report, extra))
+        process = GatewayProcess(gateway, listeners, watches, report, companion)
+        asyncio.run(process.run(extra))
 
 
-async def _run(
-    gateway: Gateway,
-    listeners: list[list[socket.socket]],
-    watch: Watch,
-    report: Report,
-    extra: Sequence[BaseRoute],
-) -> None:
-    await GatewayProcess(gateway, listeners, watch, report).run(extra)
+class Companion(Protocol):
+    """Something that runs as long as the gateway accepts requests: the agent of a node."""
+
+    async def run(self, gateway: Gateway, url: str) -> None:
+        """Run until cancelled; an error ends the gateway."""
+
+    async def leave(self) -> None:
+        """The gateway is about to stop: requests still have answers."""
+
+
+def receipt_store(gateway: Gateway) -> ReceiptStore:
+    """The receipts, kept as the settings say."""
+    config = gateway.config
+    keep_s = config.receipts_keep_days * DAY_S
+    return ReceiptStore(gateway.database, keep_s, config.receipts_keep_mib << 20)
 
 
 class GatewayProcess:
@@ -91,15 +109,18 @@ class GatewayProcess:
         self,
         gateway: Gateway,
         listeners: list[list[socket.socket]],
-        watch: Watch,
+        watches: tuple[Watch, KeyWatch],
         report: Report,
+        companion: Companion | None = None,
     ) -> None:
         self._gateway = gateway
         self._listeners = listeners
+        self._companion = companion
         self._report = report
         self._workers: list[WorkerProcess] = []
-        self._writer = ReceiptWriter(ReceiptStore(gateway.database))
-        self._upkeep = Upkeep(gateway, watch, report, self._publish)
+        self._writer = ReceiptWriter(receipt_store(gateway))
+        self._shares = limit_shares(gateway, self.url)
+        self._upkeep = Upkeep(gateway, watches, report, self._publish)
         effects = DeploymentEffects(gateway.config)
         self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report)
 
@@ -107,14 +128,16 @@ class GatewayProcess:
         """Start everything, serve, and drain."""
         stopped = stop_signals()
         self._writer.start()
+        self._gateway.snapshot()  # gives the keys their rows
+        await self._shares.join()
         with control_socket() as (folder, control):
-            app = ControlApp(self._gateway, self.workers, self._writer).build(extra)
+            app = ControlApp(self._gateway, self.workers, self._writer, self._report).build(extra)
             server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
             try:
                 await self._start(folder / "control.sock", tasks)
                 self._announce()
-                await self._until(stopped, tasks)
+                await self._accompanied(stopped, tasks)
             finally:
                 await self._end(stopped, tasks, server)
         self._event("stopped", "stopped")
@@ -136,8 +159,8 @@ class GatewayProcess:
                 hint="modelscan doctor",
                 code="workers",
             )
-        tasks += [asyncio.create_task(one) for one in self._upkeep.loops()]
-        tasks.append(asyncio.create_task(self._waker.run()))
+        loops = [*self._upkeep.loops(), self._shares.run(), self._waker.run()]
+        tasks += [asyncio.create_task(one) for one in loops]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
         """What all workers are started with; each adds its own descriptors."""
@@ -155,6 +178,19 @@ class GatewayProcess:
             tls=tls,
             timing=Timing(drain_s=options.drain_s),
         )
+
+    async def _accompanied(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
+        """Wait for a signal next to the companion, which has its last word before the drain."""
+        if self._companion is None:
+            await self._until(stopped, tasks)
+            return
+        task = asyncio.create_task(self._companion.run(self._gateway, self.url))
+        try:
+            await self._until(stopped, [*tasks, task])
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self._companion.leave()
 
     async def _until(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
         """Wait for a signal; an error of a task ends the gateway with it."""
@@ -189,6 +225,7 @@ class GatewayProcess:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(self._writer.close)
+        await self._shares.leave()
 
     async def _workers_end(self) -> None:
         while any(worker.process is not None for worker in self._workers):
@@ -216,6 +253,7 @@ class GatewayProcess:
         snapshot = frame(self._gateway.snapshot())
         for worker in self._workers:
             worker.send(snapshot)
+        self._shares.due.set()
 
     # What is reported
 
@@ -223,16 +261,20 @@ class GatewayProcess:
         """The state of the worker processes."""
         return tuple(WorkerStatus(w.index, w.ready.is_set(), w.restarts) for w in self._workers)
 
+    @property
+    def url(self) -> str:
+        """The gateway's root, as a client of this machine writes it."""
+        return self._gateway.options.url(self._listeners[0][0].getsockname()[1])
+
     def _announce(self) -> None:
         gateway = self._gateway
         options = gateway.options
-        url = options.url(self._listeners[0][0].getsockname()[1])
         keys = len(gateway.loaded.keys)
         access = f"{keys} key{'s' * (keys != 1)}" if keys else "no keys, this machine only"
         count = f"{options.workers} worker{'s' * (options.workers != 1)}"
         self._event(
-            "ready", f"modelscan serves {url}/v1 ({count}, {access})",
-            url=url, workers=options.workers, keys=keys, exposed=not options.loopback,
+            "ready", f"modelscan serves {self.url}/v1 ({count}, {access})",
+            url=self.url, workers=options.workers, keys=keys, exposed=not options.loopback,
             routes=[entry.name for entry in routable(gateway)],
         )  # fmt: skip
         if not options.loopback and options.tls_cert is None:

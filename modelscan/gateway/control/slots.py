@@ -17,17 +17,18 @@ class Slots:
 
     def assign(self, names: Iterable[str]) -> dict[str, int]:
         """The row of each name. Raises UsageError if there are more names than rows."""
-        wanted = list(dict.fromkeys(names))
+        wanted = dict.fromkeys(names)
         if len(wanted) > self._size:
             raise UsageError(
                 f"{len(wanted)} {self._what}: this gateway serves at most {self._size}",
                 hint="modelscan route list",
             )
-        kept = {name: row for name, row in self._rows.items() if name in set(wanted)}
-        fresh = self._free_rows()
+        kept = {name: row for name, row in self._rows.items() if name in wanted}
+        taken = set(kept.values())
+        fresh = (row for row in self._free_rows() if row not in taken)
         for name in wanted:
             if name not in kept:
-                kept[name] = next(row for row in fresh if row not in kept.values())
+                kept[name] = next(fresh)
         self._rows = kept
         return {name: kept[name] for name in wanted}
 

@@ -13,6 +13,7 @@ from modelscan.gateway.control.models import routable
 from modelscan.gateway.counters import BackendRow, GlobalRow
 from modelscan.routing.table import Tier
 from modelscan.state.clock import text_of
+from modelscan.state.server.place import DatabaseKind
 from modelscan.traces.writer import ReceiptWriter
 
 
@@ -62,6 +63,16 @@ class ReceiptStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """The server's database. ``error``: why it is away; keys and limits are then the last ones."""
+
+    kind: DatabaseKind
+    place: str
+    reachable: bool
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayStatus:
     """The body of ``/health``: degraded where something needs attention, else ok."""
 
@@ -75,6 +86,7 @@ class GatewayStatus:
     backends: tuple[BackendStatus, ...]
     workers: tuple[WorkerStatus, ...]
     receipts: ReceiptStatus
+    database: DatabaseStatus
 
 
 def gateway_status(
@@ -85,7 +97,8 @@ def gateway_status(
 
     backends = tuple(_backends(gateway))
     down = any(one.state == "down" for one in backends)
-    fine = all(one.ready for one in workers) and not gateway.refused and not down
+    fault, place = gateway.database_fault, gateway.database.place
+    fine = all(one.ready for one in workers) and not gateway.refused and not down and fault is None
     file = FileStatus(
         str(gateway.config.routing_file), not gateway.refused, gateway.table.revision,
         text_of(gateway.reloaded_at), sentences(gateway.refused), gateway.loaded.missing,
@@ -101,6 +114,7 @@ def gateway_status(
         backends=backends,
         workers=workers,
         receipts=ReceiptStatus(writer.written, writer.dropped, writer.error),
+        database=DatabaseStatus(place.kind, place.shown, fault is None, fault),
     )
 
 

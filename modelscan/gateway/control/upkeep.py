@@ -9,37 +9,54 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.core.errors import ModelscanError
+from modelscan.core.node import NodeState
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway, GatewayInputs, read, sentence, spent_budgets
 from modelscan.gateway.control.prober import HealthChange, Prober
-from modelscan.gateway.control.watch import TICK_S, Watch
+from modelscan.gateway.control.watch import TICK_S, KeyWatch, Watch
+from modelscan.state.server.failures import UNREACHABLE
 from modelscan.state.server.keys import KeyStore
+from modelscan.state.server.retention import prune
 
 _SCORES_EVERY_S = 15.0
 _BUDGETS_EVERY_S = 1.0
 _TOGETHER_S = 0.05
+_AWAY_S = 1.0
+_PRUNE_EVERY_S = 600.0
+_NODES_S, _EXCHANGE_TICKS = 0.1, 4
 
 
 class Upkeep:
     """The loops that change the gateway's state; ``publish`` sends the workers the new one."""
 
     def __init__(
-        self, gateway: Gateway, watch: Watch, report: Report, publish: Callable[[], None]
+        self,
+        gateway: Gateway,
+        watches: tuple[Watch, KeyWatch],
+        report: Report,
+        publish: Callable[[], None],
     ) -> None:
         self._gateway = gateway
-        self._files = watch
+        self._files, self._keys = watches
         self._report = report
         self._publish = publish
         self._refused: tuple[str, ...] = ()
         self._scored = 0
+        self._node_scores = 0
+        self._compiled_s = 0.0
+        self._nodes_fault: str | None = None
         self._changed = asyncio.Event()
-        self._reading = asyncio.Lock()
+        self._reloading = asyncio.Lock()
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What has to run as tasks."""
         prober = Prober(self._gateway, self._health_changed)
-        return [prober.run(), self._watch(), self._tidy(), self._apply_health()]
+        loops = [
+            prober.run(), self._watch_files(), self._watch_keys(), self._tidy(),
+            self._apply_health(), self._prune(),
+        ]  # fmt: skip
+        return loops if self._gateway.nodes is None else [*loops, self._follow_nodes()]
 
     def _health_changed(self, change: HealthChange) -> None:
         self._changed.set()
@@ -57,34 +74,107 @@ class Upkeep:
             )  # fmt: skip
 
     async def _apply_health(self) -> None:
-        """Make the table again after changes of health; several at once are one change."""
+        """Make the table again after changes of health; several at once are one change.
+
+        A large table is made less often: at most a tenth of the time is spent on it.
+        """
+        loop = asyncio.get_running_loop()
         while True:
             await self._changed.wait()
-            await asyncio.sleep(_TOGETHER_S)
+            await asyncio.sleep(max(_TOGETHER_S, 9 * self._compiled_s))
             self._changed.clear()
+            began = loop.time()
             self._gateway.compile()
             self._publish()
+            self._compiled_s = loop.time() - began
 
-    async def _watch(self) -> None:
+    async def _follow_nodes(self) -> None:
+        """Silent nodes get no requests at once; heartbeats are exchanged with the database."""
+        gateway, nodes = self._gateway, self._gateway.nodes
+        assert nodes is not None
+        states = {name: host.state for name, host in nodes.hosts.items()}
+        version, ticks = nodes.version, 0
+        while True:
+            await asyncio.sleep(_NODES_S)
+            ticks += 1
+            nodes.tick()
+            if nodes.version != version:
+                version = nodes.version
+                gateway.silence()
+                self._changed.set()
+                states = self._report_nodes(states)
+            if ticks % _EXCHANGE_TICKS == 0:
+                await self._exchange_nodes()
+
+    async def _exchange_nodes(self) -> None:
+        nodes = self._gateway.nodes
+        assert nodes is not None
+        try:
+            await nodes.exchange()
+            await nodes.tidy()
+        except ModelscanError as error:
+            if self._nodes_fault != error.message:
+                self._event("warning", f"nodes cannot be stored at the moment: {error.message}")
+            self._nodes_fault = error.message
+        else:
+            self._nodes_fault = None
+
+    def _report_nodes(self, before: dict[str, NodeState]) -> dict[str, NodeState]:
+        nodes = self._gateway.nodes
+        assert nodes is not None
+        for name, host in nodes.hosts.items():
+            if name in before and before[name] != host.state:
+                because = nodes.refusal(name)
+                text = f"node {name} is {host.state}" + (f": {because}" if because else "")
+                self._event("node", text, node=name, what=host.state)
+        return {name: host.state for name, host in nodes.hosts.items()}
+
+    async def _watch_files(self) -> None:
         """Read the files again when they change; where that fails, what was read stays in use."""
         gateway = self._gateway
+        due = False
         while True:
             references = [one.api_key for one in gateway.loaded.file.routes if one.api_key]
-            if await asyncio.to_thread(self._files.changed, references):
-                await self.reload()
+            due |= await asyncio.to_thread(self._files.changed, references)
+            if due:
+                due = not await self.reload()
             await asyncio.sleep(TICK_S)
 
-    async def reload(self) -> None:
-        """Read everything again and send the workers the new state."""
-        gateway = self._gateway
-        async with self._reading:  # an older reading never replaces a newer one
-            await self._read(gateway)
+    async def _watch_keys(self) -> None:
+        """Read the keys again when they change. While the database is away, the last ones stay."""
+        due = False
+        while True:
+            try:
+                due |= await asyncio.to_thread(self._keys.changed)
+            except ModelscanError as error:
+                self._note_database(error.message)
+                due = True
+            else:
+                self._note_database(None)
+            if due and self._gateway.database_fault is None:
+                due = not await self.reload()
+            await asyncio.sleep(TICK_S if self._gateway.database_fault is None else _AWAY_S)
 
-    async def _read(self, gateway: Gateway) -> None:
-        try:
-            self._take(await asyncio.to_thread(read, gateway.config, gateway.database))
-        except ModelscanError as error:
-            self._event("warning", f"nothing was reloaded: {error.message}")
+    def _note_database(self, fault: str | None) -> None:
+        """Report when the database goes away, and when it is back."""
+        before, self._gateway.database_fault = self._gateway.database_fault, fault
+        if fault is not None and before is None:
+            text = f"keys and limits stay as they are: {fault}"
+            self._event("database", text, reachable=False, error=fault)
+        elif fault is None and before is not None:
+            self._event("database", "the database is back", reachable=True, error=None)
+
+    async def reload(self) -> bool:
+        """Read everything again; False where the database went away meanwhile."""
+        gateway = self._gateway
+        async with self._reloading:  # what was read first is taken over first
+            kept = gateway.loaded if gateway.database_fault is not None else None
+            try:
+                self._take(await asyncio.to_thread(read, gateway.config, gateway.database, kept))
+            except ModelscanError as error:
+                self._event("warning", f"nothing was reloaded: {error.message}")
+                return error.code != UNREACHABLE
+        return True
 
     def _take(self, loaded: GatewayInputs) -> None:
         gateway = self._gateway
@@ -122,11 +212,22 @@ class Upkeep:
             gateway = self._gateway
             await self._check_budgets()
             requests = gateway.runtime.requests.total()
-            if loop.time() >= scores_at and requests != self._scored:
+            scored = 0 if gateway.nodes is None else gateway.nodes.scored
+            known = (self._scored, self._node_scores)
+            if loop.time() >= scores_at and (requests, scored) != known:
                 scores_at = loop.time() + _SCORES_EVERY_S
-                self._scored = requests
+                self._scored, self._node_scores = requests, scored
                 gateway.compile()
                 self._publish()
+
+    async def _prune(self) -> None:
+        """Delete what is too old. Receipts go when receipts are written."""
+        gateway = self._gateway
+        while True:
+            with contextlib.suppress(ModelscanError):  # the next time is soon enough
+                days = gateway.config.audit_keep_days
+                await asyncio.to_thread(prune, gateway.database, audit_keep_days=days)
+            await asyncio.sleep(_PRUNE_EVERY_S)
 
     async def _check_budgets(self) -> None:
         """Refuse who used up its tokens, and allow it again in the next period."""

@@ -1,4 +1,7 @@
-"""Notices within half a second that the routing file, a key file or the keys changed."""
+"""Notices within half a second that the routing file or a key file changed, and the keys.
+
+Files and the database are watched apart: one that does not answer delays nothing of the other.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from modelscan.core.errors import ModelscanError
 from modelscan.state.paths import expand
 from modelscan.state.server.database import ServerDatabase, change_number
 from modelscan.state.server.keys import CHANGED
@@ -31,29 +33,34 @@ class FileStamp(NamedTuple):
 
 
 class Watch:
-    """Compares what is there with what was there at the last call."""
+    """Compares the files that are there with what was there at the last call."""
 
-    def __init__(self, file: Path, database: ServerDatabase) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
-        self._database = database
         self._files: dict[Path, FileStamp] = {}
-        self._keys: int | None = None
 
     def changed(self, references: Iterable[str]) -> bool:
         """Whether something changed since the last call; ``references`` are those of secrets."""
         files = {file: _stamp(file) for file in (self._file, *key_files(references))}
         before, self._files = self._files, files
-        keys, self._keys = self._keys, self._key_changes()
-        return (keys is not None and keys != self._keys) or any(
-            before[file].differs(stamp) for file, stamp in files.items() if file in before
-        )
+        return any(before[file].differs(stamp) for file, stamp in files.items() if file in before)
 
-    def _key_changes(self) -> int:
-        try:
-            with self._database.reading() as connection:
-                return change_number(connection, CHANGED)
-        except ModelscanError:
-            return -1
+
+class KeyWatch:
+    """Compares the number of changes of keys with the one at the last call."""
+
+    def __init__(self, database: ServerDatabase) -> None:
+        self._database = database
+        self._number: int | None = None
+
+    def changed(self) -> bool:
+        """Whether a key changed since the last call. Raises ModelscanError; the next call that
+        succeeds then answers yes.
+        """
+        before, self._number = self._number, -1
+        with self._database.reading() as connection:
+            self._number = change_number(connection, CHANGED)
+        return before is not None and before != self._number
 
 
 def _stamp(file: Path) -> FileStamp:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from modelscan.gateway.counters import Counters
+from modelscan.gateway.counters import Counters, KeyRow
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.state import LiveKey
 
@@ -33,18 +33,31 @@ def count_request(counters: Counters, key: LiveKey, wall: float) -> None:
     The last 60 s are estimated as this minute's count plus the last minute's, weighted by how much
     of it is still inside.
     """
-    limit = key.key.requests_per_minute
-    if limit is not None:
+    whole = key.key.requests_per_minute
+    if whole is not None:
+        limit = _allowed(counters, key.rate_cap, whole)
         minute, second = divmod(wall, _MINUTE)
         _turn_page(counters, key, int(minute))
         counters.add(key.current, 1)
-        now, before = _used(counters, key, int(minute))
+        now, before = _used(counters, key.minute, key.current, key.previous, int(minute))
         if now > limit or now + before * (1 - second / _MINUTE) > limit:
             counters.add(key.current, -1)
-            wait = _wait(limit, now - 1, before, second)
-            text = f"the key {key.key.name} may send {limit} requests per minute"
+            counters.add(key.refused, 1)
+            wait = 1 if limit < whole else _wait(limit, now - 1, before, second)
+            text = f"the key {key.key.name} may send {whole} requests per minute"
+            text += _shared(limit, whole)
             raise RefusedError(Cause.RATE, text, retry_after=wait)
     counters.cells[key.last_used + counters.worker] = int(wall)
+
+
+def _allowed(counters: Counters, cap: int, whole: int) -> int:
+    """The limit here: where several gateways share it, this one's part at the moment."""
+    share = counters.cells[cap]
+    return whole if not share else min(whole, share - 1)
+
+
+def _shared(limit: int, whole: int) -> str:
+    return f", {limit} of them at this gateway at the moment" if limit < whole else ""
 
 
 def _turn_page(counters: Counters, key: LiveKey, minute: int) -> None:
@@ -57,16 +70,27 @@ def _turn_page(counters: Counters, key: LiveKey, minute: int) -> None:
     counters.put(key.minute, minute)
 
 
-def _used(counters: Counters, key: LiveKey, minute: int) -> tuple[int, int]:
+def used_in_minute(counters: Counters, slot: int, wall: float) -> float:
+    """Requests of a key in the last 60 s, over all workers, as ``count_request`` estimates them."""
+    minute, second = divmod(wall, _MINUTE)
+    rows = (KeyRow.MINUTE, KeyRow.CURRENT, KeyRow.PREVIOUS)
+    minutes, current, previous = (counters.key(slot, row) for row in rows)
+    now, before = _used(counters, minutes, current, previous, int(minute))
+    return now + before * (1 - second / _MINUTE)
+
+
+def _used(
+    counters: Counters, minutes: int, current: int, previous: int, minute: int
+) -> tuple[int, int]:
     """Requests of this minute and of the last one, over all workers."""
     now = before = 0
     for worker in range(counters.sizes.workers):
-        counted = counters.of_worker(key.minute, worker)
+        counted = counters.of_worker(minutes, worker)
         if counted == minute:
-            now += counters.of_worker(key.current, worker)
-            before += counters.of_worker(key.previous, worker)
+            now += counters.of_worker(current, worker)
+            before += counters.of_worker(previous, worker)
         elif counted == minute - 1:
-            before += counters.of_worker(key.current, worker)
+            before += counters.of_worker(current, worker)
     return now, before
 
 
@@ -82,10 +106,15 @@ def _wait(limit: int, now: int, before: int, second: float) -> int:
 def enter(counters: Counters, key: LiveKey) -> None:
     """Count one more request under way for a key; over its limit: 429."""
     counters.cells[key.in_flight + counters.worker] += 1
-    limit = key.key.max_concurrent
-    if limit is not None and counters.total(key.in_flight) > limit:
+    whole = key.key.max_concurrent
+    if whole is None:
+        return
+    limit = _allowed(counters, key.concurrent_cap, whole)
+    if counters.total(key.in_flight) > limit:
         counters.add(key.in_flight, -1)
-        text = f"the key {key.key.name} may have {limit} requests under way"
+        counters.add(key.refused, 1)
+        text = f"the key {key.key.name} may have {whole} requests under way"
+        text += _shared(limit, whole)
         raise RefusedError(Cause.CONCURRENCY, text, retry_after=1)
 
 

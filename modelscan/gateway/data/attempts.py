@@ -10,7 +10,7 @@ from modelscan.gateway.counters import Counters
 from modelscan.gateway.data.limits import MAX_ATTEMPTS
 from modelscan.gateway.data.plan import RoutePlan
 from modelscan.gateway.data.state import LiveBackend, LiveRoute
-from modelscan.routing.choose import DOWN, NONE, Live, choose
+from modelscan.routing.choose import DOWN, NONE, Live, choose, first
 
 _ONLY = (0,)
 
@@ -45,7 +45,8 @@ class BackendAttempts:
     """
 
     __slots__ = (
-        "_counters", "_order", "_plan", "_ready", "_route", "_routes", "_tried", "made", "unusable",
+        "_counters", "_order", "_plan", "_ready", "_rest", "_route", "_routes", "_tried", "made",
+        "unusable",
     )  # fmt: skip
 
     def __init__(self, plan: RoutePlan, counters: Counters) -> None:
@@ -59,8 +60,18 @@ class BackendAttempts:
         self._open(plan.route)
 
     def _open(self, route: LiveRoute) -> None:
+        """Begin with a route. Where nothing is wrong, only the first backend is needed."""
         self._route = route
-        self._order = self._ordered(route)
+        self._rest = False
+        if len(route.backends) == 1:
+            self._order = self._single(route)
+            return
+        self._counters.cells[route.turn + self._counters.worker] += 1
+        if route.unlimited and self._plan.state.all_up:
+            self._order = (first(route.entry, self._live(route)),)
+            self._rest = True
+        else:
+            self._order = self._ordered(route)
 
     def take(self) -> Attempt | None:
         """The next backend; the caller counts it in ``made`` if it tries it."""
@@ -89,8 +100,15 @@ class BackendAttempts:
                 if at in serving and slot not in self._tried:
                     self._tried.append(slot)
                     return Attempt(route, at)
-            if not self._next_route():
+            if self._rest:
+                self._expand()
+            elif not self._next_route():
                 return None
+
+    def _expand(self) -> None:
+        """The whole order, where so far only its first backend was needed."""
+        self._rest = False
+        self._order = self._ordered(self._route)
 
     def _next_route(self) -> bool:
         if self._routes is None:
@@ -102,13 +120,15 @@ class BackendAttempts:
 
     def of_route(self) -> list[Attempt]:
         """The remaining backends of the next one's route, in order, without trying them."""
-        first = self.peek()
-        while first is not None and self._route is first.route and self._order:
+        upcoming = self.peek()
+        if self._rest:
+            self._expand()
+        while upcoming is not None and self._route is upcoming.route and self._order:
             following = self._find()
             if following is None:
                 break
             self._ready.append(following)
-        return [one for one in self._ready if first is not None and one.route is first.route]
+        return [one for one in self._ready if upcoming and one.route is upcoming.route]
 
     def choose(self, chosen: Attempt) -> None:
         """Take one of those that remain, other than the next."""
@@ -125,15 +145,17 @@ class BackendAttempts:
                 return
             self._ready.pop(0)
 
+    def _single(self, route: LiveRoute) -> tuple[int, ...]:
+        """As ``choose`` does, also for the control application."""
+        down = self._counters.state_number(route.backends[0].slot) == DOWN
+        return NONE if down else _ONLY
+
     def _ordered(self, route: LiveRoute) -> tuple[int, ...]:
-        counters = self._counters
-        if len(route.backends) == 1:  # as ``choose`` does, also for the control application
-            down = counters.state_number(route.backends[0].slot) == DOWN
-            return NONE if down else _ONLY
-        counters.cells[route.turn + counters.worker] += 1
+        return choose(route.entry, self._plan.state.snapshot.table.backends, self._live(route))
+
+    def _live(self, route: LiveRoute) -> Live:
         state = self._plan.state
-        live = Live(state.in_flight, state.health, counters.total(route.turn))
-        return choose(route.entry, state.snapshot.table.backends, live)
+        return Live(state.in_flight, state.health, self._counters.total(route.turn))
 
 
 def _larger(attempt: Attempt, context_tokens: int) -> bool:

@@ -12,7 +12,8 @@ from modelscan.gateway.data.connection import AnsweringConnection
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.limits import MAX_HEAD
 from modelscan.gateway.data.parts import Services
-from modelscan.gateway.data.receive import admit, begin, receive_body, receive_end
+from modelscan.gateway.data.receive import admit, admit_again, begin, receive_body, receive_end
+from modelscan.gateway.data.repeated import KnownHead, known_head
 from modelscan.gateway.data.request import ClientRequest
 
 _NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)  # trailers are dropped
@@ -26,7 +27,7 @@ class StopReadingError(Exception):
 class ClientConnection(AnsweringConnection):
     """The receiving half: bytes to requests, by way of httptools' callbacks."""
 
-    __slots__ = ("_deaf", "_framing", "_headers", "_in_head", "_parser", "_upgrading")
+    __slots__ = ("_deaf", "_framing", "_headers", "_in_head", "_known", "_parser", "_upgrading")
 
     def __init__(self, worker: Services) -> None:
         super().__init__(worker)
@@ -36,6 +37,7 @@ class ClientConnection(AnsweringConnection):
         self._in_head = True
         self._deaf = False
         self._framing = 0
+        self._known: KnownHead | None = None
 
     # Transport
 
@@ -63,6 +65,10 @@ class ClientConnection(AnsweringConnection):
     def data_received(self, data: bytes) -> None:
         if self.closing or self._deaf:
             return
+        begins = self._in_head and self.request is None and self.active is None and not self.queue
+        if begins and self._known is not None and self._take_repeated(self._known, data):
+            return
+        facts = self.facts
         self._framing += len(data)
         rest: bytes | None = None
         try:
@@ -83,8 +89,28 @@ class ClientConnection(AnsweringConnection):
             return
         if self._framing > MAX_HEAD:
             self._check_framing()
-        if self.active is not None and not self._paused and self._has_more():
-            self.pause_reading()
+        if self.active is not None:
+            if not self._paused and self._has_more():
+                self.pause_reading()
+            elif begins and self.facts is facts:  # its headers came before: they will come again
+                self._known = known_head(self.active.request, data) or self._known
+
+    def _take_repeated(self, known: KnownHead, data: bytes) -> bool:
+        """Take a request whose head differs from an accepted one in its length only; False: it is
+        another one, for the parser."""
+        request = known.request_of(data, self.worker.state)
+        if request is None:
+            return False
+        try:
+            admit_again(self, request)
+        except RefusedError as refusal:
+            request.refusal, request.keep = refusal, False
+            self._deaf = True
+            self._turn_down(request)
+            return True
+        self.deadline = self.worker.now + self.worker.timing.body_s
+        begin(self, request)
+        return True
 
     def _has_more(self) -> bool:
         """Whether a further request arrives while one is at work."""

@@ -40,7 +40,7 @@ class AnsweringConnection(asyncio.Protocol):
         body = request is None or request.method != b"HEAD"
         cors = request.facts.cors if request is not None and hasattr(request, "facts") else b""
         tail = cors + b"connection: close\r\n"
-        self.transport.write(refusal_answer(refusal, dialect_of(path or b"/v1/"), tail, body))
+        self.write(refusal_answer(refusal, dialect_of(path or b"/v1/"), tail, body))
         self.linger()
 
     def answer_refusal(
@@ -70,13 +70,14 @@ class AnsweringConnection(asyncio.Protocol):
         self.release_held()
         self.deadline = self.worker.now + self.worker.timing.linger_s
         self.resume_reading()
+        self.worker.writes.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
     def write(self, data: bytes) -> None:
         """Send bytes to the client."""
         if not self.lost:
-            self.transport.write(data)
+            self.worker.writes.add(self.transport, data)
 
     def break_off(self, old: bool) -> None:
         """A body that is not complete must look so: no last chunk, and a reset where the end of
@@ -85,6 +86,7 @@ class AnsweringConnection(asyncio.Protocol):
         self.active = None
         self.queue.clear()
         self.release_held()
+        self.worker.writes.flush()
         if old:
             self.worker.reset_on_close(self.transport)
         self.transport.close()
@@ -100,6 +102,7 @@ class AnsweringConnection(asyncio.Protocol):
             return
         elif not request.keep or self.closing or self.worker.stopping:
             self.closing = True
+            self.worker.writes.flush()
             self.transport.close()
         elif self.queue:
             self.worker.loop.call_soon(self._next)  # no recursion over long pipelines
@@ -193,6 +196,7 @@ class AnsweringConnection(asyncio.Protocol):
         """Close a connection without a request: the worker ends."""
         if self.active is None and not self.queue and self.request is None and not self.closing:
             self.closing = True
+            self.worker.writes.flush()
             self.transport.close()
 
     def _too_late(self) -> None:

@@ -10,7 +10,7 @@ from modelscan.gateway.data.upstream import HOP_HEADERS
 
 Header = tuple[bytes, bytes]
 
-_KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key")
+_KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key", b"x-geniehive-node-key")
 _NOT_FORWARDED = HOP_HEADERS.union(
     _KEY_HEADERS,
     # accept-encoding: a compressed answer could not be read for its token counts.

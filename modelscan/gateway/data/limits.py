@@ -15,7 +15,7 @@ SMALL_BODY = 16_384
 """Bodies up to this size are not counted as held memory."""
 MAX_ATTEMPTS = 6
 """Backends that one request may reach, over all candidates and fallback routes."""
-BATCH = 256
+BATCH = 1024
 """Receipts that are sent at once."""
 MAX_RECEIPTS = 20_000
 """Receipts that wait while the serving process reads none; older ones are dropped."""
@@ -28,6 +28,7 @@ class Timing:
     ``body_s``: without any byte of a request's body. ``gap_s``: between two pieces of an answer.
     ``linger_s``: reading what a refused client still sends. ``idle_upstream_s``: engines on uvicorn
     close idle connections after 5 s, and the gateway does so earlier. ``drain_s``: after SIGTERM.
+    ``renew_s``: between two looks at the certificates' files.
     """
 
     head_s: float = 10.0
@@ -38,3 +39,4 @@ class Timing:
     idle_upstream_s: float = 4.0
     drain_s: float = 30.0
     sweep_s: float = 0.5
+    renew_s: float = 2.0

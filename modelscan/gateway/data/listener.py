@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -52,14 +54,50 @@ def server_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
+def stamp(path: str) -> tuple[int, int]:
+    """What changes when a file is replaced: its number and the time of its last change.
+
+    Raises OSError where it is missing.
+    """
+    facts = os.stat(path)  # noqa: PTH116 - a name, not a path object
+    return facts.st_ino, facts.st_mtime_ns
+
+
+class ServerTls:
+    """The TLS context of the listening side. Renewed files count for later connections."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self.context = server_context(tls)
+        self._stamps = self._seen()
+
+    def renew(self) -> None:
+        """Read the files again if they changed; what cannot be read stays as it was.
+
+        Authorities that are gone from the file stay trusted until the next start.
+        """
+        with contextlib.suppress(OSError):  # half written: ssl.SSLError, which is one
+            stamps = self._seen()
+            if stamps != self._stamps:
+                server_context(self._tls)  # both fit together
+                self.context.load_cert_chain(self._tls.certificate, self._tls.key)
+                if self._tls.client_ca is not None:
+                    self.context.load_verify_locations(self._tls.client_ca)
+                self._stamps = stamps
+
+    def _seen(self) -> tuple[tuple[int, int], ...]:
+        paths = (self._tls.certificate, self._tls.key, self._tls.client_ca)
+        return tuple(stamp(path) for path in paths if path is not None)
+
+
 async def accept(
     loop: asyncio.AbstractEventLoop,
     factory: Callable[[], asyncio.Protocol],
     descriptors: Sequence[int],
-    tls: Tls | None,
+    tls: ServerTls | None,
 ) -> list[asyncio.Server]:
     """Accept connections from inherited sockets."""
-    context = None if tls is None else server_context(tls)
+    context = None if tls is None else tls.context
     servers = []
     for descriptor in descriptors:
         sock = socket.socket(fileno=descriptor)

@@ -17,6 +17,7 @@ from modelscan.gateway.data.request import ClientRequest
 from modelscan.gateway.data.reuse import ReusableAnswers
 from modelscan.gateway.data.state import GatewayState, LiveBackend, LiveKey, LiveRoute
 from modelscan.gateway.data.waiting import Waiter
+from modelscan.gateway.data.writes import Writes
 
 
 class Work(Protocol):
@@ -108,6 +109,7 @@ class Services(Protocol):
     control: LiveRoute | None
     stopping: bool
     reusable: ReusableAnswers
+    writes: Writes
 
     @property
     def queues(self) -> WaitingLines:

@@ -6,8 +6,11 @@ import asyncio
 import functools
 import ssl
 
+from modelscan.core.tls import TlsFiles
 from modelscan.gateway.data.limits import Timing
+from modelscan.gateway.data.listener import stamp
 from modelscan.gateway.data.upstream import SendFailure, Sink, Upstream
+from modelscan.gateway.data.writes import Writes
 from modelscan.routing.table import Backend
 
 
@@ -16,12 +19,19 @@ class ConnectionPool:
 
     __slots__ = (
         "_backend", "_closed", "_connect_s", "_connecting", "_idle", "_loop", "_timing", "opened",
+        "writes",
     )  # fmt: skip
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, backend: Backend, timing: Timing, connect_s: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        backend: Backend,
+        timing: Timing,
+        connect_s: float,
+        writes: Writes,
     ) -> None:
         self._loop = loop
+        self.writes = writes
         self._backend = backend
         self._timing = timing
         self._connect_s = connect_s
@@ -77,7 +87,7 @@ class ConnectionPool:
             secure = backend.scheme == "https"
             _, upstream = await self._loop.create_connection(
                 factory, backend.host, backend.port,
-                ssl=client_context() if secure else None,
+                ssl=client_context(backend.tls) if secure else None,
                 server_hostname=backend.host if secure else None,
             )  # fmt: skip
         return upstream
@@ -117,9 +127,23 @@ class ConnectionPool:
         return len(self._idle)
 
 
-@functools.cache
-def client_context() -> ssl.SSLContext:
-    """Verified TLS to backends; the system's certificates (SSL_CERT_FILE replaces them)."""
-    context = ssl.create_default_context()
+def client_context(files: TlsFiles | None) -> ssl.SSLContext:
+    """Verified TLS to backends; the system's authorities (SSL_CERT_FILE replaces them), or the
+    files' ones. Files that were replaced are read again for the next connection.
+
+    Raises OSError (ssl.SSLError is one) for a file that cannot be used.
+    """
+    if files is None:
+        return _context(None, ())
+    paths = (files.ca, files.cert, files.key)
+    stamps = tuple(stamp(path) for path in paths if path is not None)
+    return _context(files, stamps)
+
+
+@functools.lru_cache(maxsize=64)
+def _context(files: TlsFiles | None, stamps: tuple[tuple[int, int], ...]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=None if files is None else files.ca)
+    if files is not None and files.cert is not None:
+        context.load_cert_chain(files.cert, files.key)
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -49,6 +49,13 @@ def admit(
             begin(client, request)
 
 
+def admit_again(client: ClientSide, request: ClientRequest) -> None:
+    """Check a request with the head of an accepted one: what depends on the time. Raises
+    RefusedError."""
+    client.facts = request.facts
+    _check_caller(client, request)
+
+
 def send_continue(client: ClientSide, request: ClientRequest) -> None:
     """The client waits with its body until it is invited."""
     if request.continue_due:
@@ -143,7 +150,7 @@ def receive_end(client: ClientSide, request: ClientRequest) -> None:
 def begin(client: ClientSide, request: ClientRequest) -> None:
     """Start work on a request whose turn it is."""
     worker = client.worker
-    ready = _ready_answer(client, request)
+    ready = _ready_answer(client, request) if request.operation is None else None
     if ready is not None:
         client.write(ready)
         client.request_done(request, drain=client.request is request)
@@ -166,8 +173,6 @@ def begin(client: ClientSide, request: ClientRequest) -> None:
 
 def _ready_answer(client: ClientSide, request: ClientRequest) -> bytes | None:
     """The answer of a request that needs no other process."""
-    if request.operation is not None:
-        return None
     worker, facts = client.worker, request.facts
     known = worker.reusable.find(request, facts.key, worker.now) if not request.length else None
     return known or preflight(facts, request.method)

@@ -20,7 +20,7 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
     key, spec = plan.key, attempt.backend.spec if attempt is not None else None
     route = attempt.route.entry.name if attempt is not None else entry.name
     usage, finish = (UNKNOWN, None) if answer is None else answer.tail.read()
-    return Receipt(
+    return Receipt(  # by position: names would cost as much again
         trace_id,
         wall - duration,
         plan.operation,
@@ -32,25 +32,25 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
         None if spec is None else spec.name,
         None if spec is None else spec.host,
         None if spec is None else spec.tier,
-        status=exchange.status,
-        error=exchange.error,
-        stream=plan.stream,
-        ttft_s=exchange.first_at - exchange.started_at if exchange.first_at else None,
-        duration_s=duration,
-        queue_s=exchange.queued_s or None,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cached_tokens=usage.cached_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        finish_reason=finish,
-        retries=max(0, exchange.attempts.made - 1) + exchange.tried_again,
-        fallback_from=entry.name if route != entry.name else None,
-        key=key.key.name if key is not None else None,
-        client=exchange.client.address,
-        bytes_in=exchange.request.received,
-        bytes_out=answer.size if answer is not None else 0,
-        left_machine_bytes=exchange.left_bytes,
-        wake_s=exchange.wake_s or None,
+        exchange.status,
+        exchange.error,
+        plan.stream,
+        exchange.first_at - exchange.started_at if exchange.first_at else None,
+        duration,
+        exchange.queued_s or None,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+        finish,
+        max(0, exchange.attempts.made - 1) + exchange.tried_again,
+        entry.name if route != entry.name else None,
+        key.key.name if key is not None else None,
+        exchange.client.address,
+        exchange.request.received,
+        answer.size if answer is not None else 0,
+        exchange.left_bytes,
+        exchange.wake_s or None,
     )
 
 

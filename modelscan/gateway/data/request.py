@@ -44,3 +44,12 @@ class ClientRequest:
         else:
             self.body = bytearray(data)
         self.received += len(data)
+
+    def again(self, body: bytes) -> ClientRequest:
+        """A request with the same head and another body."""
+        request = ClientRequest()
+        request.target, request.path, request.method = self.target, self.path, self.method
+        request.facts, request.operation = self.facts, self.operation
+        request.body = body
+        request.received = request.length = len(body)
+        return request

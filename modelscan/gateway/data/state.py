@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from modelscan.core.access import key_digest
-from modelscan.gateway.counters import BackendRow, Counters, KeyRow
+from modelscan.gateway.counters import BackendRow, Counters, KeyCap, KeyRow
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
+from modelscan.gateway.data.writes import Writes
 from modelscan.gateway.snapshot import Key, Snapshot
 from modelscan.routing.choose import ASLEEP, COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
@@ -76,7 +77,7 @@ class LiveRoute:
 
     __slots__ = (
         "_by_operation", "backends", "encoded", "entry", "models", "one_model", "policies",
-        "strips", "turn",
+        "strips", "turn", "unlimited",
     )  # fmt: skip
 
     def __init__(self, entry: RouteEntry, backends: list[LiveBackend], counters: Counters) -> None:
@@ -95,6 +96,7 @@ class LiveRoute:
             for model in self.models
         ]
         self.one_model = None not in self.models
+        self.unlimited = bool(self.backends) and all(one.limit is None for one in self.backends)
         self.strips = [
             candidate.policy is not None and candidate.policy.reasoning == "strip"
             for candidate in entry.candidates
@@ -118,8 +120,8 @@ class LiveKey:
     """A key and its rows in the counters."""
 
     __slots__ = (
-        "current", "in_flight", "infer", "key", "last_used", "minute", "models", "previous",
-        "scopes",
+        "concurrent_cap", "current", "in_flight", "infer", "key", "last_used", "minute", "models",
+        "previous", "rate_cap", "refused", "scopes",
     )  # fmt: skip
 
     def __init__(self, key: Key, counters: Counters) -> None:
@@ -132,14 +134,17 @@ class LiveKey:
         self.current = counters.key(key.slot, KeyRow.CURRENT)
         self.previous = counters.key(key.slot, KeyRow.PREVIOUS)
         self.last_used = counters.key(key.slot, KeyRow.LAST_USED)
+        self.refused = counters.key(key.slot, KeyRow.REFUSED)
+        self.rate_cap = counters.cap(key.slot, KeyCap.RATE)
+        self.concurrent_cap = counters.cap(key.slot, KeyCap.CONCURRENT)
 
 
 class GatewayState:
     """One snapshot in use. ``open``: no keys exist, every caller may do everything."""
 
     __slots__ = (
-        "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys", "limits",
-        "open", "origins", "revision", "routes", "snapshot", "wakes",
+        "all_up", "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys",
+        "limits", "open", "origins", "revision", "routes", "snapshot", "wakes",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -157,6 +162,7 @@ class GatewayState:
         }
         self.in_flight = in_flight_view(counters, backends)
         self.health: list[int] = []
+        self.all_up = False
         self.refresh_health(counters, 0.0)
         self.open = not access.keys
         self.hash_key = access.hash_key
@@ -174,11 +180,13 @@ class GatewayState:
             COOLING if backend.cool_until > now else counters.state_number(backend.slot)
             for backend in self.backends
         ]
+        self.all_up = not any(self.health)  # UP is 0
 
     def note_pause(self, backend: LiveBackend) -> None:
         """A backend's ``cool_until`` was set."""
         if backend in self.backends:
             self.health[self.backends.index(backend)] = COOLING
+            self.all_up = False
 
 
 class _InFlight(Sequence[int]):
@@ -207,8 +215,15 @@ def in_flight_view(counters: Counters, backends: Sequence[LiveBackend]) -> Seque
 class StateBuilder:
     """Makes states from snapshots; an unchanged backend keeps its connections and counts."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters, timing: Timing) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        counters: Counters,
+        timing: Timing,
+        writes: Writes,
+    ) -> None:
         self._loop = loop
+        self._writes = writes
         self._counters = counters
         self._timing = timing
 
@@ -227,7 +242,7 @@ class StateBuilder:
 
     def backend(self, spec: Backend, slot: int, connect_s: float) -> LiveBackend:
         """A backend without connections yet."""
-        pool = ConnectionPool(self._loop, spec, self._timing, connect_s)
+        pool = ConnectionPool(self._loop, spec, self._timing, connect_s, self._writes)
         return LiveBackend(spec, slot, self._counters, pool)
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import httptools
 
 from modelscan.gateway.data.limits import MAX_ANSWER_HEAD, SMALL_BODY
+from modelscan.gateway.data.writes import Writes
 
 HOP_HEADERS = frozenset(
     (
@@ -16,6 +17,28 @@ HOP_HEADERS = frozenset(
         b"trailer", b"transfer-encoding", b"upgrade", b"content-length", b"proxy-connection",
     )
 )  # fmt: skip
+
+
+# What is done with a header of an answer: it passes on, is read too, is for this connection only,
+# or is dropped. Numbers, since members of an Enum cost more to look up than all the rest.
+_PLAIN, _READ, _FRAMING, _DROPPED = range(4)
+# By the name as it was sent: backends use few names, and each of their answers repeats them.
+_KINDS: dict[bytes, tuple[bytes, int]] = {}
+_MOST_KINDS = 512
+
+
+def _kind(name: bytes) -> tuple[bytes, int]:
+    """A header's name in lower case, and what is done with it."""
+    lowered, kind = name.lower(), _PLAIN
+    if lowered in HOP_HEADERS:
+        kind = _FRAMING
+    elif lowered in (b"content-type", b"retry-after"):
+        kind = _READ
+    elif lowered.startswith(b"access-control-"):  # the gateway decides which pages may read it
+        kind = _DROPPED
+    if len(_KINDS) < _MOST_KINDS:
+        _KINDS[name] = lowered, kind
+    return lowered, kind
 
 
 class SendFailure(Enum):
@@ -36,6 +59,8 @@ class PacedBody(Protocol):
 
 class Home(Protocol):
     """Where a connection belongs."""
+
+    writes: Writes
 
     def put(self, upstream: Upstream) -> None:
         """Keep a connection for the next request."""
@@ -106,13 +131,14 @@ class Upstream(asyncio.Protocol):
         self.headers: list[bytes] = []
         self.content_type, self.retry_after = b"", b""
         self._dropped: frozenset[bytes] = frozenset()
-        if len(body) < SMALL_BODY:
-            self.transport.write(head + body)
+        if sink.upload is not None:
+            self.transport.write(head)
+            sink.start_upload()
+        elif len(body) < SMALL_BODY:
+            self._pool.writes.add(self.transport, head + body)
         else:
             self.transport.write(head)
             self.transport.write(body)
-        if sink.upload is not None:
-            sink.start_upload()
 
     def abort(self) -> None:
         """Close at once; the sink hears nothing more."""
@@ -222,17 +248,17 @@ class Upstream(asyncio.Protocol):
         """llhttp: a header line."""
         if self._head_done:  # trailers, and heads of a second answer
             return
-        name = name.lower()
-        if name in HOP_HEADERS:
-            self._framing_header(name, value)
-            return
-        if name.startswith(b"access-control-"):  # the gateway decides which pages may read it
-            return
-        self.headers.append(b"%b: %b\r\n" % (name, value))
-        if name == b"content-type":
-            self.content_type = value
-        elif name == b"retry-after":
-            self.retry_after = value
+        lowered, kind = _KINDS.get(name) or _kind(name)
+        if kind == _PLAIN:
+            self.headers.append(b"%b: %b\r\n" % (lowered, value))
+        elif kind == _FRAMING:
+            self._framing_header(lowered, value)
+        elif kind == _READ:
+            self.headers.append(b"%b: %b\r\n" % (lowered, value))
+            if lowered == b"content-type":
+                self.content_type = value
+            else:
+                self.retry_after = value
 
     def _framing_header(self, name: bytes, value: bytes) -> None:
         if name == b"content-length":

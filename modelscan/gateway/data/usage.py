@@ -9,6 +9,12 @@ import msgspec
 _KEEP = 4096
 _LIMIT = 16_384
 _BRACES = re.compile(rb"[{}]")
+_USUAL = frozenset(
+    (
+        "stop", "length", "tool_calls", "content_filter", "function_call", "end_turn", "tool_use",
+        "max_tokens", "stop_sequence",
+    )
+)  # fmt: skip
 _FINISH = re.compile(rb'"(?:finish_reason|stop_reason)"\s*:\s*"([a-z_]{1,40})"')
 
 
@@ -31,6 +37,18 @@ class _Usage(msgspec.Struct):
     cache_read_input_tokens: int | None = None
 
 
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    """A whole answer of chat, completions, embeddings or messages."""
+
+    usage: _Usage
+    choices: tuple[_Choice, ...] = ()
+    stop_reason: str | None = None
+
+
 class TokenUsage(msgspec.Struct, frozen=True):
     """Tokens of one request; None: the answer does not say."""
 
@@ -42,6 +60,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
 
 UNKNOWN = TokenUsage()
 _decode = msgspec.json.Decoder(_Usage).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class Tail:
@@ -77,7 +96,18 @@ class Tail:
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         if self._first:
             data = self._first + b"\n" + data
+        elif data[:1] == b"{":
+            try:
+                return _of_whole(_decode_answer(data), data)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass  # another form: only what is searched for is read
         return read_usage(data), read_finish(data)
+
+
+def _of_whole(answer: _Answer, data: bytes) -> tuple[TokenUsage, str | None]:
+    """The same of an answer that is one object: a quarter of the time of a search."""
+    finish = answer.choices[-1].finish_reason if answer.choices else answer.stop_reason
+    return _merged(UNKNOWN, answer.usage), finish if finish in _USUAL else read_finish(data)
 
 
 def read_finish(data: bytes) -> str | None:

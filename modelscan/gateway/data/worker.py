@@ -38,6 +38,7 @@ from modelscan.gateway.data.state import (
     close_unused,
 )
 from modelscan.gateway.data.waking import Waking
+from modelscan.gateway.data.writes import Writes
 from modelscan.gateway.snapshot import FromWorker, Snapshot, WaitingForWake
 from modelscan.routing.table import Backend
 
@@ -60,7 +61,8 @@ class Worker:
         self.now, self.wall = loop.time(), time.time()
         self.state: GatewayState
         self.control: LiveRoute | None = None
-        self._builder = StateBuilder(loop, self.counters, options.timing)
+        self.writes = Writes(loop)
+        self._builder = StateBuilder(loop, self.counters, options.timing, self.writes)
         self._clients: set[ClientConnection] = set()
         self._channel = Channel(self._apply, self.stop)
         self._ready = asyncio.Event()
@@ -194,6 +196,11 @@ class Worker:
             self.waking.send()
         self.loop.call_later(self.timing.sweep_s, self._sweep)
 
+    def _renew(self, tls: listener.ServerTls) -> None:
+        """Use renewed certificates, without a restart."""
+        tls.renew()
+        self.loop.call_later(self.timing.renew_s, self._renew, tls)
+
     # Life
 
     def stop(self) -> None:
@@ -217,9 +224,12 @@ class Worker:
     async def _serve(self) -> None:
         if self.options.control is not None:
             self.control = control_route(self, self.options.control)
+        tls = None if self.options.tls is None else listener.ServerTls(self.options.tls)
         servers = await listener.accept(
-            self.loop, lambda: ClientConnection(self), self.options.listen, self.options.tls
+            self.loop, lambda: ClientConnection(self), self.options.listen, tls
         )
+        if tls is not None:
+            self._renew(tls)
         self._sweep()
         self._channel.send(FromWorker(True, self.state.revision))
         await self._stop.wait()

@@ -35,6 +35,11 @@ def plano_config(file: RoutingFile, world: World) -> tuple[dict[str, Any], tuple
     return {"version": _VERSION, "listeners": [listener], "model_providers": providers}, warnings
 
 
+def plano_name(model: str) -> str:
+    """Plano's name of a model: ``openai/NAME`` is one of any server with OpenAI's interface."""
+    return f"openai/{model}"
+
+
 def variable_names(file: RoutingFile, plano: Mapping[str, Any]) -> tuple[str, ...]:
     """The variables that Plano's container needs: those of its file, and the mode's own."""
     keys = [one["access_key"].removeprefix("$") for one in plano["model_providers"]
@@ -58,7 +63,7 @@ def _left_out(entry: Known) -> str | None:
 def _provider(entry: Known, preferences: list[dict[str, str]], default: bool) -> dict[str, Any]:
     """One model: ``openai/NAME`` is any server with that interface at ``base_url``."""
     fields: dict[str, Any] = {
-        "model": f"openai/{entry.route.sent_model}",
+        "model": plano_name(entry.route.sent_model),
         "provider_interface": "openai",
         "base_url": _address(entry.route.base_url),
     }

@@ -1,44 +1,53 @@
-"""The server's database file: opened, migrated by Alembic, with its errors explained.
+"""The server's database: opened, migrated by Alembic, with its errors explained.
 
-SQLite in WAL mode, so that commands change keys while the server runs.
+A SQLite file in WAL mode, so that commands change keys while the server runs; or a PostgreSQL
+database (setting ``database_url``), which several gateways share.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from modelscan.core.errors import ModelscanError
-from modelscan.state.database import explained
+from modelscan.state.config import Config
 from modelscan.state.files import PRIVATE_FILE, ensure_dir
 from modelscan.state.locks import hold
+from modelscan.state.server import engines
+from modelscan.state.server.failures import CONFIGURED, database_errors
+from modelscan.state.server.place import FILE_NAME, DatabasePlace, file_place, place_of
 from modelscan.state.server.tables import CHANGES, REVISIONS
-
-FILE_NAME = "server.sqlite3"
-_BUSY_TIMEOUT_S = 20.0
 
 
 class ServerDatabase:
     """An open database, for any number of threads. Use it as a context manager, or close it."""
 
-    def __init__(self, engine: sa.Engine, file: Path) -> None:
+    def __init__(self, engine: sa.Engine, place: DatabasePlace) -> None:
         self._engine = engine
-        self.file = file
+        self.place = place
 
     @classmethod
     def open(cls, state: Path) -> ServerDatabase:
-        """Open or create the file in the state folder and apply the missing migrations.
+        """Open or create the SQLite file in the state folder and apply the missing migrations.
 
         Raises ModelscanError if the file is damaged, or was written by a newer modelscan.
         """
-        file = ensure_dir(state) / FILE_NAME
-        database = cls(_engine(file), file)
+        return cls.open_at(file_place(state / FILE_NAME))
+
+    @classmethod
+    def open_at(cls, place: DatabasePlace) -> ServerDatabase:
+        """Open a database and apply the missing migrations.
+
+        Raises ModelscanError if it is damaged or newer, RemoteError if it cannot be reached,
+        AuthError if it refuses this user.
+        """
+        if place.file is not None:
+            ensure_dir(place.file.parent)
+        database = cls(engines.engine_of(place), place)
         try:
             database._migrate()
         except BaseException:
@@ -46,24 +55,33 @@ class ServerDatabase:
             raise
         return database
 
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None: a PostgreSQL server."""
+        return self.place.file
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection that only reads. Raises ModelscanError if the file is unusable."""
-        with _sqlite_errors(self.file), self._engine.connect() as connection:
+        """A connection that only reads, all of it as of one moment.
+
+        Raises ModelscanError if the database is unusable.
+        """
+        with database_errors(self.place), engines.reading(self._engine) as connection:
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction that has the write lock from its start; committed at the end.
 
-        sqlite3.IntegrityError passes; raises ModelscanError if the file is unusable.
+        sqlalchemy.exc.IntegrityError passes; raises ModelscanError if the database is unusable.
         """
-        with (
-            _sqlite_errors(self.file),
-            self._engine.connect() as connection,
-            connection.execution_options(immediate=True).begin(),
-        ):
+        with database_errors(self.place), engines.writing(self._engine) as connection:
             yield connection
+
+    def compact(self) -> None:
+        """Make a SQLite file smaller after much of it was deleted."""
+        with database_errors(self.place):
+            engines.compact(self._engine)
 
     def close(self) -> None:
         """Close all connections."""
@@ -75,71 +93,80 @@ class ServerDatabase:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _migrate(self) -> None:
+    def revision(self) -> str | None:
+        """The revision that the database is at; None: it is new."""
         with self.reading() as connection:
-            revision = _revision(connection)
+            return revision_of(connection)
+
+    def _migrate(self) -> None:
+        revision = self.revision()
         if revision == REVISIONS[-1]:
             return
-        if revision is not None and revision not in REVISIONS:
-            raise ModelscanError(
-                f"{self.file} was written by a newer modelscan (revision {revision}; this one "
-                f"supports up to {REVISIONS[-1]})",
-                hint="use that release, or set MODELSCAN_HOME=FOLDER for separate records",
-                code="store_newer",
-            )
+        check_revision(revision, self.place)
+        if self.file is None:
+            with self.writing() as connection:
+                upgrade(connection)
+            return
         with hold(self.file.with_suffix(".lock"), what="the server's database"):
-            self._upgrade()
+            with database_errors(self.place):
+                engines.prepare_file(self.file)
+            with self.writing() as connection:
+                upgrade(connection)
             self.file.chmod(PRIVATE_FILE)
 
-    def _upgrade(self) -> None:
-        """Run Alembic to the newest revision in one transaction."""
-        from alembic import command
-        from alembic.config import Config
 
-        with contextlib.closing(sqlite3.connect(self.file)) as plain:  # not in a transaction
-            plain.execute("PRAGMA journal_mode = WAL")
-        config = Config()
-        config.set_main_option("script_location", "modelscan.state.server:migrations")
-        with self.writing() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+def open_server(config: Config) -> ServerDatabase:
+    """Open the database that is configured. Raises like ``ServerDatabase.open_at``."""
+    return ServerDatabase.open_at(place_of(config))
 
 
-def _engine(file: Path) -> sa.Engine:
-    url = sa.URL.create("sqlite", database=str(file))
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S})
-
-    @sa.event.listens_for(engine, "connect")
-    def connected(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # we begin transactions, not the driver
-        connection.execute("PRAGMA synchronous = NORMAL")
-
-    @sa.event.listens_for(engine, "begin")
-    def begun(connection: sa.Connection) -> None:
-        immediate = connection.get_execution_options().get("immediate")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-    return engine
+def has_records(config: Config) -> bool:
+    """Whether there is a database to read: a file that exists, or a configured server."""
+    file = place_of(config).file
+    return file is None or file.is_file()
 
 
-def _revision(connection: sa.Connection) -> str | None:
-    """The revision that the file is at; None for a new file."""
+def check_revision(revision: str | None, place: DatabasePlace) -> None:
+    """Raises ModelscanError for a database that a newer modelscan wrote."""
+    if revision is None or revision in REVISIONS:
+        return
+    other = (
+        f"another database: {CONFIGURED}" if place.file is None
+        else "MODELSCAN_HOME=FOLDER for separate records"
+    )  # fmt: skip
+    raise ModelscanError(
+        f"{place.shown} was written by a newer modelscan (revision {revision}; this one "
+        f"supports up to {REVISIONS[-1]})",
+        hint=f"use that release, or set {other}",
+        code="store_newer",
+    )
+
+
+def upgrade(connection: sa.Connection, revision: str = "head") -> None:
+    """Run Alembic up to a revision, in the caller's transaction."""
+    from alembic import command
+    from alembic.config import Config as AlembicConfig
+
+    config = AlembicConfig()
+    config.set_main_option("script_location", "modelscan.state.server:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision that a database is at; None for a new one."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     rows = connection.execute(sa.text("SELECT version_num FROM alembic_version")).fetchall()
     return str(rows[0][0]) if rows else None
 
 
-@contextlib.contextmanager
-def _sqlite_errors(file: Path) -> Iterator[None]:
-    """SQLAlchemy's errors as the ones of SQLite that they wrap, explained."""
-    with explained(file):
-        try:
-            yield
-        except DBAPIError as error:
-            if isinstance(error.orig, sqlite3.Error):
-                raise error.orig from error
-            raise
+def moment(connection: sa.Connection) -> float:
+    """UNIX time by the database's clock: the same for all gateways on it."""
+    if connection.dialect.name == "postgresql":
+        now = sa.func.extract("epoch", sa.func.clock_timestamp())
+        return float(connection.execute(sa.select(now)).scalar_one())
+    return time.time()
 
 
 def change_number(connection: sa.Connection, what: str) -> int:

@@ -11,7 +11,12 @@ _PACKAGES = ("sqlalchemy", "alembic", "starlette", "uvicorn", "httptools", "uvlo
 
 def require_extra(what: str) -> None:
     """Raises UsageError with the command that installs what is missing."""
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    require_package(what, *_PACKAGES)
+
+
+def require_package(what: str, *names: str) -> None:
+    """Raises UsageError with the command that installs those of the packages that are missing."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
             f"{what} needs {', '.join(missing)}, which this installation lacks",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +17,9 @@ from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.nearest import nearest
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
+from modelscan.state.server.audit import Actor, local_user, record_audit
 from modelscan.state.server.database import ServerDatabase, record_change
-from modelscan.state.server.tables import KEYS
+from modelscan.state.server.tables import KEYS, SERVER_VALUES
 from modelscan.state.server.usage import BudgetPeriod, Used, User, forget_usage, used_tokens
 
 CHANGED = "keys"
@@ -64,10 +65,11 @@ class KeyRecord:
 
 
 class KeyStore:
-    """The keys in the server's database; the hash's secret is a file in the state folder."""
+    """The keys in the server's database. ``who`` changes them (None: the user of this machine)."""
 
-    def __init__(self, database: ServerDatabase) -> None:
+    def __init__(self, database: ServerDatabase, who: Actor | None = None) -> None:
         self._database = database
+        self._who = who
 
     def create(
         self, name: str | None, limits: KeyLimits, value: str | None = None
@@ -78,7 +80,7 @@ class KeyStore:
         """
         _check(limits)
         token = "sk-ms-" + secrets.token_hex(20) if value is None else _checked_value(value)
-        digest = key_digest(token.encode(), hash_key(self._database.file.parent))
+        digest = key_digest(token.encode(), hash_key(self._database))
         with self._database.writing() as connection:
             taken = set(connection.execute(sa.select(KEYS.c.name)).scalars())
             name = _free_name(taken) if name is None else _checked_name(name, taken)
@@ -88,6 +90,7 @@ class KeyStore:
                 raise _in_use() from error
             forget_usage(connection, User("key", name))
             record_change(connection, CHANGED)
+            self._record(connection, "key.create", name, after=_shown(limits))
         return name, token
 
     def list(self, now: float | None = None) -> list[KeyRecord]:
@@ -103,21 +106,31 @@ class KeyStore:
 
         Raises UsageError with the nearest names if there is none.
         """
+        own = KEYS.c.name == name
         with self._database.writing() as connection:
-            deleted = connection.execute(sa.delete(KEYS).where(KEYS.c.name == name)).rowcount
-            if not deleted:
+            row = connection.execute(sa.select(KEYS).where(own)).mappings().first()
+            if row is None:
                 names = connection.execute(sa.select(KEYS.c.name)).scalars().all()
                 raise _unknown(name, names)
+            connection.execute(sa.delete(KEYS).where(own))
             forget_usage(connection, User("key", name))
             record_change(connection, CHANGED)
+            before = _shown(_record(row, {}).limits)
+            self._record(connection, "key.revoke", name, before=before)
+
+    def _record(self, connection: sa.Connection, what: str, name: str, **values: Any) -> None:
+        record_audit(connection, self._who or local_user(), what, name, **values)
 
 
-def hash_key(state: Path) -> bytes:
+def hash_key(database: ServerDatabase) -> bytes:
     """The secret of the keyed hash, 32 bytes; made at its first use.
 
+    It is a file next to a SQLite file; in PostgreSQL a row, as every gateway there needs it.
     Raises ModelscanError for a file of another length: with it, no stored key would be accepted.
     """
-    file = state / HASH_KEY_FILE
+    if database.file is None:
+        return _stored_hash_key(database)
+    file = database.file.with_name(HASH_KEY_FILE)
     with hold(file.with_name(f".{HASH_KEY_FILE}.lock"), what="the secret of the keys"):
         if not file.exists():
             write_atomic(file, secrets.token_bytes(32))
@@ -129,6 +142,48 @@ def hash_key(state: Path) -> bytes:
             code="key_hash",
         )
     return secret
+
+
+@contextlib.contextmanager
+def replaced_hash_key(
+    database: ServerDatabase, secret: bytes
+) -> Iterator[Callable[[sa.Connection], None]]:
+    """Gives the function that replaces the secret; it comes back where the block fails."""
+    file = None if database.file is None else database.file.with_name(HASH_KEY_FILE)
+    before = file.read_bytes() if file is not None and file.exists() else None
+
+    def put(connection: sa.Connection) -> None:
+        if file is not None:
+            write_atomic(file, secret)
+            return
+        connection.execute(sa.delete(SERVER_VALUES).where(SERVER_VALUES.c.name == HASH_KEY_FILE))
+        connection.execute(sa.insert(SERVER_VALUES).values(name=HASH_KEY_FILE, value=secret))
+
+    try:
+        yield put
+    except BaseException:
+        if file is not None and before is not None:
+            write_atomic(file, before)
+        raise
+
+
+def _stored_hash_key(database: ServerDatabase) -> bytes:
+    query = sa.select(SERVER_VALUES.c.value).where(SERVER_VALUES.c.name == HASH_KEY_FILE)
+    with database.reading() as connection:
+        known = connection.execute(query).scalar()
+    if known is not None:
+        return bytes(known)
+    with database.writing() as connection:
+        known = connection.execute(query).scalar()
+        if known is None:
+            known = secrets.token_bytes(32)
+            connection.execute(sa.insert(SERVER_VALUES).values(name=HASH_KEY_FILE, value=known))
+    return bytes(known)
+
+
+def _shown(limits: KeyLimits) -> dict[str, Any]:
+    """Limits as a JSON value."""
+    return asdict(limits)
 
 
 def _row(name: str, digest: bytes, limits: KeyLimits) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def this_machine(
         missing=lacking,
         reserved=_promised(hardware, config, store, name or "") if store else (),
         history=store.measurements() if store else (),
+        speeds=store.speeds() if store else (),
         selected=gpu is not None,
     )
 

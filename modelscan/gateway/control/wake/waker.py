@@ -47,7 +47,7 @@ class Waker:
         gateway: Gateway,
         effects: WakeEffects,
         publish: Callable[[], None],
-        reload: Callable[[], Awaitable[None]],
+        reload: Callable[[], Awaitable[object]],
         report: Report,
     ) -> None:
         self._gateway = gateway

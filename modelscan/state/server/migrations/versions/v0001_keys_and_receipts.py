@@ -49,11 +49,14 @@ def _keys() -> None:
 def _receipts() -> None:
     op.create_table(
         "receipts",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True,
+            autoincrement=True,
+        ),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("trace_id", sa.Text, nullable=False),
         *(sa.Column(name, sa.Text) for name in ("route", "role", "backend", "key")),
         sa.Column("status", sa.Integer, nullable=False),
         *(sa.Column(f"{name}_tokens", sa.BigInteger) for name in ("input", "output")),
         sa.Column("body", sa.LargeBinary, nullable=False),
-    )
+    )  # fmt: skip

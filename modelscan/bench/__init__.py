@@ -1,0 +1,1 @@
+"""How fast and how right a route answers: measurements, workloads, load, results for scoring."""

@@ -1,0 +1,1 @@
+"""``modelscan bench``: one file per command."""

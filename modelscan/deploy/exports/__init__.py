@@ -1,0 +1,1 @@
+"""A plan as a file for other tools: compose, systemd, Quadlet, Kubernetes, SkyPilot, GPUStack."""

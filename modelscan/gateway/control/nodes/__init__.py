@@ -1,0 +1,1 @@
+"""Nodes at the control plane: who may register, what they report, which of them get requests."""

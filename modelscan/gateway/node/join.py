@@ -1,0 +1,203 @@
+"""``modelscan node join`` and ``serve --node``: this machine's gateway, with the node's agent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from modelscan.core.errors import UsageError
+from modelscan.core.tls import TlsFiles
+from modelscan.gateway.control.events import Report
+from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.serving import serve
+from modelscan.gateway.node.agent import NodeAgent, NodeOptions
+from modelscan.gateway.node.control_plane import ControlPlane, Delivery, check_url
+from modelscan.gateway.node.record import (
+    Membership,
+    NodeRecord,
+    change_record,
+    left,
+    look_at_record,
+)
+from modelscan.gateway.node.wire import leaving
+from modelscan.net.address import is_loopback
+from modelscan.net.runner import utc_now
+from modelscan.state.config import Config
+from modelscan.state.secrets import check_reference
+from modelscan.state.server.database import open_server
+from modelscan.state.server.keys import KeyLimits, KeyStore
+
+KEY_NAME = "control-plane"  # of the key that the control plane uses at this node
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOptions:
+    """What a user states. ``advertise``: HOST or HOST:PORT that the control plane connects to."""
+
+    url: str
+    key: str | None = None
+    name: str | None = None
+    advertise: str | None = None
+    labels: Sequence[str] = ()
+    folders: Sequence[Path] = ()
+    ports: Sequence[int] = ()
+    files: TlsFiles = field(default_factory=TlsFiles)
+    only_node: bool = True  # leaving ends the gateway, and a refused first message is an error
+
+
+def tls_files(ca: Path | None, cert: Path | None, key: Path | None) -> TlsFiles:
+    """The files with absolute paths: a record outlives the working folder."""
+    texts = [None if one is None else str(one.absolute()) for one in (ca, cert, key)]
+    return TlsFiles(*texts)
+
+
+def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Report) -> None:
+    """Join the control plane and serve until SIGTERM, SIGINT or ``modelscan node leave``.
+
+    Raises what ``serve`` raises; UsageError for an address or label that cannot be used; AuthError
+    where the control plane refuses this node.
+    """
+    membership = Membership(
+        check_url(options.url), _checked_key(options.key), options.files, utc_now()
+    )
+    host, port = _advertised(options, membership, listen)
+    state = config.paths.state
+    change_record(state, lambda kept: _joined(kept, membership, options.name))
+    with _endpoint_key(config, listen) as key:
+        node = NodeOptions(
+            membership=membership,
+            host=host,
+            port=port,
+            name=options.name,
+            labels=parse_labels(options.labels),
+            folders=tuple(folder.absolute() for folder in options.folders),
+            ports=tuple(options.ports),
+            endpoint_key=key,
+            strict=options.only_node,
+        )
+        agent = NodeAgent(node, report, _end if options.only_node else _go_on)
+        serve(config, listen, report, companion=agent)
+
+
+def _joined(kept: NodeRecord, membership: Membership, name: str | None) -> NodeRecord:
+    return replace(kept, membership=membership, display_name=name)
+
+
+def _end() -> None:
+    """End this process as a SIGTERM would: requests that run are answered."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _go_on() -> None:
+    """The gateway serves on without being a node."""
+
+
+def leave(config: Config) -> tuple[NodeRecord, Delivery]:
+    """Take this machine out of its cluster; returns the record before, and what became of the
+    message to the control plane: without an answer it notices within two beats.
+
+    A running agent sees it within a second and ends. Raises UsageError where this machine is in no
+    cluster.
+    """
+    record = look_at_record(config.paths.state)
+    if record is None or record.membership is None:
+        raise UsageError(
+            "this machine is in no cluster", hint="modelscan node join URL --key env:NAME",
+            code="not_joined",
+        )  # fmt: skip
+    change_record(config.paths.state, left)
+    plane = ControlPlane(record.membership, config, min(5.0, config.http_timeout_s))
+    return record, plane.leave(leaving(record.host_id))
+
+
+def _checked_key(reference: str | None) -> str | None:
+    return None if reference is None else check_reference(reference)
+
+
+def parse_labels(texts: Sequence[str]) -> dict[str, str]:
+    """``name=value`` texts as labels. Raises UsageError for another form."""
+    labels = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or len(text) > 200:
+            raise UsageError(f"'{text}' is no label", hint="--label zone=lab --label owner=team-a")
+        labels[name.strip()] = value.strip()
+    return labels
+
+
+def _advertised(
+    options: JoinOptions, membership: Membership, listen: ServeOptions
+) -> tuple[str, int | None]:
+    """The host, and the port if it is another one than the gateway's.
+
+    Raises UsageError where the control plane could not connect to what would be advertised.
+    """
+    plane = urlsplit(membership.url).hostname or ""
+    host, port = _split(options.advertise) if options.advertise else (_host_towards(plane), None)
+    if not is_loopback(host) and listen.loopback and port is None:
+        raise UsageError(
+            f"the control plane connects to {host}, but this node's gateway would listen on "
+            "this machine only",
+            hint=f"modelscan node join {membership.url} --expose"
+            + (f" --key {membership.key}" if membership.key else ""),
+            code="not_exposed",
+        )
+    return host, port
+
+
+def _split(text: str) -> tuple[str, int | None]:
+    parts = urlsplit(text if "://" in text else f"//{text}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.path not in ("", "/") or " " in text:
+        raise UsageError(
+            f"'{text}' is no address that others can connect to",
+            hint="--advertise gpu1.lan, or --advertise 192.168.1.20:8900",
+        )
+    return host, port
+
+
+def _host_towards(plane: str) -> str:
+    """This machine's address on the way to the control plane; no packet is sent."""
+    if is_loopback(plane):
+        return "127.0.0.1"
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((plane, 9))
+            return str(probe.getsockname()[0])
+    return socket.gethostname()
+
+
+@contextlib.contextmanager
+def _endpoint_key(config: Config, listen: ServeOptions) -> Iterator[str | None]:
+    """A key for the control plane's requests to this node, as long as it serves; None: its gateway
+    needs none, because only this machine's programs reach it.
+    """
+    token = _new_key(config, listen)
+    if token is None:
+        yield None
+        return
+    try:
+        yield token
+    finally:
+        with open_server(config) as database, contextlib.suppress(UsageError):
+            KeyStore(database).revoke(KEY_NAME)
+
+
+def _new_key(config: Config, listen: ServeOptions) -> str | None:
+    with open_server(config) as database:
+        keys = KeyStore(database)
+        names = {one.name for one in keys.list()}
+        if KEY_NAME in names:  # of a run that was killed
+            keys.revoke(KEY_NAME)
+        if listen.loopback and not names - {KEY_NAME}:
+            return None
+        return keys.create(KEY_NAME, KeyLimits(scopes=("infer",)))[1]

@@ -1,0 +1,96 @@
+"""The modes plano_proxy and plano_embedded: Plano chooses the model of chat requests. Pure.
+
+Plano becomes an entry of the routing file, to which the routes of models that chat and of roles
+lead. With ``fallback`` their own backends answer where Plano does not. Embeddings and the like stay
+as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from modelscan.core.route import Route
+from modelscan.net.address import is_loopback
+from modelscan.routing.exports.plano import plano_name
+from modelscan.routing.format import PortsFields, ProviderFields
+from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.table import Backend, RouteCandidate, RouteEntry
+
+CHOICE = "none"
+"""The model with which a request leaves the choice to Plano."""
+PLANO = "plano"
+Routes = Mapping[str, RouteEntry]
+
+
+def with_plano(file: RoutingFile) -> RoutingFile:
+    """The file with Plano as its last entry; in mode direct, and a second time, the same file."""
+    place = _place(file)
+    if place is None or file.route(PLANO) is not None:
+        return file
+    address, key = place
+    host = address.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    near = is_loopback(host.rpartition(":")[0] or host)
+    tier = "local" if near else "self_hosted"
+    route = Route(PLANO, "openai", address.rstrip("/"), None, api_key=key, tier=tier)  # type: ignore[arg-type]
+    fields = ProviderFields(PLANO, "openai", base_url=address, api_key=key)
+    return replace(file, routes=(*file.routes, route), providers=(*file.providers, fields))
+
+
+def _place(file: RoutingFile) -> tuple[str, str | None] | None:
+    """Plano's address and the reference of its key."""
+    if file.mode == "plano_proxy" and file.proxy is not None:
+        return file.proxy.base_url, file.proxy.api_key
+    if file.mode == "plano_embedded":
+        ports = (file.embedded.ports if file.embedded else None) or PortsFields()
+        return f"http://127.0.0.1:{ports.egress}", None
+    return None
+
+
+def through_plano(
+    file: RoutingFile, backends: tuple[Backend, ...], routes: Routes, default: str | None
+) -> tuple[dict[str, RouteEntry], str | None]:
+    """The routes and the default of a file that has Plano; in mode direct they do not change."""
+    place = next((at for at, one in enumerate(backends) if one.name == PLANO), None)
+    if place is None or _place(file) is None:
+        return dict(routes), default
+    changed = {
+        name: _through(entry, place, backends, file.fallback) if _chats(entry, backends) else entry
+        for name, entry in routes.items()
+    }
+    last = routes.get(default or "") if file.fallback else None
+    own = () if last is None else last.candidates
+    candidates = (RouteCandidate(place, served_model=CHOICE), *own)
+    changed[CHOICE] = RouteEntry(CHOICE, "provider", "chat", "priority", candidates)
+    return changed, CHOICE
+
+
+def _chats(entry: RouteEntry, backends: tuple[Backend, ...]) -> bool:
+    """Whether Plano knows the route: a role of chat, or models that chat and have a name."""
+    if entry.automatic or entry.many_models or entry.operation not in (None, "chat"):
+        return False
+    own = [backends[one.backend] for one in entry.candidates]
+    return entry.kind == "role" or (
+        bool(own)
+        and all(
+            one.model is not None and (one.operations is None or "chat" in one.operations)
+            for one in own
+        )
+    )
+
+
+def _through(
+    entry: RouteEntry, place: int, backends: tuple[Backend, ...], fallback: bool
+) -> RouteEntry:
+    """The route by way of Plano, before its own backends. A role is Plano's to decide, so that it
+    is sent no model; its policy applies on both ways."""
+    first = next((one for one in entry.candidates if one.backend != place), None)
+    served = CHOICE if entry.kind == "role" or first is None else _served(first, backends)
+    plano = RouteCandidate(place, None if first is None else first.policy, served_model=served)
+    own = tuple(one for one in entry.candidates if one.backend != place) if fallback else ()
+    return replace(entry, candidates=(plano, *own), strategy="priority", refused=())
+
+
+def _served(candidate: RouteCandidate, backends: tuple[Backend, ...]) -> str:
+    backend = backends[candidate.backend]
+    return plano_name(candidate.served_model or backend.served_model or backend.model or "")

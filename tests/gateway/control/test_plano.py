@@ -1,0 +1,82 @@
+"""The modes of Plano: a stand-in that has its interface chooses the model, or is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Ran
+from support.served import Engine, engines, routed, serving, until, write_routing
+
+KEY = "plano-key-of-the-proxy"
+ROLE = {
+    "role_id": "coder", "operation": "chat",
+    "prompt_policy": {"request_policy": {"body_defaults": {"top_k": 7}}},
+}  # fmt: skip
+
+
+def document(plano: Engine, *entries: dict[str, Any], fallback: bool, mode: str) -> dict[str, Any]:
+    made = routed(*entries, roles=[ROLE])
+    made |= {"mode": mode, "fallback": fallback}
+    if mode == "plano_proxy":
+        address = f"http://127.0.0.1:{plano.port}"
+        made["proxy"] = {"base_url": address, "api_key": "env:PLANO_KEY"}
+    else:
+        made["embedded"] = {"ports": {"ingress": 10000, "egress": plano.port}}
+    made["direct"]["default_provider"] = "own"
+    return made
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Engine, Engine]]:
+    monkeypatch.setenv("PLANO_KEY", KEY)
+    with engines("own", "plano") as (own, plano):
+        yield own, plano
+
+
+@pytest.mark.parametrize("mode", ["plano_proxy", "plano_embedded"])
+def test_plano_chooses_and_the_own_routes_follow_where_it_is_away(
+    pair: tuple[Engine, Engine], clean_environment: Path, mode: str
+) -> None:
+    own, plano = pair
+    write_routing(clean_environment, document(plano, own.entry(), fallback=True, mode=mode))
+    with serving() as gateway:
+        assert _text(gateway.chat("own")) == "from plano"
+        assert plano.requests[-1]["model"] == "openai/own"
+        assert _text(gateway.chat("coder")) == "from plano"
+        assert (plano.requests[-1]["model"], plano.requests[-1]["top_k"]) == ("none", 7)
+        assert _text(gateway.chat("none")) == "from plano"
+        bearer = f"Bearer {KEY}" if mode == "plano_proxy" else None
+        assert plano.headers[-1].get("authorization") == bearer
+        assert not own.requests
+        plano.stop()
+        assert until(lambda: _text(gateway.chat("own"))) == "from own"
+        assert own.requests[-1]["model"] == "own"
+        assert _text(gateway.chat("coder")) == "from own"
+        assert own.requests[-1]["top_k"] == 7
+        plano.start()
+        assert until(lambda: _text(gateway.chat("own")) == "from plano")
+
+
+def test_without_fallback_only_plano_answers_chats(
+    pair: tuple[Engine, Engine], clean_environment: Path, run_in_process: Callable[..., Ran]
+) -> None:
+    own, plano = pair
+    path = write_routing(
+        clean_environment, document(plano, own.entry(), fallback=False, mode="plano_proxy")
+    )
+    explained = run_in_process("route", "explain", "coder", "--json").json
+    assert explained["chosen"] == "plano" and explained["body"]["model"] == "none"
+    assert KEY not in path.read_text()
+    with serving() as gateway:
+        assert _text(gateway.chat("own")) == "from plano"
+        plano.stop()
+        assert until(lambda: gateway.chat("own")[0] in (502, 503))
+        assert not own.requests
+
+
+def _text(answer: tuple[int, Any]) -> str | None:
+    status, body = answer
+    return body["choices"][0]["message"]["content"] if status == 200 else None

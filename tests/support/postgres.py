@@ -1,0 +1,117 @@
+"""A real PostgreSQL in a temporary folder, on a unix socket; started as an unprivileged user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+from support.patience import START_S
+
+USER = "modelscan"
+GUEST, GUEST_PASSWORD = "guest", "gu3st-pass"
+
+
+def binaries() -> Path | None:
+    """The folder with ``initdb`` and ``postgres``; None where it is not installed."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+    for folder in reversed(folders):
+        if (folder / "initdb").is_file():
+            return folder
+    found = shutil.which("initdb")
+    return Path(found).resolve().parent if found else None
+
+
+class PostgresServer:
+    """One server; ``database()`` makes a new empty database and returns its address."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self._programs = programs
+        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
+
+    def create(self) -> None:
+        """Make the data folder; nothing is synced, the server dies with the tests."""
+        self.folder.chmod(0o755)
+        if os.getuid() == 0:
+            owner = pwd.getpwnam("nobody")
+            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+        self._run("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "-N", "--no-locale",
+                  "-E", "UTF8")  # fmt: skip
+        # One user needs a password; the owner does not.
+        rules = f"local all {GUEST} scram-sha-256\nlocal all all trust\n"
+        (self.data / "pg_hba.conf").write_text(rules)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        words = [str(self._programs / "postgres"), "-D", str(self.data), "-k", str(self.folder),
+                 "-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_dropped(), *words], stdout=log, stderr=log, env=self._environment,
+                cwd=self.folder,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "log").read_text()
+        words = [str(self._programs / "pg_isready"), "-q", "-h", str(self.folder)]
+        return subprocess.run(words, check=False, env=self._environment).returncode == 0
+
+    def stop(self) -> None:
+        """End it at once, with all its sessions."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait()
+            self._process = None
+
+    def psql(self, statement: str, database: str = "postgres") -> str:
+        """Execute a statement as the owner of everything."""
+        return self._run("psql", "-h", str(self.folder), "-U", USER, "-d", database, "-XAtqc",
+                         statement)  # fmt: skip
+
+    def database(self) -> str:
+        """A new database: its address, as the setting ``database_url`` has it."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        self.psql(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def url(self, name: str, user: str = USER) -> str:
+        return f"postgresql://{user}@/{name}?host={self.folder}"
+
+    def _run(self, program: str, *words: str) -> str:
+        command = [*_dropped(), str(self._programs / program), *words]
+        done = subprocess.run(
+            command, check=False, env=self._environment, cwd=self.folder, capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+
+def _dropped() -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return []
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]
+
+
+def temporary() -> PostgresServer:
+    """A server that is not started yet; its folder's path is short, as sockets need it."""
+    programs = binaries()
+    assert programs is not None
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="ms-pg-")), programs)
+    server.create()
+    return server
