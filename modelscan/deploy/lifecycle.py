@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.deployment_state import ACTIVE_STATES, State
-from modelscan.core.end_cause import SLEEP_CAUSES
 from modelscan.core.errors import (
     AuthError,
     ModelscanError,
@@ -29,6 +28,7 @@ from modelscan.deploy.reconcile import (
     Warn,
     end,
     fail,
+    falling_asleep,
     finish,
     reconcile,
     stopped,
@@ -321,7 +321,7 @@ def end_or_restore(
     session: Session, deployment: Deployment, drain_s: float = DRAIN_S, ending: HowEnded = BY_USER
 ) -> Deployment:
     """Stop it; if that is refused or interrupted, the row and the route say what runs."""
-    stopping = replace(deployment, state=State.STOPPING, wakes=ending.cause in SLEEP_CAUSES)
+    stopping, ending = falling_asleep(deployment, session, ending)
     session.save(stopping)
     try:
         return end(stopping, session, ending, drain_s=drain_s)

@@ -254,6 +254,20 @@ def end(
     return _stored(deployment, session, ending)
 
 
+def falling_asleep(
+    deployment: Deployment, session: Session, ending: HowEnded
+) -> tuple[Deployment, HowEnded]:
+    """The row of a deployment whose end has begun, and the ending with what the file says.
+
+    Its row says that a request wakes it before its entry is disabled: a gateway that reads both at
+    any moment keeps the requests.
+    """
+    ending = _judged(ending, deployment, session)
+    sleeps = ending.cause in SLEEP_CAUSES and not ending.withheld
+    routed = deployment.routed and (ending.cause is EndCause.SWAPPED or not sleeps)
+    return replace(deployment, state=State.STOPPING, wakes=sleeps, routed=routed), ending
+
+
 def _recorded(deployment: Deployment, session: Session, ending: HowEnded) -> Deployment:
     """Store that it has ended, and disable its route; nothing is sent to its target."""
     return _stored(deployment, session, _judged(ending, deployment, session))
@@ -263,21 +277,29 @@ def _judged(ending: HowEnded, deployment: Deployment, session: Session) -> HowEn
     """With what the routing file says before it is changed."""
     sleeps = ending.cause in SLEEP_CAUSES
     return ending._replace(
-        withheld=sleeps and routes.is_withheld(session.routing_file, deployment)
+        withheld=ending.withheld
+        or (sleeps and routes.is_withheld(session.routing_file, deployment))
     )  # fmt: skip
 
 
 def _stored(deployment: Deployment, session: Session, ending: HowEnded) -> Deployment:
+    """Route first, then row; of a sleeper the row first, so that requests meanwhile wake it."""
     row = ended_row(deployment, session, ending)
+    if row.wakes:
+        session.store.put(row)
+    if ending.cause is EndCause.SWAPPED:
+        return row
+    if routes.disable(session.routing_file, deployment) is not None:
+        row = replace(row, routed=True)
     session.store.put(row)
     return row
 
 
 def ended_row(deployment: Deployment, session: Session, ending: HowEnded) -> Deployment:
-    """The row of a deployment that ended, with its route disabled.
+    """The row of a deployment that ended; its route is to be disabled, except after a swap.
 
-    A swap leaves the entry as it is. One that falls asleep wakes unless its entry was disabled by
-    its owner; one that fails while it wakes may be woken again.
+    One that falls asleep wakes unless its entry was disabled by its owner; one that fails while it
+    wakes may be woken again.
     """
     sleeping = ending.cause in SLEEP_CAUSES
     row = replace(
@@ -286,10 +308,8 @@ def ended_row(deployment: Deployment, session: Session, ending: HowEnded) -> Dep
     )  # fmt: skip
     if ending.cause is EndCause.SWAPPED:
         return replace(row, routed=deployment.routed, wakes=True)
-    sleeping = sleeping and not ending.withheld
-    problem = routes.disable(session.routing_file, deployment)
     failed = deployment.wakes and ending.state is State.FAILED
-    return replace(row, routed=problem is not None, wakes=sleeping or failed)
+    return replace(row, wakes=(sleeping and not ending.withheld) or failed)
 
 
 def stopped(deployment: Deployment, session: Session) -> Deployment:

@@ -31,8 +31,11 @@ def route_states(file: RoutingFile, deployments: Sequence[Deployment]) -> States
 def is_asleep(route: Route, deployment: Deployment) -> bool:
     """Whether requests to an entry wait for its deployment: asleep, or starting already.
 
-    An entry that its owner disabled wakes nothing; modelscan itself disables that of a sleeper.
+    An entry that its owner disabled wakes nothing; modelscan itself disables that of a sleeper, and
+    enables it a moment after it runs.
     """
+    if deployment.state is State.RUNNING:
+        return not route.enabled and not deployment.routed
     if not route.enabled and (deployment.routed or not deployment.asleep):
         return False
     return deployment.asleep or deployment.state is State.STARTING
