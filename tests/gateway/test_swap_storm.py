@@ -28,7 +28,7 @@ from modelscan.core.units import GIB
 from modelscan.supervisor.rundir import RunDir
 
 pytest_plugins = ("support.engine_fixtures",)
-REQUESTS = int(os.environ.get("SWAP_REQUESTS", "40"))
+REQUESTS = int(os.environ.get("SWAP_REQUESTS", "30"))
 SEED = int(os.environ.get("SWAP_SEED", "1"))
 CLIENTS = 8
 NAMES = ("a", "b", "c")

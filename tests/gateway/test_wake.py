@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 from conftest import Ran
 from support.engine_processes import eventually, living
@@ -27,6 +26,7 @@ from modelscan.routing.file import disable_route
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
+from modelscan.supervisor.rundir import RunDir
 from modelscan.traces.store import ReceiptStore
 
 pytest_plugins = ("support.engine_fixtures",)
@@ -93,16 +93,16 @@ def frozen_loads(home: Path) -> Iterator[Callable[[], int]]:
     They go on at the end of the block.
     """
     over, found = threading.Event(), list[int]()
+    rundir = RunDir(home / "state" / "deployments" / "a")
+    before = _engine(rundir)
 
     def freeze() -> None:
-        while not over.is_set():
-            pids = living(home)
-            for pid in pids:
-                with contextlib.suppress(psutil.Error, ProcessLookupError):
-                    if pid not in found and psutil.Process(pid).ppid() in pids:
-                        os.kill(pid, signal.SIGSTOP)
-                        found.append(pid)
-            over.wait(0.005)
+        while not over.wait(0.005):
+            pid = _engine(rundir)
+            if pid is not None and pid != before and pid not in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    found.append(pid)
 
     thread = threading.Thread(target=freeze)
     thread.start()
@@ -114,6 +114,11 @@ def frozen_loads(home: Path) -> Iterator[Callable[[], int]]:
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+
+
+def _engine(rundir: RunDir) -> int | None:
+    running = rundir.running()
+    return running.engine.pid if running is not None and running.engine is not None else None
 
 
 def receipts(home: Path) -> list[Receipt]:
@@ -157,6 +162,7 @@ def test_a_request_wakes_it_and_many_start_it_once(run: Run, asleep: str, home: 
     assert len(waited) == 6 and sum(one is not None and one > 0 for one in waited) == 5
 
 
+@pytest.mark.slow
 def test_one_that_fell_asleep_a_moment_ago_is_noticed_by_the_request(
     run: Run, model_file: Path, home: Path
 ) -> None:
@@ -188,6 +194,7 @@ def _refused(gateway: Served, words: str) -> Answer | None:
     return (status, body, after) if status == 503 and words in str(body) else None
 
 
+@pytest.mark.slow
 def test_an_entry_that_its_owner_disabled_wakes_nothing(
     run: Run, model_file: Path, home: Path
 ) -> None:
@@ -228,6 +235,7 @@ def test_a_start_that_fails_is_explained_and_not_repeated(
     assert run("stop", "a").code == 0
 
 
+@pytest.mark.slow
 def test_a_killed_load_is_answered_with_its_reason(run: Run, asleep: str, home: Path) -> None:
     with serving() as gateway, frozen_loads(home) as load:
         with meanwhile(lambda: chat(gateway, "a")) as answer:
@@ -237,6 +245,7 @@ def test_a_killed_load_is_answered_with_its_reason(run: Run, asleep: str, home: 
         assert "a did not start" in body["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_wakes_nothing_twice_and_the_rest_is_answered(
     run: Run, asleep: str, home: Path
 ) -> None:
@@ -282,6 +291,7 @@ def test_a_stop_during_a_load_wins(run: Run, asleep: str, home: Path) -> None:
         until(lambda: _refused(gateway, "modelscan start a"))
 
 
+@pytest.mark.slow
 def test_waiting_has_limits(run: Run, asleep: str, home: Path) -> None:
     file = home / "config" / "routing.yaml"
     limits = "  limits: {queue: 2, wake_timeout_s: 2}\n"
