@@ -50,6 +50,8 @@ PURE_FILES = (
     "evals/suites/documents.py", "evals/suites/release.py", "evals/suites/tools.py",
     "evals/suites/structured.py", "evals/suites/planted.py",
     "evals/quantization/distributions.py", "evals/quantization/agreement.py",
+    "gateway/control/wake/schedule.py", "gateway/control/wake/situation.py",
+    "gateway/control/wake/backoff.py", "gateway/data/loading.py",
     "bench/report_reader.py",
     "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
     "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",

@@ -40,7 +40,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "deploy": (
         "deploy demo",
         "deploy ./model.gguf --context 16k --port 8080",
-        "deploy qwen3-8b --quant Q4_K_M --ttl 30m",
+        "deploy qwen3-8b --quant Q4_K_M --ttl 30m --priority 2",
         "deploy -f deployment.yaml --dry-run",
         "deploy qwen3-8b --runtime podman --dry-run",
     ),
@@ -52,7 +52,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "logs": ("logs demo --tail 50", "logs demo --follow"),
     "explain": ("explain engine.log", "explain - --backend vllm"),
     "start": ("start demo", "start --all"),
-    "stop": ("stop demo", "stop demo --drain 120", "stop --all"),
+    "stop": ("stop demo", "stop demo --drain 120", "stop demo --sleep", "stop --all"),
     "remove": ("remove demo --yes",),
     "restart": ("restart demo", "restart --all"),
     "update": ("update chat --replicas 2",),

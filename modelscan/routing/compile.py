@@ -177,7 +177,8 @@ def _only_model(entry: Known) -> str | None:
 
 def _configured(entry: Known) -> bool:
     """Whether an entry has a backend to ask; whether that is healthy is decided per request."""
-    return entry.route.enabled and not entry.seen.ends and not entry.spent
+    enabled = entry.route.enabled or entry.seen.asleep
+    return enabled and not entry.seen.ends and not entry.spent
 
 
 def _refused(matches: Iterable[Known]) -> tuple[RefusedCandidate, ...]:

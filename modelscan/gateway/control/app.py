@@ -120,7 +120,11 @@ class ControlApp:
 
     async def _models(self, request: Request) -> Response:
         tags = frozenset(request.query_params.getlist("tag"))
-        models = model_list(self._gateway, self._allowed(request), tags, self._open_view(request))
+        everything = request.query_params.get("all") in ("1", "true")
+        models = model_list(
+            self._gateway, self._allowed(request), tags, self._open_view(request),
+            everything=everything,
+        )  # fmt: skip
         if "anthropic-version" in request.headers:
             return JSONResponse(other_lists.anthropic_models(models.data))
         # Workers may repeat it for a second: clients ask for this list again and again.

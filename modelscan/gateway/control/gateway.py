@@ -33,7 +33,7 @@ from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.slots import Slots
 from modelscan.gateway.counters import BackendRow, BackendState, Counters, KeyCap
-from modelscan.gateway.snapshot import Access, ContentChoice, Key, Snapshot
+from modelscan.gateway.snapshot import Access, ContentChoice, Key, Snapshot, Wake
 from modelscan.gateway.sources import (
     catalog_facts,
     recorded,
@@ -85,14 +85,15 @@ def read(
     ``kept``: keys and budgets are taken from there instead of a database that is away.
     """
     file = with_plano(check(config.routing_file))
-    values, missing = resolved_secrets(file)
+    deployments = recorded_deployments(config)
+    values, missing = resolved_secrets(file, deployments)
     if kept is None:
         keys, spent = tuple(KeyStore(database).list()), spent_budgets(file, database)
         traces = ChoiceStore(database).read()
     else:
         keys, spent, traces = kept.keys, kept.spent, kept.traces
     return GatewayInputs(
-        file, values, missing, keys, recorded_deployments(config), catalog_facts(config, file),
+        file, values, missing, keys, deployments, catalog_facts(config, file),
         spent, recent_samples(database) if kept is None else kept.samples, traces,
     )  # fmt: skip
 
@@ -121,6 +122,8 @@ def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]
 class Gateway:
     """Everything that the serving process knows. Only its event loop changes it.
 
+    ``wakes``: what becomes of requests to sleepers. ``closed``: backends that get no requests until
+    their deployment is ready; these are not probed.
     ``shares_limits``: whether there are other gateways; a thread writes it and reads ``key_rows``.
     ``file``: the routing file with the services of nodes after its own entries.
     """
@@ -143,6 +146,8 @@ class Gateway:
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
+    wakes: tuple[Wake, ...] = ()
+    closed: frozenset[str] = frozenset()
     database_fault: str | None = None
     shares_limits: bool = False
     share_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -305,7 +310,7 @@ class Gateway:
         """Whether a backend has its model in memory; None: not known."""
         state = self.state_of(name)
         seen = self.probes.get(name)
-        if state is HealthState.DOWN:
+        if state is HealthState.DOWN or name in self.closed:
             return False
         entry = self._reported.entry(name)
         if entry is not None and entry.runtime.loaded is not None:
@@ -323,8 +328,23 @@ class Gateway:
         """Write the states of the backends where the workers read them."""
         shown = columns(self.table, self.state_of)
         for backend, slot in zip(self.table.backends, self.slots, strict=True):
-            self.counters.set_state(slot, shown[backend.name])
+            closed = backend.name in self.closed
+            self.counters.set_state(slot, BackendState.ASLEEP if closed else shown[backend.name])
         self.silence()
+
+    def show_wakes(self, wakes: tuple[Wake, ...], closed: frozenset[str]) -> bool:
+        """Take over what becomes of requests to sleepers; False: nothing changed.
+
+        What was known of a backend's health before it slept says nothing of the one that woke.
+        """
+        if (wakes, closed) == (self.wakes, self.closed):
+            return False
+        for name in closed ^ self.closed:
+            self.health.pop(name, None)
+            self.probes.pop(name, None)
+        self.wakes, self.closed = wakes, closed
+        self.show_health()
+        return True
 
     def silence(self) -> None:
         """Take the backends of nodes that get no requests out at once, before the next table."""
@@ -340,7 +360,9 @@ class Gateway:
     def is_used(self, name: str) -> bool:
         """Whether requests may be sent to an entry: enabled, and its deployment did not end."""
         entry = self.known.get(name)
-        return entry is not None and entry.route.enabled and not entry.seen.ends
+        if entry is None or entry.seen.ends:
+            return False
+        return entry.route.enabled or entry.seen.asleep
 
     def backend(self, name: str) -> Backend | None:
         """The backend of that name."""
@@ -348,7 +370,8 @@ class Gateway:
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""
-        return Snapshot(self.table, self._access(), self.slots, _kept(self.loaded.traces))
+        kept = _kept(self.loaded.traces)
+        return Snapshot(self.table, self._access(), self.slots, kept, self.wakes)
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)

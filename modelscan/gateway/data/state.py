@@ -18,7 +18,7 @@ from modelscan.gateway.data.writes import Writes
 from modelscan.gateway.scopes import permitted
 from modelscan.gateway.snapshot import Key, Snapshot
 from modelscan.net.address import is_loopback
-from modelscan.routing.choose import COOLING
+from modelscan.routing.choose import ASLEEP, COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
 from modelscan.routing.table import Backend, GatewayLimits, Operation, RouteEntry
 
@@ -62,6 +62,11 @@ class LiveBackend:
         self._cells[self._own] -= 1
         if self.waiting:
             self.waiting.start_next(self)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether its deployment does not run, and a request may start it."""
+        return self._counters.state_number(self.slot) == ASLEEP
 
     def note_duration(self, seconds: float) -> None:
         """Keep a moving average of how long a request takes."""
@@ -145,7 +150,7 @@ class GatewayState:
 
     __slots__ = (
         "all_up", "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys",
-        "limits", "open", "origins", "revision", "routes", "snapshot",
+        "limits", "open", "origins", "revision", "routes", "snapshot", "wakes",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -153,6 +158,7 @@ class GatewayState:
         self.snapshot = snapshot
         self.revision = table.revision
         self.limits: GatewayLimits = table.limits
+        self.wakes = {wake.backend: wake for wake in snapshot.wakes}
         self.backends = backends
         self.routes = {
             name: LiveRoute(entry, backends, counters) for name, entry in table.routes.items()
