@@ -44,7 +44,7 @@ PURE_FILES = (
     "routing/role_format.py", "routing/parsed.py", "routing/finding.py",
     "routing/explain.py", "routing/plano.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
     "routing/role_answers.py", "routing/codewhale.py", "routing/memo.py", "routing/reported.py",
-    "routing/role_answers.py", "routing/codewhale.py", "routing/exports/plano.py",
+    "routing/exports/plano.py",
     "evals/items.py", "evals/job.py", "evals/report.py", "evals/compare.py", "evals/board.py",
     "evals/scoring.py", "evals/suites/json_values.py", "evals/suites/review.py",
     "evals/suites/documents.py", "evals/suites/release.py", "evals/suites/tools.py",
