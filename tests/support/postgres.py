@@ -63,7 +63,8 @@ class PostgresServer:
             )  # fmt: skip
         deadline = time.monotonic() + START_S
         while not self._answers():
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            if time.monotonic() > deadline:
+                raise AssertionError((self.folder / "log").read_text())
             time.sleep(0.02)
 
     def _answers(self) -> bool:
