@@ -40,7 +40,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "deploy": (
         "deploy demo",
         "deploy ./model.gguf --context 16k --port 8080",
-        "deploy qwen3-8b --quant Q4_K_M --ttl 30m",
+        "deploy qwen3-8b --quant Q4_K_M --ttl 30m --priority 2",
         "deploy -f deployment.yaml --dry-run",
         "deploy qwen3-8b --runtime podman --dry-run",
     ),
@@ -52,7 +52,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "logs": ("logs demo --tail 50", "logs demo --follow"),
     "explain": ("explain engine.log", "explain - --backend vllm"),
     "start": ("start demo", "start --all"),
-    "stop": ("stop demo", "stop demo --drain 120", "stop --all"),
+    "stop": ("stop demo", "stop demo --drain 120", "stop demo --sleep", "stop --all"),
     "remove": ("remove demo --yes",),
     "restart": ("restart demo", "restart --all"),
     "update": ("update chat --replicas 2",),
@@ -78,6 +78,19 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "eval quant": ("eval quant qwen3-8b Q8_0 Q4_K_M", "eval quant demo big small --suite tools"),
     "eval export": ("eval export reports.jsonl",),
     "eval verify": ("eval verify", "eval verify tools structured"),
+    "trace status": ("trace status",),
+    "trace cost": (
+        "trace cost --since 30d --power 350 --tariff 0.30",
+        "trace cost --against openai/gpt-4o-mini",
+    ),
+    "trace on": ("trace on", "trace on --content --route coder"),
+    "trace off": ("trace off --content", "trace off"),
+    "trace prune": ("trace prune --older-than 7d",),
+    "trace export": (
+        "trace export spans.jsonl --since 1d",
+        "trace export spans.json --format otlp-json",
+    ),
+    "trace dataset": ("trace dataset chats.jsonl --license CC-BY-4.0 --split 90/10 --yes",),
     "connect": (
         "connect opencode",
         "connect codex --route coder --write",
