@@ -64,6 +64,9 @@ bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-plan bench
 bench-translate: setup ## CPU time of translated requests and chunks
 	$(BIN)/python -m benchmarks.bench_translate
 
+bench-traces: setup ## receipts in large numbers: insert rate, bytes each, p95 of list and cost, retention (RECEIPTS=10000000)
+	$(BIN)/python -m benchmarks.bench_traces --receipts $(or $(RECEIPTS),10000000)
+
 bench-load: setup ## CPU per streamed chunk of the load generator beside httpx, and its times beside a server's (gcc; ROUNDS=…)
 	$(BIN)/python -m benchmarks.bench_load --rounds $(or $(ROUNDS),3)
 

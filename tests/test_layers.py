@@ -45,6 +45,9 @@ PURE_FILES = (
     "routing/explain.py", "routing/plano.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
     "routing/role_answers.py", "routing/codewhale.py", "routing/exports/plano.py",
     "bench/report_reader.py",
+    "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
+    "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",
+    "traces/near_duplicates.py", "gateway/data/tools.py", "gateway/data/left.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {

@@ -80,7 +80,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
     Entry("node", "modelscan.cli.node.app:app", "Machines that report to a control plane.", _ROUTE),
     Entry("top", "modelscan.cli.top:app", "Show what runs: requests, tokens, memory.", _ROUTE),
-    Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
+    Entry("trace", "modelscan.cli.trace.app:app", "List the endpoint's requests, costs.", _ROUTE),
     Entry("bench", "modelscan.cli.bench.app:app", "Measure speed and answers of a route.", _ROUTE),
     Entry(
         "connect",
@@ -132,7 +132,8 @@ TOLERANT = frozenset({
     "target list", "target remove", "target test", "service run", "service uninstall",
     "route health", "route explain", "route match", "route history", "route export",
     "route role list", "route role show", "route preset list", "engine list", "key list",
-    "trace list", "trace show", "bench list", "bench show", "bench compare",
+    "trace list", "trace show", "trace status", "trace cost",
+    "bench list", "bench show", "bench compare",
     "server status", "server audit", "server backup",
     "node list", "node show", "node status", "node leave", "node cert show",
     "catalog search", "catalog list", "catalog info", "catalog sources", "catalog passport",

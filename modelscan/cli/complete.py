@@ -82,6 +82,11 @@ def _routes(incomplete: str) -> list[str]:
     return _beginning((route.name for route in load(_config().routing_file).routes), incomplete)
 
 
+def _nothing(_: str) -> list[str]:
+    """Names of keys are in a database that is not opened for a completion."""
+    return []
+
+
 def _chat_partners(incomplete: str) -> list[str]:
     return list(dict.fromkeys((*_deployments(incomplete), *_routes(incomplete))))
 
@@ -171,6 +176,8 @@ _FROM_FILES = (("deploy",), ("plan",), ("estimate",), ("pull",), ("catalog",))
 _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("chat", "name"): _chat_partners,
     ("route", "name"): _routes,
+    ("trace", "route"): _routes,
+    ("trace", "key"): _nothing,
     ("target", "name"): _targets,
     ("node", "name"): _nodes,
     ("node", "names"): _nodes,

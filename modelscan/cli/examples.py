@@ -66,6 +66,19 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "trace list": ("trace list --since 1h", "trace list --route coder --status 200"),
     "trace show": ("trace show 0123456789abcdef0123456789abcdef",),
+    "trace status": ("trace status",),
+    "trace cost": (
+        "trace cost --since 30d --power 350 --tariff 0.30",
+        "trace cost --against openai/gpt-4o-mini",
+    ),
+    "trace on": ("trace on", "trace on --content --route coder"),
+    "trace off": ("trace off --content", "trace off"),
+    "trace prune": ("trace prune --older-than 7d",),
+    "trace export": (
+        "trace export spans.jsonl --since 1d",
+        "trace export spans.json --format otlp-json",
+    ),
+    "trace dataset": ("trace dataset chats.jsonl --license CC-BY-4.0 --split 90/10 --yes",),
     "connect": (
         "connect opencode",
         "connect codex --route coder --write",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from modelscan.routing.automatic_rules import automatic_rules
 from modelscan.routing.built_in import AUTO, role_named, roles_of
-from modelscan.routing.effective import effective_policy
+from modelscan.routing.effective import depth_of, effective_policy, thinking_of
 from modelscan.routing.facts import (
     TASKS,
     Known,
@@ -214,6 +214,7 @@ def _candidate(
         loaded=entry.seen.runtime.loaded,
         served_model=served if many else None,
         waiting=entry.seen.runtime.queue,
+        depth=depth_of(entry, thinking_of(entry, role)),
     )
 
 
@@ -286,6 +287,7 @@ def _aliases(file: RoutingFile, routes: Routes) -> Routes:
 
 def _backend(entry: Known) -> Backend:
     route, fields = entry.route, entry.fields
+    window = context_window(entry)
     parts = urlsplit(route.base_url)
     scheme = "https" if parts.scheme == "https" else "http"
     return Backend(
@@ -303,7 +305,8 @@ def _backend(entry: Known) -> Backend:
         engine=engine_of(entry),
         tier=route.tier,
         deployment=route.deployment,
-        context_tokens=context_window(entry).tokens,
+        context_tokens=window.tokens,
+        context_source=window.source,
         max_in_flight=fields.max_in_flight,
         tags=route.tags,
         tls=entry.seen.tls if scheme == "https" else None,

@@ -33,7 +33,7 @@ from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.slots import Slots
 from modelscan.gateway.counters import BackendRow, BackendState, Counters, KeyCap
-from modelscan.gateway.snapshot import Access, Key, Snapshot
+from modelscan.gateway.snapshot import Access, ContentChoice, Key, Snapshot
 from modelscan.gateway.sources import (
     catalog_facts,
     recorded,
@@ -53,6 +53,7 @@ from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 from modelscan.state.server.usage import User, UserKind, used_tokens
+from modelscan.traces.choices import ChoiceStore, TraceChoices
 from modelscan.traces.recent import Latency, RuntimeHistory
 
 _MOST_SAMPLES = 10_000
@@ -72,6 +73,7 @@ class GatewayInputs:
     models: Mapping[str, RouteModelFacts]
     spent: frozenset[str] = frozenset()
     samples: tuple[StoredSample, ...] = ()
+    traces: TraceChoices = field(default_factory=TraceChoices)
 
 
 def read(
@@ -85,11 +87,12 @@ def read(
     values, missing = resolved_secrets(file)
     if kept is None:
         keys, spent = tuple(KeyStore(database).list()), spent_budgets(file, database)
+        traces = ChoiceStore(database).read()
     else:
-        keys, spent = kept.keys, kept.spent
+        keys, spent, traces = kept.keys, kept.spent, kept.traces
     return GatewayInputs(
         file, values, missing, keys, recorded_deployments(config), catalog_facts(config, file),
-        spent, recent_samples(database) if kept is None else kept.samples,
+        spent, recent_samples(database) if kept is None else kept.samples, traces,
     )  # fmt: skip
 
 
@@ -332,7 +335,7 @@ class Gateway:
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""
-        return Snapshot(self.table, self._access(), self.slots)
+        return Snapshot(self.table, self._access(), self.slots, _kept(self.loaded.traces))
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
@@ -351,6 +354,12 @@ def _server(backend: Backend) -> object:
     """What makes a backend another server."""
     place = (backend.scheme, backend.host, backend.port, backend.path, backend.unix_socket)
     return place, backend.authorization
+
+
+def _kept(choices: TraceChoices) -> ContentChoice | None:
+    if not choices.receipts or not choices.content:
+        return None
+    return ContentChoice(choices.everything, frozenset(choices.routes), frozenset(choices.keys))
 
 
 def _key(record: KeyRecord, slot: int) -> Key:

@@ -31,6 +31,8 @@ class Exchange(Dispatch):
         if not self.request.keep or upstream.uploading:
             extra += b"connection: close\r\n"
         self.answer = self.outgoing.answer(upstream, extra, self.request.old)
+        if self.plan.tail is not None:
+            self.answer.tail = self.plan.tail()
         if self.client.write_paused:
             upstream.transport.pause_reading()
         return True

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from modelscan.core.request_id import HEADER, accepted, trace_id_of
 from modelscan.gateway.data import admission
+from modelscan.gateway.data.content import ContentTail, keeps
 from modelscan.gateway.data.control import control_outgoing, control_plan
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.exchange import Exchange
@@ -38,7 +39,9 @@ def admit(
         client.facts = facts = read_head(headers, known, version, state)
     request.facts = facts
     if given is not None and accepted(given):
-        request.request_id, request.trace_id = given, trace_id_of(given.decode())
+        text = given.decode()
+        request.request_id, request.trace_id = given, trace_id_of(text)
+        request.own_id = None if text == request.trace_id else text
     _read_target(request)
     request.length = CHUNKED if facts.chunked else int(length or b"0")
     _check_caller(client, request)
@@ -172,6 +175,9 @@ def begin(client: ClientSide, request: ClientRequest) -> None:
         worker.refused(client, request, refusal)
         client.answer_refusal(request, refusal, drain=client.request is request)
         return
+    content = worker.state.snapshot.content
+    if content is not None and plan.recorded and keeps(content, plan):
+        plan.keeps_content, plan.tail = True, ContentTail
     exchange = Exchange(client, request, plan, outgoing)
     client.active = exchange
     worker.exchange_begins(exchange)

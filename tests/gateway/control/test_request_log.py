@@ -145,7 +145,8 @@ def test_a_receipt_is_found_by_the_clients_id(
             assert one.headers[-1]["x-request-id"] == "req-42"
             logged = until(lambda: rows(lines, "request"))[0]
             shown = until(lambda: _shown(run_in_process("trace", "show", "req-42", "--json")))
-            assert shown["span"]["trace_id"] == logged["request_id"] == trace_id_of("req-42")
+            assert shown["span"]["trace_id"] == logged["trace_id"] == trace_id_of("req-42")
+            assert logged["request_id"] == "req-42"
             assert run_in_process("trace", "show", "req-43").code == 2
 
 
