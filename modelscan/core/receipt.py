@@ -72,6 +72,7 @@ class Receipt(msgspec.Struct, array_like=True, gc=False):
     depth: Depth | None = None
     window_tokens: int | None = None
     window_source: str | None = None
+    wake_s: float | None = None
     request_id: str | None = None
 
 

@@ -23,7 +23,9 @@ from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.table import ContextSource, Operation, RouteEntry, RouteKind, Tier
 from modelscan.routing.world import NOTHING_OBSERVED, World
 
-_STATES: tuple[Availability, ...] = ("routable", "deployed", "deployable", "known")
+_STATES: tuple[Availability, ...] = (
+    "routable", "asleep", "deployed", "deployable", "known",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,11 @@ class AutomaticRule:
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """Limits of the data path; seconds, bytes, counts."""
+    """Limits of the data path; seconds, bytes, counts.
+
+    ``wake_timeout_s``: for a deployment that is asleep. ``residence_s``: how long one that woke is
+    kept before it makes room. ``loading_comments``: streams get comments while they wait for it.
+    """
 
     max_body_bytes: int = 64 * 1024 * 1024
     max_held_bytes: int = 512 * 1024 * 1024
@@ -152,6 +156,9 @@ class GatewayLimits:
     queue_timeout_s: float = 60.0
     request_timeout_s: float = 600.0
     connect_timeout_s: float = 5.0
+    wake_timeout_s: float = 300.0
+    residence_s: float = 10.0
+    loading_comments: bool = False
 
 
 @dataclass(frozen=True, slots=True)

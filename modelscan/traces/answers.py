@@ -143,11 +143,9 @@ def _since(since_s: float | None) -> float | None:
 
 
 def show_span(access: TraceAccess, trace_id: str) -> SpanShown:
-    """The request with that id, also a client's own id, with its texts if they were kept. Raises
-    UsageError.
-    """
-    store = access.store
-    receipt = store.find(trace_id) or store.find(trace_id_of(trace_id))
+    """The request with that id, with its texts if they were kept; also by a client's own
+    id. Raises UsageError."""
+    receipt = access.store.find(trace_id) or access.store.find(trace_id_of(trace_id))
     if receipt is None:
         raise UsageError(
             f"there is no request '{trace_id}'", hint="modelscan trace list", code="unknown_trace"

@@ -35,6 +35,8 @@ from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.shares import limit_shares
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
+from modelscan.gateway.control.wake.effects import DeploymentEffects
+from modelscan.gateway.control.wake.waker import Waker
 from modelscan.gateway.control.watch import KeyWatch, Watch
 from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
@@ -127,6 +129,8 @@ class GatewayProcess:
         self._push: OtlpPush | None = None
         if gateway.config.otlp_endpoint:
             self._push = OtlpPush(gateway.config, self.figures, self._resource, report)
+        effects = DeploymentEffects(gateway.config)
+        self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
@@ -152,6 +156,7 @@ class GatewayProcess:
         """Start the workers; raises ModelscanError if they do not accept connections."""
         gateway = self._gateway
         options = self._worker_options(control)
+        await self._waker.step()  # the first snapshot says what is asleep
         snapshot = frame(gateway.snapshot())
         self._workers = [
             WorkerProcess(index, sockets, options, self._received, self._ended, snapshot)
@@ -164,7 +169,7 @@ class GatewayProcess:
                 hint="modelscan doctor",
                 code="workers",
             )
-        loops = [*self._upkeep.loops(), self._shares.run()]
+        loops = [*self._upkeep.loops(), self._shares.run(), self._waker.run()]
         loops += [self._push.run()] if self._push else []
         tasks += [asyncio.create_task(one) for one in loops]
 
@@ -243,6 +248,8 @@ class GatewayProcess:
         self._writer.dropped += message.dropped
         if message.contents:
             self._writer.add_texts(message.contents)
+        if message.waiting is not None:
+            self._waker.waiting(index, message.waiting)
         if message.receipts:
             self._writer.recorded = self._gateway.loaded.traces.receipts
             self._gateway.runtime.add(message.receipts)
@@ -254,6 +261,7 @@ class GatewayProcess:
 
     def _ended(self, index: int, code: int) -> None:
         self._gateway.counters.forget_worker(index)
+        self._waker.waiting(index, ())
         how = f"signal {-code}" if code < 0 else f"status {code}"
         self._event("worker", f"worker {index} ended ({how}); starting it again",
                     worker=index, status=code)  # fmt: skip

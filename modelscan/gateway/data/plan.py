@@ -117,6 +117,13 @@ def plan_name(
     return plan
 
 
+def relocate(plan: RoutePlan, state: GatewayState) -> None:
+    """Find the route again in a newer table, for a request that waited. Raises RefusedError."""
+    if plan.recorded:
+        plan.state, plan.model = state, None
+        _locate(plan, plan.requested)
+
+
 def _locate(plan: RoutePlan, name: str | None) -> None:
     """Set the route of a name, or the default one. Raises RefusedError: 400, 403 or 404."""
     state, key = plan.state, plan.key

@@ -94,7 +94,7 @@ def _check_caller(client: ClientSide, request: ClientRequest) -> None:
     if key is not None:
         admission.check_key(key, worker.wall)
         if request.operation is not None:
-            admission.check_inference(worker.counters, key, worker.wall)
+            admission.check_inference(worker.counters, key, request.operation, worker.wall)
     elif facts.problem is not None:
         needless = request.operation is None and facts.problem.cause is Cause.NO_KEY
         if not needless or request.length:

@@ -60,6 +60,7 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
         None if attempt is None else attempt.route.depths[attempt.at],
         None if spec is None else spec.context_tokens,
         None if spec is None else spec.context_source,
+        exchange.wake_s or None,
         exchange.request.own_id,
     )
 

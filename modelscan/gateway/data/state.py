@@ -15,9 +15,10 @@ from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
 from modelscan.gateway.data.writes import Writes
+from modelscan.gateway.scopes import permitted
 from modelscan.gateway.snapshot import Key, Snapshot
 from modelscan.net.address import is_loopback
-from modelscan.routing.choose import COOLING
+from modelscan.routing.choose import ASLEEP, COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
 from modelscan.routing.table import Backend, GatewayLimits, Operation, RouteEntry
 
@@ -61,6 +62,11 @@ class LiveBackend:
         self._cells[self._own] -= 1
         if self.waiting:
             self.waiting.start_next(self)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether its deployment does not run, and a request may start it."""
+        return self._counters.state_number(self.slot) == ASLEEP
 
     def note_duration(self, seconds: float) -> None:
         """Keep a moving average of how long a request takes."""
@@ -120,14 +126,14 @@ class LiveKey:
     """A key and its rows in the counters."""
 
     __slots__ = (
-        "concurrent_cap", "current", "in_flight", "infer", "key", "last_used", "minute", "models",
-        "previous", "rate_cap", "refused", "scopes",
+        "concurrent_cap", "current", "in_flight", "key", "last_used", "minute", "models",
+        "operations", "previous", "rate_cap", "refused", "scopes",
     )  # fmt: skip
 
     def __init__(self, key: Key, counters: Counters) -> None:
         self.key = key
         self.models = None if key.models is None else frozenset(key.models)
-        self.infer = "infer" in key.scopes or "admin" in key.scopes
+        self.operations = permitted(key.scopes)
         self.scopes = ",".join(key.scopes).encode()
         self.in_flight = counters.key(key.slot, KeyRow.IN_FLIGHT)
         self.minute = counters.key(key.slot, KeyRow.MINUTE)
@@ -144,7 +150,7 @@ class GatewayState:
 
     __slots__ = (
         "all_up", "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys",
-        "limits", "open", "origins", "revision", "routes", "snapshot",
+        "limits", "open", "origins", "revision", "routes", "snapshot", "wakes",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -152,6 +158,7 @@ class GatewayState:
         self.snapshot = snapshot
         self.revision = table.revision
         self.limits: GatewayLimits = table.limits
+        self.wakes = {wake.backend: wake for wake in snapshot.wakes}
         self.backends = backends
         self.routes = {
             name: LiveRoute(entry, backends, counters) for name, entry in table.routes.items()

@@ -38,8 +38,9 @@ from modelscan.gateway.data.state import (
     StateBuilder,
     close_unused,
 )
+from modelscan.gateway.data.waking import Waking
 from modelscan.gateway.data.writes import Writes
-from modelscan.gateway.snapshot import FromWorker, Snapshot
+from modelscan.gateway.snapshot import FromWorker, Snapshot, WaitingForWake
 from modelscan.routing.table import Backend
 
 _POLL_S = 0.01
@@ -54,6 +55,7 @@ class Worker:
         self.timing = options.timing
         self.counters = Counters.attach(options.counters, options.worker)
         self.queues = Queues(self.counters)
+        self.waking = Waking(self.counters, self._report_waiting, loop.call_soon, time.time)
         self.receipts = Receipts(self._send_receipts)
         self.reusable = ReusableAnswers()
         self.stopping = False
@@ -84,6 +86,8 @@ class Worker:
         if before is not None:
             close_unused(before, self.state)
             self._channel.send(FromWorker(True, self.state.revision))
+            if self.waking:
+                self.waking.apply(self.state)
 
     def live_backend(self, spec: Backend) -> LiveBackend:
         """A backend outside the table, in the last slot."""
@@ -166,6 +170,9 @@ class Worker:
             self._polling = True
             self.loop.call_later(_POLL_S, self._poll)
 
+    def _report_waiting(self, waiting: tuple[WaitingForWake, ...]) -> bool:
+        return self._channel.send(FromWorker(True, self.state.revision, waiting=waiting))
+
     def _poll(self) -> None:
         self._polling = False
         self.queues.poll()
@@ -194,6 +201,8 @@ class Worker:
         if self.control is not None:
             self.control.backends[0].pool.sweep(now)
         self.receipts.flush()
+        if self.waking.unsent:
+            self.waking.send()
         self.loop.call_later(self.timing.sweep_s, self._sweep)
 
     def _renew(self, tls: listener.ServerTls) -> None:
@@ -240,6 +249,7 @@ class Worker:
 
     async def _drain(self) -> None:
         """Idle connections close now, the others with their answer, at most ``drain_s`` long."""
+        self.waking.refuse_all()
         for client in tuple(self._clients):
             client.close_if_idle()
         end = self.loop.time() + self.timing.drain_s
