@@ -31,7 +31,8 @@ class Receipt(msgspec.Struct, array_like=True, gc=False):
     ``status`` is the one that the caller saw (499: the caller left first). ``left_machine_bytes``
     are the bytes of the body that were sent to hosts that are not this machine (``left_hosts``,
     over all attempts), ``left_kinds`` what they were: text, tools, images, audio, files.
-    ``window_tokens``: the context that the backend serves, ``window_source`` who says so. Between
+    ``window_tokens``: the context that the backend serves, ``window_source`` who says so.
+    ``request_id``: the client's own, where it is not the ``trace_id``. Between
     processes it is an array, and a stored row is one: a new field comes last, with a default.
     """
 
@@ -72,6 +73,7 @@ class Receipt(msgspec.Struct, array_like=True, gc=False):
     window_tokens: int | None = None
     window_source: str | None = None
     wake_s: float | None = None
+    request_id: str | None = None
 
 
 class KeptContent(msgspec.Struct, array_like=True, gc=False):

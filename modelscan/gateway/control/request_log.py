@@ -14,7 +14,8 @@ _LONGEST = 120
 def request_event(receipt: Receipt) -> ServeEvent:
     """What happened to a request. ``model`` is what the client sent, shortened."""
     values: dict[str, Any] = {
-        "request_id": receipt.trace_id,
+        "request_id": receipt.request_id or receipt.trace_id,
+        "trace_id": receipt.trace_id,
         "operation": receipt.operation,
         "model": _short(receipt.requested_model),
         "route": receipt.route,

@@ -39,7 +39,9 @@ def admit(
         client.facts = facts = read_head(headers, known, version, state)
     request.facts = facts
     if given is not None and accepted(given):
-        request.request_id, request.trace_id = given, trace_id_of(given.decode())
+        text = given.decode()
+        request.request_id, request.trace_id = given, trace_id_of(text)
+        request.own_id = None if text == request.trace_id else text
     _read_target(request)
     request.length = CHUNKED if facts.chunked else int(length or b"0")
     _check_caller(client, request)

@@ -61,6 +61,7 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
         None if spec is None else spec.context_tokens,
         None if spec is None else spec.context_source,
         exchange.wake_s or None,
+        exchange.request.own_id,
     )
 
 
@@ -79,4 +80,5 @@ def refusal_receipt(
         key=key.key.name if key is not None else None,
         client=client,
         bytes_in=request.received,
+        request_id=request.own_id,
     )

@@ -16,12 +16,14 @@ class ClientRequest:
 
     ``body`` collects a JSON body; ``upload`` is there instead where the body is streamed.
     ``refusal``: what it is answered with, when its turn comes. ``request_id``: the client's, else
-    the gateway's once work begins; ``trace_id``: the same as it is stored.
+    the gateway's once work begins; ``trace_id``: the same as it is stored; ``own_id``: the
+    client's, where that is another text.
     """
 
     __slots__ = (
         "body", "continue_due", "facts", "held", "keep", "length", "method", "old", "operation",
-        "path", "received", "refusal", "request_id", "scanner", "target", "trace_id", "upload",
+        "own_id", "path", "received", "refusal", "request_id", "scanner", "target", "trace_id",
+        "upload",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -35,6 +37,7 @@ class ClientRequest:
         self.scanner: FormScanner | None = None
         self.refusal: RefusedError | None = None
         self.request_id, self.trace_id = b"", ""
+        self.own_id: str | None = None
         self.facts: HeadFacts
 
     def add(self, data: bytes) -> None:
@@ -58,6 +61,7 @@ class ClientRequest:
         request.target, request.path, request.method = self.target, self.path, self.method
         request.facts, request.operation = self.facts, self.operation
         request.request_id, request.trace_id = self.request_id, self.trace_id
+        request.own_id = self.own_id
         request.body = body
         request.received = request.length = len(body)
         return request

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from conftest import Ran
 from support.served import Engine, routed, serving, until, write_routing
@@ -25,3 +26,9 @@ def test_a_socket_is_probed_and_a_dead_one_is_down(
         engine.stop()
         until(lambda: gateway.get("/health")[1]["backends"][0]["state"] == "down")
     assert run_in_process("route", "test", "one").code == 5
+
+
+def _context(row: Any) -> int | None:
+    """The table follows a probe's answer within a moment."""
+    tokens: int | None = row["modelscan"]["context"]["tokens"]
+    return tokens

@@ -10,15 +10,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from conftest import Ran
 from support.patience import COMMAND_S
 from support.served import Served, engines, routed, until, write_routing
 
 from modelscan.cli.serve_log import ServeLog
 from modelscan.core.receipt import Receipt
+from modelscan.core.request_id import trace_id_of
 from modelscan.gateway.control.events import ServeEvent
 from modelscan.gateway.control.request_log import request_event
 from modelscan.state.server.database import ServerDatabase
@@ -129,3 +131,24 @@ def test_a_stuck_reader_costs_lines_and_nothing_else() -> None:
     text = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert text[-1]["message"] == "last"
     assert text[-2]["dropped"] >= 499
+
+
+def test_a_receipt_is_found_by_the_clients_id(
+    clean_environment: Path, run_in_process: Callable[..., Ran]
+) -> None:
+    with engines("one") as (one,):
+        write_routing(clean_environment, routed(one.entry()))
+        with logging("--log-format", "json", "--log-requests") as (gateway, lines):
+            body = {"model": "one", "messages": [{"role": "user", "content": "Hello"}]}
+            headers = {"X-Request-Id": "req-42"}
+            assert gateway.ask("POST", "/v1/chat/completions", body, **headers)[0] == 200
+            assert one.headers[-1]["x-request-id"] == "req-42"
+            logged = until(lambda: rows(lines, "request"))[0]
+            shown = until(lambda: _shown(run_in_process("trace", "show", "req-42", "--json")))
+            assert shown["span"]["trace_id"] == logged["trace_id"] == trace_id_of("req-42")
+            assert logged["request_id"] == "req-42"
+            assert run_in_process("trace", "show", "req-43").code == 2
+
+
+def _shown(ran: Ran) -> Any:
+    return ran.json if ran.code == 0 else None
