@@ -4,16 +4,19 @@ BIN := $(VENV)/bin
 MARKS := not slow and not clients and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway soak-gateway soak-swap bench-translate test-clients soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
 
 setup: ## create .venv and install modelscan with every extra the tests need
-	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,dev
+	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,evals,dev
 
 demo: ## install if needed and run the main job on the bundled model
 	@sh scripts/demo.sh
+
+demo-cluster: setup ## a control plane, two nodes and SmolLM2-135M: roles, embeddings, a node that dies
+	$(BIN)/python -m scripts.demo_cluster "$$(sh scripts/fetch_smollm2.sh)"
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest -m "$(MARKS)"
@@ -37,6 +40,12 @@ test-vllm: setup ## install vLLM for the CPU by `engine install` (into .cache, 3
 
 soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)
 	SOAK_LIVES=$(or $(LIVES),200) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
+
+eval-smollm: setup ## every suite on SmolLM2-135M (PyPI) through the gateway, and its formats compared (LIMIT=… tasks each)
+	$(BIN)/python -m scripts.eval_smollm --limit $(or $(LIMIT),40) --positions $(or $(POSITIONS),256)
+
+eval-verify: setup ## every suite graded with scripted answers: references pass, cheats fail (bubblewrap)
+	MODELSCAN_HOME=$(CURDIR)/.cache/eval-verify $(BIN)/python -m modelscan eval verify
 
 test-wheel: setup ## the built wheel, installed without extras in a clean environment of every Python here
 	$(BIN)/python -m scripts.check_wheel
@@ -64,6 +73,12 @@ bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-plan bench
 bench-translate: setup ## CPU time of translated requests and chunks
 	$(BIN)/python -m benchmarks.bench_translate
 
+bench-load: setup ## CPU per streamed chunk of the load generator beside httpx, and its times beside a server's (gcc; ROUNDS=…)
+	$(BIN)/python -m benchmarks.bench_load --rounds $(or $(ROUNDS),3)
+
+bench-aiperf: setup ## the same packets through AIPerf and through modelscan, and live runs of both (1.2 GB in .cache)
+	$(BIN)/python -m benchmarks.bench_aiperf --requests $(or $(REQUESTS),20)
+
 bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
 	$(BIN)/python benchmarks/bench_cli.py
 
@@ -88,6 +103,9 @@ bench-deploy: setup ## from `deploy` to a first token, less the engine's own loa
 bench-gateway: setup ## CPU per request and per streamed chunk of the gateway beside nginx and routers (wrk, gcc; ROUNDS=…)
 	$(BIN)/python -m benchmarks.bench_gateway --rounds $(or $(ROUNDS),3)
 
+bench-nodes: setup ## a control plane with 1,000 nodes and 10,000 services, simulated: CPU share and percentiles (NODES=…)
+	$(BIN)/python -m benchmarks.bench_nodes --nodes $(or $(NODES),1000)
+
 chaos-gateway: setup ## clients and backends that misbehave, against two workers (CLIENTS=50000 SEED=…)
 	CHAOS_CLIENTS=$(or $(CLIENTS),50000) CHAOS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/gateway/test_chaos.py
 
@@ -97,6 +115,9 @@ soak-gateway: setup ## clients for MINUTES=30 while backends die and the routing
 soak-swap: setup ## seeded storms of requests for three models with memory for one (REQUESTS=200 SEED=1)
 	SWAP_REQUESTS=$(or $(REQUESTS),200) SWAP_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -m "slow or not slow" tests/gateway/test_swap_storm.py tests/gateway/test_wake.py
 
+bench-cluster: setup ## a control plane and eight nodes for MINUTES=30: killed, paused, forgotten, restored from a backup (SEED=…)
+	CLUSTER_MINUTES=$(or $(MINUTES),30) CLUSTER_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/gateway/node/test_cluster_world.py
+
 bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the same stand-in machines
 	$(BIN)/python -m benchmarks.bench_gpu
 
@@ -105,6 +126,9 @@ bench-catalog: setup ## search latency over the bundle and over 100,000 models, 
 
 docs: setup ## rewrite docs/reference from the code
 	$(BIN)/python -m scripts.build_docs
+
+dashboard: setup ## rewrite examples/grafana/modelscan.json from the definitions of the metrics
+	$(BIN)/python -m scripts.build_dashboard
 
 transcript: setup ## rewrite docs/transcript.md: twenty tasks at 80 and 120 columns
 	$(BIN)/python -m scripts.build_transcript

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from modelscan.bench.report import BenchReport
+    from modelscan.bench.run import BenchRequest
+    from modelscan.bench.samples import BenchList
     from modelscan.catalog.find_passport import PassportAnswer
     from modelscan.catalog.refresh import SyncAnswer
     from modelscan.catalog.search.types import Query
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from modelscan.deploy.doctor import Diagnosis
     from modelscan.deploy.history import History
     from modelscan.deploy.planning import Question
+    from modelscan.gateway.top.look import Observer
     from modelscan.gpu.known import GpuFactsAnswer
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
@@ -414,6 +418,38 @@ class Workspace:
 
         return Deployments(self.config)
 
+    # How good
+
+    def bench(
+        self,
+        request: str | BenchRequest,
+        *,
+        store: bool = False,
+        progress: Callable[[str], None] = ignore,
+    ) -> BenchReport:
+        """Measure a route: time to first token, time per token, tokens per second, errors.
+
+        ``request``: a name (an entry of the routing file, a deployment, a role, ``URL#model``) for
+        short synthetic prompts, or everything that ``bench run`` can set. A run of one request at a
+        time teaches the speed estimate of this machine; ``store``: routes are scored with it.
+        Raises UsageError for an unknown name, RemoteError where nothing answers.
+        """
+        from modelscan.bench.learn import run_and_learn
+        from modelscan.bench.run import BenchRequest
+        from modelscan.bench.workload import shape
+
+        if isinstance(request, str):
+            request = BenchRequest(request, shape(128, 64))
+        return run_and_learn(request, self.config, progress, store=store)
+
+    def bench_results(
+        self, *, route: str | None = None, workload: str | None = None, limit: int | None = None
+    ) -> BenchList:
+        """The stored results of benchmarks, the newest first."""
+        from modelscan.bench.stored import list_samples
+
+        return list_samples(self.config, route=route, workload=workload, limit=limit)
+
     # Routes and targets
 
     def routes(self) -> RouteList:
@@ -432,9 +468,10 @@ class Workspace:
     def resolve(self, name: str | None = None) -> RouteResolved:
         """The entry that a name selects (None: the default), with reasons; an entry whose
         deployment ended is not selected."""
+        from modelscan.gateway.control.nodes.here import nodes_of
         from modelscan.routing.answers import resolve_route
 
-        return resolve_route(self.config.routing_file, name, self._states)
+        return resolve_route(self.config.routing_file, name, self._states, nodes_of(self.config))
 
     def explain(
         self,
@@ -458,13 +495,19 @@ class Workspace:
         return answer if missing is None else replace(answer, warnings=(missing,))
 
     def match(
-        self, task: str, *, operation: RoleOperation | None = None, limit: int | None = 10
+        self,
+        task: str,
+        *,
+        operation: RoleOperation | None = None,
+        limit: int | None = 10,
+        workloads: Sequence[str] = (),
     ) -> RouteMatched:
-        """The roles and entries for a task in words, best first."""
+        """The roles and entries for a task in words, best first; ``workloads``: the names of
+        benchmarks whose results count in full."""
         from modelscan.routing.match import match
 
         file, world = self._world()
-        return match(file, world, task, operation, limit)
+        return match(file, world, task, operation, limit, workloads)
 
     def routed_names(self) -> RoutedNames:
         """Every name that a request may use as its model, with its state and where it is."""
@@ -503,6 +546,16 @@ class Workspace:
 
         return write_plano_files(self.config.routing_file, *self._world(nodes=False))
 
+    def observer(self, url: str | None = None, key: str | None = None) -> Observer:
+        """Looks at what runs: ``observer().look()`` again and again has the rates in between.
+
+        The deployments, the GPUs and the gateway of this machine, or with ``url`` (and a ``key``
+        with the scope read, as a reference) a gateway elsewhere. Raises UsageError for a bad URL.
+        """
+        from modelscan.gateway.top.look import Observer
+
+        return Observer(self.config, self.list, self.hardware, url, key)
+
     def _world(self, *, nodes: bool = True) -> tuple[RoutingFile, World]:
         """The routing file, and what is known of its entries; ``nodes``: with their services."""
         from modelscan.deploy.route_world import route_world
@@ -513,12 +566,14 @@ class Workspace:
         owned = any(route.deployment for route in file.routes)
         deployments = self.list() if owned else ()
         file = load(path) if owned else file  # the entry of one that ended was disabled meanwhile
-        world = route_world(file, self.config, deployments)
-        if not nodes:
-            return file, world
-        from modelscan.gateway.control.nodes.here import with_nodes
+        from modelscan.bench.here import observed_here
 
-        return with_nodes(file, world, self.config)
+        world = route_world(file, self.config, deployments)
+        if nodes:
+            from modelscan.gateway.control.nodes.here import with_nodes
+
+            file, world = with_nodes(file, world, self.config)
+        return file, observed_here(file, world, self.config)
 
     def _states(self, file: RoutingFile) -> States:
         """What the deployments behind the entries do."""

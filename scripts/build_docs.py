@@ -1,5 +1,5 @@
 """The reference pages, generated from the code: docs/reference/{cli,settings,json,exit-codes,
-files,failures,http,routing}.md.
+files,failures,http,metrics,routing}.md.
 
     python -m scripts.build_docs           # write them
     python -m scripts.build_docs --check   # exit status 1 when a page is not what it would write
@@ -27,6 +27,7 @@ from modelscan.state.config import SETTINGS
 from modelscan.state.setting_kinds import Setting
 from scripts.docs_files import failures_page, files_page
 from scripts.docs_http import http_page
+from scripts.docs_metrics import metrics_page
 from scripts.docs_routing import routing_page
 from scripts.docs_schemas import json_page
 
@@ -60,6 +61,7 @@ def pages() -> dict[str, str]:
         "files.md": _GENERATED + files_page(),
         "failures.md": _GENERATED + failures_page(),
         "http.md": _GENERATED + http_page(),
+        "metrics.md": _GENERATED + metrics_page(),
         "routing.md": _GENERATED + routing_page(),
     }
 

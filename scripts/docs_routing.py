@@ -26,6 +26,14 @@ preferred family that an entry has), then its strategy orders them. Where no ent
 fallback roles follow, each once.
 """
 
+_AGE = """The likeness of a workload counts by the share of right answers; by {half:g} where none is
+known. The runtime signal counts by the same share (the mean over the results whose workloads are
+most like the task). So a fast model with wrong answers is behind a slow one with right answers. Of
+an entry and a workload only the newest result counts: in full for {fresh:g} days, then less each
+day, and after {expires:g} days not at all. Speed comes from the last requests of the gateway, and
+from results where there were none.
+"""
+
 
 def routing_page() -> str:
     """The page."""
@@ -43,6 +51,11 @@ def routing_page() -> str:
         f"parts that were measured, at most {scoring.WITHOUT_CORRECTNESS:g} without a measured "
         "correctness:\n",
         _table(("part", "weight", "value"), _quality()),
+        _AGE.format(
+            half=scoring.WITHOUT_CORRECTNESS,
+            fresh=scoring.FRESH_S / 86_400,
+            expires=scoring.EXPIRES_S / 86_400,
+        ),
         "## Presets\n",
         _table(("preset", "address", "key", "also"), _presets()),
         "An entry's own `api_key` counts alone; without one, the preset's variables are tried in "

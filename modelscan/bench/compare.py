@@ -60,7 +60,7 @@ def compare(a: BenchReport, b: BenchReport) -> BenchCompared:
     if a.workload.hash != b.workload.hash:
         raise UsageError(
             f"the workloads differ: {_workload(a)} and {_workload(b)}",
-            hint=f"modelscan bench run {b.receipt.route} with the options of {a.report_id}",
+            hint=f"modelscan bench show {a.report_id}",
             code="other_workload",
             details={"field": "workload.hash", "a": a.workload.hash, "b": b.workload.hash},
         )
@@ -73,7 +73,7 @@ def compare(a: BenchReport, b: BenchReport) -> BenchCompared:
     if not pairs:
         raise UsageError(
             f"no load is in both: {_loads(a)} and {_loads(b)}",
-            hint=f"modelscan bench run {b.receipt.route} --concurrency {_loads(a)}",
+            hint=f"modelscan bench show {b.report_id}",
             code="other_load",
         )
     rows = tuple(row for first, second in pairs for row in _rows(first, second))

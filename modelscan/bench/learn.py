@@ -1,11 +1,13 @@
-"""What a run teaches this machine: the speed of one request, for later estimates."""
+"""A run, and what it teaches this machine: the speed of one request, for later estimates."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from modelscan.bench.hardware import hardware_here
+from modelscan.bench.place import find_place
 from modelscan.bench.report import BenchPoint, BenchReport
+from modelscan.bench.run import BenchRequest, Progress, measure
 from modelscan.core.measurement import SpeedMeasurement
 from modelscan.engines.speed_history import computed_speed, devices_of
 
@@ -16,6 +18,28 @@ if TYPE_CHECKING:
 
 _LEAST_PROMPT = 64  # computed tokens from which a prompt tells the prefill's speed
 _LEAST_ANSWER = 8
+
+
+def run_and_learn(
+    request: BenchRequest, config: Config, progress: Progress, *, store: bool
+) -> BenchReport:
+    """Measure a route, record the speed of its deployment, and store the results if requested.
+
+    Raises UsageError, AuthError, OfflineError like ``find_place``, RemoteError where the server
+    answers no request.
+    """
+    if store:
+        from modelscan.state.server.extra import require_extra
+
+        require_extra("storing results")
+    place = find_place(request.route, request.api_key, config)
+    report = measure(place, request, config, progress)
+    learn_speed(report, place.deployment, config)
+    if store:
+        from modelscan.bench.stored import ingest_report
+
+        ingest_report(report, config)
+    return report
 
 
 def learn_speed(report: BenchReport, deployment: Deployment | None, config: Config) -> bool:

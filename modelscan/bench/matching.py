@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from modelscan.bench.report_reader import GivenSample
-from modelscan.bench.samples import Resolve, ServiceMatch
+from modelscan.bench.samples import Resolve, ServiceMatch, StoredSample
 from modelscan.core.route import Route
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.lookup import find_route
@@ -24,7 +24,7 @@ def matcher(file: RoutingFile, world: World) -> Resolve:
     table = compile_table(file, replace(world, observations={}))
     names = [backend.name for backend in table.backends]
 
-    def resolve(sample: GivenSample) -> ServiceMatch:
+    def resolve(sample: GivenSample | StoredSample) -> ServiceMatch:
         direct = [
             route for route in file.routes
             if sample.service_id in (route.name, route.deployment)
@@ -42,7 +42,9 @@ def matcher(file: RoutingFile, world: World) -> Resolve:
     return resolve
 
 
-def _one_of(sample: GivenSample, candidates: list[str], file: RoutingFile) -> ServiceMatch:
+def _one_of(
+    sample: GivenSample | StoredSample, candidates: list[str], file: RoutingFile
+) -> ServiceMatch:
     """The one candidate, or the only one that serves the sample's asset."""
     if len(candidates) == 1:
         return ServiceMatch(candidates[0])

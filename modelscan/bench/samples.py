@@ -14,10 +14,13 @@ import sqlalchemy as sa
 from modelscan.bench.report_reader import GivenReport, GivenSample, ResultValue
 from modelscan.core.jsonform import to_json
 from modelscan.state.clock import text_of
+from modelscan.state.server.audit import Actor, local_user, record_audit
 from modelscan.state.server.database import ServerDatabase, record_change
 from modelscan.state.server.tables import BENCH_REPORTS, SAMPLES
 
 CHANGED = "samples"
+MOST_SAMPLES_STORED, MOST_REPORTS_STORED = 100_000, 1_000
+"""The oldest are deleted beyond these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class ServiceMatch:
     reason: str | None = None
 
 
-Resolve = Callable[[GivenSample], ServiceMatch]
+Resolve = Callable[["GivenSample | StoredSample"], ServiceMatch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +84,25 @@ class BenchIngested:
     unmatched: tuple[UnmatchedSample, ...]
 
 
-def ingest(database: ServerDatabase, report: GivenReport, resolve: Resolve) -> BenchIngested:
+def ingest(
+    database: ServerDatabase, report: GivenReport, resolve: Resolve, who: Actor | None = None
+) -> BenchIngested:
     """Store a report's samples, and the report where it has an id; a repetition changes nothing.
 
     A sample whose service is unknown is stored too: its service may come later. One with the id of
-    a stored sample but other results replaces it. Raises ModelscanError where the database fails.
+    a stored sample but other results replaces it. ``who`` brings them (None: the user of this
+    machine). Raises ModelscanError where the database fails.
     """
     matches = [(sample, resolve(sample)) for sample in report.samples]
     with database.writing() as connection:
         stored = [_store(connection, sample, match, report) for sample, match in matches]
         _store_report(connection, report)
+        _delete_oldest(connection)
         if any(stored):
             record_change(connection, CHANGED)
+            target = report.report_id or f"{sum(stored)} results"
+            ids = [sample.benchmark_id for sample in report.samples]
+            record_audit(connection, who or local_user(), "bench.ingest", target, after=ids)
     return BenchIngested(
         accepted=sum(stored),
         duplicates=len(stored) - sum(stored),
@@ -191,6 +201,17 @@ def _store_report(connection: sa.Connection, report: GivenReport) -> None:
     place = BENCH_REPORTS.c.report_id == report.report_id
     if not connection.execute(sa.update(BENCH_REPORTS).where(place).values(values)).rowcount:
         connection.execute(sa.insert(BENCH_REPORTS).values(report_id=report.report_id, **values))
+
+
+def _delete_oldest(connection: sa.Connection) -> None:
+    """Neither table grows without a limit."""
+    newest = connection.execute(sa.select(sa.func.max(SAMPLES.c.id))).scalar() or 0
+    connection.execute(sa.delete(SAMPLES).where(SAMPLES.c.id <= newest - MOST_SAMPLES_STORED))
+    order = sa.select(BENCH_REPORTS.c.report_id).order_by(BENCH_REPORTS.c.observed_at.desc())
+    kept = connection.execute(order.limit(MOST_REPORTS_STORED)).scalars().all()
+    if len(kept) == MOST_REPORTS_STORED:
+        old = BENCH_REPORTS.c.report_id.not_in(kept)
+        connection.execute(sa.delete(BENCH_REPORTS).where(old))
 
 
 def _stored(row: Any) -> StoredSample:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,10 @@ import typer
 
 from modelscan.cli.context import Context
 from modelscan.cli.framework import single
+from modelscan.cli.serve_log import LogFormat, ServeLog
 
 if TYPE_CHECKING:
     from modelscan.gateway.control.events import Report, ServeEvent
-    from modelscan.gateway.control.listening import ServeOptions
 
 
 def serve(
@@ -63,6 +64,12 @@ def serve(
         list[Path] | None,
         typer.Option("--folder", metavar="DIR", help="With --node: list its .gguf files."),
     ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="The log on standard error.")
+    ] = "text",
+    log_requests: Annotated[
+        bool, typer.Option("--log-requests", help="A line for each request, without its text.")
+    ] = False,
     drain: Annotated[
         float,
         typer.Option(
@@ -89,19 +96,20 @@ def serve(
         hosts=_words(config.serve_hosts),
         origins=_words(config.serve_origins) or (),
         drain_s=drain,
+        log_requests=log_requests,
     )
-    report = reporter(context, options)
-    if node is None:
-        _check_alone(node_key=node_key, advertise=advertise, label=label, folder=folder)
-        run(config, options, report)
-        return 0
-    from modelscan.gateway.node.join import JoinOptions, join, tls_files
+    with reporter(context, log_format) as report:
+        if node is None:
+            _check_alone(node_key=node_key, advertise=advertise, label=label, folder=folder)
+            run(config, options, report)
+            return 0
+        from modelscan.gateway.node.join import JoinOptions, join, tls_files
 
-    tls = tls_files(client_ca, tls_cert, tls_key)
-    wishes = JoinOptions(
-        node, node_key, None, advertise, label or (), folder or (), (), tls, only_node=False
-    )
-    join(config, wishes, options, report)
+        tls = tls_files(client_ca, tls_cert, tls_key)
+        wishes = JoinOptions(
+            node, node_key, None, advertise, label or (), folder or (), (), tls, only_node=False
+        )
+        join(config, wishes, options, report)
     return 0
 
 
@@ -115,9 +123,11 @@ def _check_alone(**given: object) -> None:
         raise UsageError(f"{option} needs --node URL", hint="modelscan serve --node URL")
 
 
-def reporter(context: Context, options: ServeOptions) -> Report:
+@contextlib.contextmanager
+def reporter(context: Context, form: LogFormat = "text") -> Iterator[Report]:
     """What prints the events of a gateway."""
-    return lambda event: _report(context, options, event)
+    with contextlib.closing(ServeLog(context.output.stderr, form)) as log:
+        yield lambda event: _report(context, log, form, event)
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:
@@ -125,20 +135,22 @@ def _words(text: str | None) -> tuple[str, ...] | None:
     return words or None
 
 
-def _report(context: Context, options: ServeOptions, event: ServeEvent) -> None:
-    """Events as JSON Lines with --json, else as lines with the time."""
+def _report(context: Context, log: ServeLog, form: LogFormat, event: ServeEvent) -> None:
+    """Events as JSON Lines with --json, else as lines of the log."""
     output = context.output
     if context.flags.as_json:
         output.event(event.name, text=event.text, **event.values)
         return
     if event.name == "ready":
         output.line(event.values["url"] + "/v1")
-        _introduce(context, options, event)
-        return
-    output.note(f"{datetime.now().astimezone():%H:%M:%S} {event.text}")
+        if form == "text":
+            _introduce(context, event)
+            return
+    if not context.flags.quiet:
+        log.write(event)
 
 
-def _introduce(context: Context, options: ServeOptions, event: ServeEvent) -> None:
+def _introduce(context: Context, event: ServeEvent) -> None:
     note = context.output.note
     note(event.text)
     names = event.values["routes"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 _NO_CHAT = re.compile(r"\b(base|embedding|reranker|reward|pt)\b|guard\b")
@@ -97,6 +98,11 @@ def family_of(names: Iterable[str], classes: Iterable[str]) -> Family | None:
 
     ``names``: its id and repository; those that say that it is no chat model have no family.
     """
+    return _family_of(tuple(names), tuple(classes))
+
+
+@lru_cache(maxsize=16_384)  # a routing table of ten thousand entries is made again and again
+def _family_of(names: tuple[str, ...], classes: tuple[str, ...]) -> Family | None:
     plain = _plain(names)
     if is_no_chat(plain):
         return None

@@ -19,6 +19,7 @@ from modelscan.routing.resolve import NO_STATES, States, resolve
 
 # The states of the deployments behind the entries; it reads what runs.
 StatesOf = Callable[[RoutingFile], States]
+AddReported = Callable[[RoutingFile, StatesOf], tuple[RoutingFile, States]]
 
 
 def no_states(_: RoutingFile) -> States:
@@ -222,10 +223,16 @@ def _find(file: RoutingFile, name: str) -> Route:
     return resolution.route
 
 
-def resolve_route(path: Path, name: str | None, states_of: StatesOf = no_states) -> RouteResolved:
-    """The entry that would serve a name; None: the default."""
-    file = load(path)
-    states = states_of(file)
+def no_nodes(file: RoutingFile, states_of: StatesOf) -> tuple[RoutingFile, States]:
+    """The file as it is written."""
+    return file, states_of(file)
+
+
+def resolve_route(
+    path: Path, name: str | None, states_of: StatesOf = no_states, add: AddReported = no_nodes
+) -> RouteResolved:
+    """The entry that would serve a name; None: the default. ``add``: the services of nodes."""
+    file, states = add(load(path), states_of)
     answer = resolve(file, name, states)
     route = _entry(answer.route, file, states) if answer.route else None
     return RouteResolved(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -21,11 +22,12 @@ from modelscan.routing.facts import (
     why_unusable,
 )
 from modelscan.routing.lookup import find_route
+from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import through_plano, with_plano
 from modelscan.routing.role_format import RoleFields
-from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, runtime_signal, score
-from modelscan.routing.select import RolePool, role_pool, strategy_of
+from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, score
+from modelscan.routing.select import RolePool, measured, role_pool, strategy_of
 from modelscan.routing.table import (
     Backend,
     RefusedCandidate,
@@ -42,22 +44,27 @@ _PORTS = {"http": 80, "https": 443}
 Routes = dict[str, RouteEntry]
 
 
-def compile(file: RoutingFile, world: World) -> RouteTable:
+def compile(file: RoutingFile, world: World, memo: TableMemo | None = None) -> RouteTable:
     """The table. Its backends are the file's entries, index by index, usable or not.
 
     Of two routes of one name, one that the file writes counts before one that a node reports.
+    ``memo``: of the last table; it is brought up to date.
     """
     file = with_plano(file)
     entries = tuple(known_entries(file.routes, file.providers, world))
-    backends = tuple(_backend(entry) for entry in entries)
-    candidates = _Candidates()
+    memo = memo or TableMemo()
+    memo.begin(file.roles, entries)
+    backends = tuple(memo.made(one, "backend", partial(_backend, one)) for one in entries)
+    candidates = _Candidates(memo)
     services = _services(_names(entries), file, candidates)
     reported = {name: one.route for name, one in services.items() if not one.written}
     written = {name: one.route for name, one in services.items() if one.written}
     short = _services(_short_names(entries), file, candidates)
     own_short = {name: one.route for name, one in short.items() if one.written}
     far_short = {name: one.route for name, one in short.items() if not one.written}
-    roles = {role.role_id: _role_entry(role, entries, file, world) for role in roles_of(file)}
+    roles = {
+        role.role_id: _role_entry(role, entries, file, world, candidates) for role in roles_of(file)
+    }
     aliases = _aliases(file, {**reported, **roles, **written})
     # Of one name the later one counts.
     routes = {**far_short, **reported, **own_short, **roles, **aliases, **written}
@@ -187,26 +194,34 @@ def _others(file: RoutingFile, matches: Sequence[Known]) -> tuple[str, ...]:
 
 
 class _Candidates:
-    """Candidates of entries without a role, made once each: most entries have several names."""
+    """Candidates, made once for each role and without one: most entries have several names."""
 
-    def __init__(self) -> None:
-        self._made: dict[int, RouteCandidate] = {}
+    def __init__(self, memo: TableMemo) -> None:
+        self.memo = memo
 
     def candidate(self, entry: Known, served: str | None) -> RouteCandidate:
-        """The candidate; ``served``: the name to send, of a server of many models."""
+        """A candidate without a role; ``served``: the name to send, of a server of many models."""
         if entry.route.model is None:
             return _candidate(entry, None, served)
-        made = self._made.get(entry.place)
-        if made is None:
-            made = self._made[entry.place] = _candidate(entry, None)
-        return made
+        return self._placed(entry, "candidate", partial(_candidate, entry, None))
+
+    def of_role(self, entry: Known, role: RoleFields, value: float) -> RouteCandidate:
+        """A candidate of a role, with its score there."""
+        make = partial(_candidate, entry, role, None, value)
+        return self._placed(entry, ("candidate", role.role_id), make)
+
+    def _placed(
+        self, entry: Known, key: Hashable, make: Callable[[], RouteCandidate]
+    ) -> RouteCandidate:
+        made = self.memo.made(entry, key, make)
+        return made if made.backend == entry.place else replace(made, backend=entry.place)
 
 
 def _candidate(
     entry: Known, role: RoleFields | None, served: str | None = None, value: float | None = None
 ) -> RouteCandidate:
     if value is None and entry.seen.runtime != Runtime():
-        value = score(Signals(runtime=runtime_signal(entry.seen.runtime)), SERVICE_WEIGHTS)
+        value = score(measured(Signals(), entry.seen)._replace(bench=None), SERVICE_WEIGHTS)
     many = entry.route.model is None
     return RouteCandidate(
         backend=entry.place,
@@ -225,10 +240,11 @@ def _context(entries: Iterable[Known]) -> int | None:
 
 
 def _role_entry(
-    role: RoleFields, entries: Sequence[Known], file: RoutingFile, world: World
-) -> RouteEntry:
+    role: RoleFields, entries: Sequence[Known], file: RoutingFile, world: World,
+    made: _Candidates,
+) -> RouteEntry:  # fmt: skip
     empty = role is AUTO or role.role_id in world.spent
-    pool = RolePool((), ()) if empty else role_pool(entries, role)
+    pool = RolePool((), ()) if empty else role_pool(entries, role, made.memo)
     chosen = [choice.entry for choice in pool.choices]
     return RouteEntry(
         name=role.role_id,
@@ -236,7 +252,7 @@ def _role_entry(
         operation=TASKS[role.operation][0],
         strategy=strategy_of(role),
         candidates=tuple(
-            _candidate(one.entry, role, None, one.score) for one in pool.choices[:MOST_CANDIDATES]
+            made.of_role(one.entry, role, one.score) for one in pool.choices[:MOST_CANDIDATES]
         ),
         fallbacks=fallback_chain(file, role),
         refused=tuple(

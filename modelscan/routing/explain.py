@@ -27,8 +27,8 @@ from modelscan.routing.lookup import Found, find_route
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import with_plano
 from modelscan.routing.policy import apply_to, raw_values
-from modelscan.routing.scoring import Signals, runtime_signal
-from modelscan.routing.select import NO_SELECTION, role_signals
+from modelscan.routing.scoring import Signals
+from modelscan.routing.select import NO_SELECTION, measured, role_signals
 from modelscan.routing.table import Operation, RouteCandidate, RouteEntry, RouteTable, Tier
 from modelscan.routing.world import World
 
@@ -260,7 +260,7 @@ class _Explainer:
     def _signals(self, known: Known, entry: RouteEntry) -> Signals:
         role = role_named(self.file, entry.name) if entry.kind == "role" else None
         if role is None:
-            return Signals(runtime=runtime_signal(known.seen.runtime))
+            return measured(Signals(), known.seen)._replace(bench=None)
         return role_signals(known, role, role.routing_policy or NO_SELECTION)
 
     def _root(self, candidate: RouteCandidate) -> str:

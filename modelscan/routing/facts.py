@@ -94,12 +94,17 @@ def _command(entry: Known) -> str:
 
 
 def availability(entry: Known) -> Availability:
-    """``routable`` only if a request would reach a server that is not known to be dead.
+    """``routable`` only if a request would reach a server that is not known to be dead."""
+    if why_unusable(entry) is None:
+        return "asleep" if entry.seen.asleep else "routable"
+    return without_requests(entry)
+
+
+def without_requests(entry: Known) -> Availability:
+    """How far an entry's model is where no request reaches it.
 
     A deployment that is recorded and does not run could be started: ``deployable``.
     """
-    if why_unusable(entry) is None:
-        return "asleep" if entry.seen.asleep else "routable"
     if entry.route.deployment is None or entry.seen.state is None:
         return "known"
     return "deployable" if entry.seen.state in _NOT_RUNNING else "deployed"

@@ -17,10 +17,12 @@ from modelscan.routing.facts import (
     known_entries,
     operations_of,
     why_unusable,
+    without_requests,
 )
+from modelscan.routing.offload import Suitability, suitability
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.table import Operation, RouteEntry, RouteKind, Tier
-from modelscan.routing.world import World
+from modelscan.routing.world import NOTHING_OBSERVED, World
 
 _STATES: tuple[Availability, ...] = (
     "routable", "asleep", "deployed", "deployable", "known",
@@ -32,7 +34,8 @@ class RoutedName:
     """A name that a request may use as its model; the ids of the gateway's ``/v1/models``.
 
     ``state``: routable only if a backend of its own or of a fallback route can answer. ``where``:
-    whose machines its backends are on.
+    whose machines its backends are on. ``loaded`` and the latency are those of the backend that
+    would answer, ``suitability`` which work it is fit for.
     """
 
     id: str
@@ -45,6 +48,9 @@ class RoutedName:
     context_source: ContextSource | None
     backends: tuple[str, ...]
     tags: tuple[str, ...]
+    loaded: bool | None
+    p50_latency_ms: float | None
+    suitability: Suitability
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +111,21 @@ def _name(entry: RouteEntry, routes: dict[str, RouteEntry], entries: Sequence[Kn
         reachable = list(entries)
     best = next(iter(own), None)
     window = None if best is None else context_window(best)
+    runtime = (best.seen if best else NOTHING_OBSERVED).runtime
     return RoutedName(
         id=entry.name,
         kind=entry.kind,
         operation=entry.operation,
-        state=_best_state([*reachable, *named]),
+        state=_best_state(reachable, named),
         where=tuple(dict.fromkeys(one.route.tier for one in own)),
         model=None if best is None else best.route.model,
         context_tokens=window.tokens if window else None,
         context_source=window.source if window else None,
         backends=tuple(one.name for one in own),
         tags=entry.tags,
+        loaded=runtime.loaded,
+        p50_latency_ms=runtime.p50_latency_ms,
+        suitability=suitability(runtime.loaded, runtime.p50_latency_ms),
     )
 
 
@@ -123,8 +133,10 @@ def _backends(entry: RouteEntry, entries: Sequence[Known]) -> list[Known]:
     return [entries[candidate.backend] for candidate in entry.candidates]
 
 
-def _best_state(entries: Sequence[Known]) -> Availability:
-    states = {availability(one) for one in entries}
+def _best_state(reachable: Sequence[Known], refused: Sequence[Known]) -> Availability:
+    """An entry that a role's gates refuse may answer others: for this name it is not routable."""
+    states = {availability(one) for one in reachable}
+    states |= {without_requests(one) for one in refused}
     return next((state for state in _STATES if state in states), "known")
 
 

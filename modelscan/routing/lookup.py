@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from modelscan.routing.table import RefusedCandidate, RouteEntry
+
+_MOST_PARTS = 8
 
 
 class Found(NamedTuple):
@@ -25,9 +27,20 @@ def find_route(routes: Mapping[str, RouteEntry], name: str) -> Found | None:
     entry = routes.get(name)
     if entry is not None:
         return Found(_without_model(entry) if entry.many_models else entry, None)
-    provider, slash, model = name.partition("/")
-    entry = routes.get(provider) if slash else None
-    return Found(entry, model) if entry is not None and entry.many_models and model else None
+    for provider, model in _parted(name):
+        entry = routes.get(provider)
+        if entry is not None and entry.many_models:
+            return Found(entry, model)
+    return None
+
+
+def _parted(name: str) -> Iterator[tuple[str, str]]:
+    """Every way to read a name as NAME/MODEL, the shortest NAME first: both may have slashes."""
+    parts = name.split("/", _MOST_PARTS)
+    for count in range(1, len(parts)):
+        model = "/".join(parts[count:])
+        if model:
+            yield "/".join(parts[:count]), model
 
 
 def _without_model(entry: RouteEntry) -> RouteEntry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from modelscan.routing.built_in import AUTO, roles_of
 from modelscan.routing.explain import CandidateSignals
@@ -22,12 +22,16 @@ from modelscan.routing.scoring import (
     ROLE_WEIGHTS,
     SERVICE_WEIGHTS,
     Signals,
-    bench_signal,
-    runtime_signal,
     score,
     text_signal,
 )
-from modelscan.routing.select import NO_SELECTION, entry_texts, role_pool, role_signals
+from modelscan.routing.select import (
+    NO_SELECTION,
+    entry_texts,
+    measured,
+    role_pool,
+    role_signals,
+)
 from modelscan.routing.table import Tier
 from modelscan.routing.world import World
 
@@ -49,9 +53,10 @@ class MatchedRoute:
 
 @dataclass(frozen=True, slots=True)
 class RouteMatched:
-    """The routes for a task, best first."""
+    """The routes for a task, best first; ``workloads``: the benchmarks that count in full."""
 
     task: str
+    workloads: tuple[str, ...]
     operation: RoleOperation | None
     total: int
     candidates: tuple[MatchedRoute, ...]
@@ -60,24 +65,32 @@ class RouteMatched:
 
 def match(
     file: RoutingFile, world: World, task: str, operation: RoleOperation | None = None,
-    limit: int | None = None,
+    limit: int | None = None, workloads: Sequence[str] = (),
 ) -> RouteMatched:  # fmt: skip
-    """The roles and providers of an operation (None: of every one), best first."""
+    """The roles and providers of an operation (None: of every one), best first.
+
+    Results of ``workloads`` count in full; without any, those whose names are like the task.
+    """
     entries = tuple(known_entries(file.routes, file.providers, world))
-    rows = [*_roles(file, entries, task, operation), *_services(entries, task, operation)]
+    wanted = _Wanted(task, tuple(workloads) or (task,), operation)
+    rows = [*_roles(file, entries, wanted), *_services(entries, wanted)]
     rows.sort(key=lambda one: (-one.score, one.kind, one.name))
-    return RouteMatched(task, operation, len(rows), tuple(rows[:limit]))
+    return RouteMatched(task, tuple(workloads), operation, len(rows), tuple(rows[:limit]))
 
 
-def _roles(
-    file: RoutingFile, entries: Sequence[Known], task: str, operation: RoleOperation | None
-) -> Iterator[MatchedRoute]:
+class _Wanted(NamedTuple):
+    task: str
+    workloads: tuple[str, ...]
+    operation: RoleOperation | None
+
+
+def _roles(file: RoutingFile, entries: Sequence[Known], wanted: _Wanted) -> Iterator[MatchedRoute]:
     for role in roles_of(file):
-        if role is AUTO or operation not in (None, role.operation):
+        if role is AUTO or wanted.operation not in (None, role.operation):
             continue
         pool = role_pool(entries, role)
         best = pool.choices[0].entry if pool.choices else None
-        signals = _role_signals(role, best, task)
+        signals = _role_signals(role, best, wanted)
         yield MatchedRoute(
             role.role_id, "role", role.operation, round(score(signals, ROLE_WEIGHTS), 4),
             _shown(signals), best and best.name, best.route.tier if best else None,
@@ -85,30 +98,25 @@ def _roles(
         )  # fmt: skip
 
 
-def _role_signals(role: RoleFields, best: Known | None, task: str) -> Signals:
+def _role_signals(role: RoleFields, best: Known | None, wanted: _Wanted) -> Signals:
     """The role's own words, with the state of the entry that it would choose."""
     texts = [role.role_id, role.display_name, role.description]
     prompt = role.prompt_policy
     texts += [prompt.system_prompt if prompt else None]
-    text = text_signal(task, [one for one in texts if one])
+    text = text_signal(wanted.task, [one for one in texts if one])
     if best is None:
         return Signals(text=text)
     signals = role_signals(best, role, role.routing_policy or NO_SELECTION)
-    return signals._replace(text=text, bench=bench_signal(task, best.seen.results))
+    return measured(signals._replace(text=text), best.seen, wanted.workloads)
 
 
-def _services(
-    entries: Sequence[Known], task: str, operation: RoleOperation | None
-) -> Iterator[MatchedRoute]:
+def _services(entries: Sequence[Known], wanted: _Wanted) -> Iterator[MatchedRoute]:
     for entry in entries:
-        kind = operation or _operation(entry)
+        kind = wanted.operation or main_operation(entry)
         if not can_do(entry, kind):
             continue
-        signals = Signals(
-            text=text_signal(task, entry_texts(entry)),
-            runtime=runtime_signal(entry.seen.runtime),
-            bench=bench_signal(task, entry.seen.results),
-        )
+        text = text_signal(wanted.task, entry_texts(entry))
+        signals = measured(Signals(text=text), entry.seen, wanted.workloads)
         value = 0.0 if why_unusable(entry) else score(signals, SERVICE_WEIGHTS)
         yield MatchedRoute(
             entry.name, "provider", kind, round(value, 4), _shown(signals), entry.name,
@@ -116,7 +124,7 @@ def _services(
         )  # fmt: skip
 
 
-def _operation(entry: Known) -> RoleOperation:
+def main_operation(entry: Known) -> RoleOperation:
     """The first thing that an entry can do."""
     options: tuple[RoleOperation, ...] = (
         "chat", "embeddings", "rerank", "transcription", "speech", "image",
@@ -151,3 +159,6 @@ def _reasons(signals: Signals, entry: Known | None) -> Iterator[str]:
         yield f"{runtime.queue} requests wait there"
     if signals.bench:
         yield f"benchmark results count {signals.bench:.2f}"
+    rates = [one.pass_rate for one in entry.seen.results if one.pass_rate is not None]
+    if rates and min(rates) < 1:
+        yield f"a benchmark found {min(rates):.0%} of its answers right"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from modelscan.core.nearest import nearest
 from modelscan.core.route import Route
@@ -25,11 +26,13 @@ _OFFERED = 3
 
 @dataclass(frozen=True, slots=True)
 class RouteState:
-    """What an entry's deployment does. ``ends``: it does not answer, and waiting will not help."""
+    """What an entry's deployment, or its node, does. ``ends``: it does not answer, and waiting
+    will not help."""
 
     state: str
     reason: str | None = None
     ends: bool = False
+    of: Literal["deployment", "node"] = "deployment"
 
 
 States = Mapping[
@@ -75,7 +78,7 @@ def resolve(
     """
     if not name:
         return _default(file, states)
-    exact = _exact(file, name, states)
+    exact = _exact(file, name, states, written=True)
     if exact is not None:
         return exact
     target = file.aliases.get(name)
@@ -87,11 +90,18 @@ def resolve(
     role = role_named(file, name)
     if role is not None:
         return _role(file, role, states, world)
-    return _service(file, name, _short(file, name), states) or _unknown(file, name)
+    short = _service(file, name, _short(file, file.written, name), states)
+    reported = short or _exact(file, name, states, written=False)
+    far = reported or _service(file, name, _short(file, file.routes, name), states)
+    return far or _unknown(file, name)
 
 
-def _exact(file: RoutingFile, name: str, states: States) -> Resolution | None:
+def _exact(file: RoutingFile, name: str, states: States, *, written: bool) -> Resolution | None:
+    """By a whole name; ``written``: one that the file has, else one that only nodes report."""
+    own = {route.name for route in file.written}
     for ways in _candidates(file, name):
+        if written is not any(route.name in own for route in ways[1]):
+            continue
         answer = _service(file, name, ways, states)
         if answer is not None:
             return answer
@@ -183,7 +193,7 @@ def _why(route: Route, states: States) -> str:
     if state is None or not state.ends:
         return "is disabled"
     because = f": {state.reason}" if state.reason else ""
-    return f"cannot answer, its deployment is {state.state}{because}"
+    return f"cannot answer, its {state.of} is {state.state}{because}"
 
 
 def _candidates(file: RoutingFile, name: str) -> Sequence[tuple[str, list[Route]]]:
@@ -197,7 +207,9 @@ def _candidates(file: RoutingFile, name: str) -> Sequence[tuple[str, list[Route]
     ]
 
 
-def _short(file: RoutingFile, name: str) -> tuple[str, list[Route]]:
-    """The entries of the one model whose id ends in this name."""
-    own = [r for r in file.routes if r.model and r.model.rpartition("/")[2].lower() == name.lower()]
-    return ("short_name", own if len({route.model for route in own}) == 1 else [])
+def _short(file: RoutingFile, routes: Sequence[Route], name: str) -> tuple[str, list[Route]]:
+    """The entries of the one model of these routes whose id ends in this name."""
+    ends = name.lower()
+    models = {r.model for r in routes if r.model and r.model.rpartition("/")[2].lower() == ends}
+    own = [route for route in file.routes if route.model in models] if len(models) == 1 else []
+    return ("short_name", own)

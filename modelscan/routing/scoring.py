@@ -1,16 +1,18 @@
 """Scores of a route's candidates, 0..1, from what was observed. Pure.
 
-The formula is GenieHive's, with two corrections: a quality is the weighted mean of the parts that
-were measured (so that a result without timings is not half a result), and without a measured
-correctness it is at most 0.5. ``SIGNALS`` and ``BANDS`` are the formula; the documentation's tables
-are generated from them.
+The formula is GenieHive's, with these corrections: a quality is the weighted mean of the parts that
+were measured (so that a result without timings is not half a result); without a measured
+correctness a result counts at most half; the speed of wrong answers is worth nothing, so that a
+fast and wrong model is behind a slow and right one; old results count less. The documentation's
+tables are generated from the constants here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 # Weights of the signals of a candidate of a role, and of a candidate without a role.
@@ -30,6 +32,7 @@ FULL_SPEED = 40.0  # tokens/s from which the throughput counts in full
 TTFT_BANDS = ((500.0, 1.0), (1000.0, 0.8), (2500.0, 0.5))  # ms, at most -> value
 TTFT_BEYOND = 0.2
 WITHOUT_CORRECTNESS = 0.5  # the highest quality of a result without a measured correctness
+FRESH_S, EXPIRES_S = 7 * 86_400.0, 90 * 86_400.0  # a result counts in full, then less, then not
 _WORD = re.compile(r"[a-z0-9]+")
 _LIVE = SERVICE_WEIGHTS["runtime"] * QUEUE_STEP
 _LIVE_MOST = SERVICE_WEIGHTS["runtime"] * QUEUE_MOST
@@ -54,6 +57,12 @@ class Result:
     pass_rate: float | None = None
     tokens_per_s: float | None = None
     ttft_ms: float | None = None
+    age_s: float = 0.0
+
+    @property
+    def freshness(self) -> float:
+        """1 for a new result, falling to 0 for one that says nothing any more."""
+        return min(1.0, max(0.0, (EXPIRES_S - self.age_s) / (EXPIRES_S - FRESH_S)))
 
 
 class Signals(NamedTuple):
@@ -66,6 +75,7 @@ class Signals(NamedTuple):
     bench: float | None = None
 
 
+@lru_cache(maxsize=32_768)  # the same texts are looked at for every table
 def tokens(text: str) -> frozenset[str]:
     """The words of a text, in lower case."""
     return frozenset(_WORD.findall(text.lower()))
@@ -101,14 +111,41 @@ def quality(result: Result) -> float | None:
     return _mean(((CORRECTNESS_WEIGHT, result.pass_rate), (SPEED_WEIGHT, speed)))
 
 
-def bench_signal(task: str, results: Iterable[Result]) -> float | None:
-    """The best likeness of a workload to the task, and the best quality; None without results."""
-    all_results = tuple(results)
-    if not all_results:
+def bench_signal(workloads: Sequence[str], results: Iterable[Result]) -> float | None:
+    """The best likeness of a result's workload to these, and the best quality.
+
+    A likeness counts by the share of right answers, and half where none was measured. None without
+    results.
+    """
+    fresh = [one for one in results if one.freshness > 0]
+    if not fresh:
         return None
-    overlap = max(_overlap(task, one.workload) for one in all_results)
-    best = max(quality(one) or 0.0 for one in all_results)
-    return OVERLAP_WEIGHT * overlap + QUALITY_WEIGHT * best
+    overlap = max(best_overlap(workloads, (one,)) * _right(one) * one.freshness for one in fresh)
+    return OVERLAP_WEIGHT * overlap + QUALITY_WEIGHT * (best_quality(fresh) or 0.0)
+
+
+def best_overlap(workloads: Sequence[str], results: Iterable[Result]) -> float:
+    """The best likeness of a result's workload to one of these, 0..1."""
+    pairs = ((task, one.workload) for one in results for task in workloads)
+    return max((_overlap(task, workload) for task, workload in pairs), default=0.0)
+
+
+def best_quality(results: Iterable[Result]) -> float | None:
+    """The best quality, by the age of its result; None: none was measured."""
+    qualities = [(quality(one), one.freshness) for one in results]
+    return max((value * fresh for value, fresh in qualities if value is not None), default=None)
+
+
+def trust(workloads: Sequence[str], results: Iterable[Result]) -> float:
+    """The share of right answers, by which a measured speed counts: the mean over the results whose
+    workloads are most like these; 1 where no correctness was measured."""
+    measured = [one for one in results if one.pass_rate is not None and one.freshness > 0]
+    if not measured:
+        return 1.0
+    overlaps = [best_overlap(workloads, (one,)) for one in measured]
+    nearest = [one for one, value in zip(measured, overlaps, strict=True) if value == max(overlaps)]
+    wrong = sum((1.0 - (one.pass_rate or 0.0)) * one.freshness for one in nearest)
+    return 1.0 - wrong / len(nearest)
 
 
 def score(signals: Signals, weights: dict[str, float]) -> float:
@@ -120,6 +157,10 @@ def score(signals: Signals, weights: dict[str, float]) -> float:
 def live_score(base: float | None, in_flight: int) -> float:
     """A candidate's score with the requests that it has now; unknown counts as 0."""
     return (base or 0.0) - min(_LIVE_MOST, _LIVE * in_flight)
+
+
+def _right(result: Result) -> float:
+    return WITHOUT_CORRECTNESS if result.pass_rate is None else result.pass_rate
 
 
 def _overlap(task: str, workload: str) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from modelscan.routing.facts import (
@@ -17,6 +18,7 @@ from modelscan.routing.facts import (
     family_name,
     why_unusable,
 )
+from modelscan.routing.memo import TableMemo
 from modelscan.routing.role_format import RoleFields, SelectionFields
 from modelscan.routing.scoring import (
     ROLE_WEIGHTS,
@@ -25,8 +27,10 @@ from modelscan.routing.scoring import (
     runtime_signal,
     score,
     text_signal,
+    trust,
 )
 from modelscan.routing.table import Strategy
+from modelscan.routing.world import ProviderObservation
 
 NO_SELECTION = SelectionFields()
 
@@ -59,20 +63,22 @@ def strategy_of(role: RoleFields) -> Strategy:
     return "scored" if name == "loaded_first" else name
 
 
-def role_pool(entries: Sequence[Known], role: RoleFields) -> RolePool:
-    """The entries that a role may use."""
+def role_pool(
+    entries: Sequence[Known], role: RoleFields, memo: TableMemo | None = None
+) -> RolePool:
+    """The entries that a role may use; ``memo``: what is known of them from the last time."""
     selection = role.routing_policy or NO_SELECTION
     refused: list[Refused] = []
     passed: list[Known] = []
     for entry in _in_order(entries, selection.providers):
-        reason = _gate(entry, role, selection)
+        reason = _gated(entry, role, selection, memo)
         if reason is None:
             passed.append(entry)
         else:
             refused.append(Refused(entry, f"{entry.name} {reason}"))
     for name, keep in _preferences(selection):
         passed = _prefer(passed, refused, name, keep)
-    choices = [_choice(entry, role, selection) for entry in passed]
+    choices = [_chosen(entry, role, selection, memo) for entry in passed]
     if strategy_of(role) == "scored":
         choices.sort(key=lambda one: -one.score)
     refused.sort(key=lambda one: one.entry.place)
@@ -85,6 +91,23 @@ def _in_order(entries: Sequence[Known], names: Sequence[str] | None) -> Iterable
         return entries
     place = {name: at for at, name in enumerate(names)}
     return sorted(entries, key=lambda one: (place.get(one.name, len(place)), one.place))
+
+
+def _gated(
+    entry: Known, role: RoleFields, selection: SelectionFields, memo: TableMemo | None
+) -> str | None:
+    if memo is None:
+        return _gate(entry, role, selection)
+    return memo.made(entry, ("gate", role.role_id), lambda: _gate(entry, role, selection))
+
+
+def _chosen(
+    entry: Known, role: RoleFields, selection: SelectionFields, memo: TableMemo | None
+) -> Choice:
+    if memo is None:
+        return _choice(entry, role, selection)
+    made = memo.made(entry, ("choice", role.role_id), lambda: _choice(entry, role, selection))
+    return made if made.entry.place == entry.place else made._replace(entry=entry)
 
 
 def _gate(entry: Known, role: RoleFields, selection: SelectionFields) -> str | None:
@@ -113,9 +136,7 @@ def _context(entry: Known, selection: SelectionFields) -> str | None:
     if selection.min_context is None:
         return None
     tokens = context_window(entry).tokens
-    if tokens is None:
-        return f"has an unknown context; the role needs {selection.min_context:,} tokens"
-    if tokens < selection.min_context:
+    if tokens is not None and tokens < selection.min_context:
         return f"has {tokens:,} tokens of context; the role needs {selection.min_context:,}"
     return None
 
@@ -126,6 +147,9 @@ def _preferences(selection: SelectionFields) -> list[tuple[str, Callable[[Known]
     if selection.tiers is None and selection.providers is None:
         reason = "is a third party's, and an own entry can serve; allow it with tiers"
         rules.append((reason, lambda entry: entry.route.tier != "third_party"))
+    if selection.min_context is not None:
+        reason = f"has an unknown context; another entry has the {selection.min_context:,} tokens"
+        rules.append((reason, lambda entry: context_window(entry).tokens is not None))
     if selection.require_loaded:
         rules.append(("is not loaded, another entry is", lambda one: bool(one.seen.runtime.loaded)))
     for family in selection.preferred_families or ():
@@ -153,6 +177,7 @@ def is_of_family(entry: Known, family: str) -> bool:
     return _plain(name) == wanted or _plain(name).startswith(f"{wanted}-")
 
 
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """``Llama 3`` and ``llama-3`` are one spelling."""
     return re.sub(r"[ _]+", "-", text.strip().lower())
@@ -171,13 +196,22 @@ def role_signals(entry: Known, role: RoleFields, selection: SelectionFields) -> 
     preferred = [is_of_family(entry, family) for family in families or ()]
     profile = selection.guardrail_profile
     workloads = selection.agentic_benchmark_workloads or (role.role_id,)
-    results = [bench_signal(one, entry.seen.results) for one in workloads]
-    return Signals(
-        text=text_signal(task, entry_texts(entry)),
-        family=float(any(preferred)) if families else None,
-        guardrail=None if profile == "none" else float(profile in entry.route.tags),
-        runtime=runtime_signal(entry.seen.runtime),
-        bench=max((one for one in results if one is not None), default=None),
+    return measured(
+        Signals(
+            text=text_signal(task, entry_texts(entry)),
+            family=float(any(preferred)) if families else None,
+            guardrail=None if profile == "none" else float(profile in entry.route.tags),
+        ),
+        entry.seen,
+        tuple(workloads),
+    )
+
+
+def measured(signals: Signals, seen: ProviderObservation, workloads: Sequence[str] = ()) -> Signals:
+    """The signals with what was observed: speed by the share of right answers, and results."""
+    return signals._replace(
+        runtime=runtime_signal(seen.runtime) * trust(workloads, seen.results),
+        bench=bench_signal(workloads, seen.results),
     )
 
 

@@ -84,6 +84,15 @@ class Config:
     serve_origins: str | None = _setting(
         None, "origins of web pages that may call modelscan serve (CORS), separated by commas"
     )
+    otlp_endpoint: str | None = _setting(
+        None, "OTLP/HTTP collector that modelscan serve sends metrics to (default: none)"
+    )
+    otlp_authorization: str | None = _setting(
+        None, "reference to the collector's Authorization header", secret=True
+    )
+    otlp_interval_s: float = _setting(
+        15.0, "seconds between two reports to the collector", minimum=0.1
+    )
     database_url: str | None = _setting(
         None, "PostgreSQL for the server's records, shared by several gateways: "
         "postgresql://USER:env:NAME@HOST/DATABASE (default: a file in the state folder)",

@@ -18,6 +18,7 @@ from modelscan.state.server.usage import count_usage
 KEEP_S = 30 * 86_400.0
 KEEP_BYTES = 1 * GIB
 DELETED_AT_ONCE = 20_000
+_RECENT, _RECENT_S = 2_000, 3_600.0
 _COLUMNS = tuple(one.name for one in RECEIPTS.columns if one.name not in ("id", "body"))
 _NAMES = (*_COLUMNS, "body")
 _INSERT = sa.insert(RECEIPTS)
@@ -84,6 +85,10 @@ class ReceiptStore:
             query = query.where(RECEIPTS.c.status == only.status)
         with self._database.reading() as connection:
             return [_decode(body) for body in connection.execute(query).scalars()]
+
+    def recent(self, now: float) -> list[Receipt]:
+        """The last requests, not older than an hour, the oldest first: how fast backends are."""
+        return self.newest(_RECENT, ReceiptFilter(since=now - _RECENT_S))[::-1]
 
     def find(self, trace_id: str) -> Receipt | None:
         """The receipt with that id."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from modelscan.bench import samples as stored
 from modelscan.bench.report_reader import (
     GivenReport,
     GivenSample,
@@ -20,6 +20,7 @@ from modelscan.bench.samples import (
     ServiceMatch,
     UnmatchedSample,
     ingest,
+    report_ids,
     sample_rows,
     samples,
     stored_report,
@@ -54,9 +55,9 @@ def by_name(sample: GivenSample) -> ServiceMatch:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[ServerDatabase]:
-    with ServerDatabase.open(tmp_path / "state") as opened:
-        yield opened
+def database(server_database: ServerDatabase) -> ServerDatabase:
+    """Of SQLite, and of PostgreSQL where it is installed."""
+    return server_database
 
 
 def report(**changes: Any) -> GivenReport:
@@ -68,12 +69,12 @@ def test_a_report_is_stored_once(database: ServerDatabase) -> None:
     again = ingest(database, report(), by_name)
     assert (first.accepted, first.duplicates, first.matched_services) == (1, 0, ("coder",))
     assert (again.accepted, again.duplicates, again.matched_services) == (0, 1, ("coder",))
-    (stored,) = samples(database)
-    assert stored.service == "coder" and stored.service_id == "demo"
-    assert stored.results == RESULTS
-    assert stored.number("ttft_ms") == 4.5 and stored.number("quality_score") is None
-    assert stored.source == "geniehive-benchmark-runner"
-    assert stored.observed_at == "2026-11-29T17:29:58.500Z"
+    (found,) = samples(database)
+    assert found.service == "coder" and found.service_id == "demo"
+    assert found.results == RESULTS
+    assert found.number("ttft_ms") == 4.5 and found.number("quality_score") is None
+    assert found.source == "geniehive-benchmark-runner"
+    assert found.observed_at == "2026-11-29T17:29:58.500Z"
     assert stored_report(database, "demo-chat.short_reasoning") == geniehive()
     assert stored_report(database, "other") is None
     with database.reading() as connection:
@@ -164,6 +165,16 @@ def test_a_fault_names_its_place(changes: Mapping[str, Any], place: str) -> None
 def test_what_is_no_report_is_refused(text: str) -> None:
     with pytest.raises(ReportFault):
         read_report_text(text, NOW)
+
+
+def test_the_oldest_are_deleted(database: ServerDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "MOST_SAMPLES_STORED", 3)
+    monkeypatch.setattr(stored, "MOST_REPORTS_STORED", 2)
+    for number in range(5):
+        document = {**geniehive(benchmark_id=f"b-{number}"), "report_id": f"r-{number}"}
+        ingest(database, read_report({**document, "observed_at": NOW + number}, NOW), by_name)
+    assert [one.benchmark_id for one in samples(database)] == ["b-4", "b-3", "b-2"]
+    assert report_ids(database) == ("r-4", "r-3")
 
 
 def test_the_number_of_samples_is_bounded() -> None:

@@ -58,11 +58,16 @@ def test_gates(selection: dict[str, Any], expected: list[str], reason: str | Non
     assert reason is None or any(text.startswith(reason) for text in refused(file, "r"))
 
 
-def test_an_unknown_context_is_not_enough() -> None:
-    """An assumed window would break long requests."""
-    file = file_of(provider("a"), roles=[role("r", min_context=1)])
-    assert served(file, "r") == []
-    assert refused(file, "r") == ["a has an unknown context; the role needs 1 tokens"]
+def test_an_unknown_context_serves_only_where_none_is_known_to_do() -> None:
+    """Unknown is not too small; an entry that is known to have the tokens comes alone."""
+    unknown, small = provider("a"), provider("b", context_tokens=10)
+    file = file_of(unknown, small, roles=[role("r", min_context=100)])
+    assert served(file, "r") == ["a"]
+    assert refused(file, "r") == ["b has 10 tokens of context; the role needs 100"]
+    large = provider("c", context_tokens=100)
+    file = file_of(unknown, small, large, roles=[role("r", min_context=100)])
+    assert served(file, "r") == ["c"]
+    assert refused(file, "r")[0] == "a has an unknown context; another entry has the 100 tokens"
 
 
 def test_the_context_is_the_configured_one_then_the_served_one_then_the_catalogs() -> None:

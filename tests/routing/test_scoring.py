@@ -18,7 +18,10 @@ from modelscan.routing.scoring import (
     runtime_signal,
     score,
     text_signal,
+    trust,
 )
+from modelscan.routing.select import measured
+from modelscan.routing.world import ProviderObservation
 
 _PART = st.none() | st.floats(0, 1)
 _MS = st.none() | st.floats(0, 20_000)
@@ -128,11 +131,51 @@ def test_a_queue_costs_what_it_costs_of_the_runtime_signal(queue: int, lost: flo
 
 
 def test_a_benchmark_of_the_same_workload_counts_in_full() -> None:
-    assert bench_signal("chat.short", [Result("chat.short", 1.0)]) == pytest.approx(1.0)
-    assert bench_signal("chat.short", [Result("other", 1.0)]) == pytest.approx(0.45)
-    assert bench_signal("chat.short", []) is None
+    short = ("chat.short",)
+    assert bench_signal(short, [Result("chat.short", 1.0)]) == pytest.approx(1.0)
+    assert bench_signal(short, [Result("other", 1.0)]) == pytest.approx(0.45)
+    assert bench_signal(short, []) is None
     both = [Result("other", 1.0), Result("chat.short", 0.0)]
-    assert bench_signal("chat.short", both) == pytest.approx(1.0)
+    assert bench_signal(short, both) == pytest.approx(0.45)
+    assert bench_signal(short, [Result("chat.short", None, 80, 100)]) == pytest.approx(0.5)
+    assert bench_signal(("else", "chat.short"), [Result("chat.short", 1.0)]) == pytest.approx(1.0)
+
+
+def test_the_speed_of_wrong_answers_is_worth_nothing() -> None:
+    short = ("chat.short",)
+    assert trust(short, []) == 1.0
+    assert trust(short, [Result("chat.short", None, 80, 100)]) == 1.0
+    assert trust(short, [Result("chat.short", 0.25), Result("other", 1.0)]) == 0.25
+    assert trust(("nothing",), [Result("a", 0.5), Result("b", 1.0)]) == 0.75
+
+
+_DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("days", "counts"), [(0, 1.0), (7, 1.0), (48.5, 0.5), (90, 0.0), (900, 0.0), (-3, 1.0)]
+)
+def test_old_results_count_less(days: float, counts: float) -> None:
+    right = Result("w", 1.0, age_s=days * _DAY)
+    assert bench_signal(("w",), [right]) == (pytest.approx(counts) if counts else None)
+    wrong = Result("w", 0.0, 500, 10, age_s=days * _DAY)
+    assert trust(("w",), [wrong]) == pytest.approx(1 - counts)
+
+
+_RUNTIMES = st.builds(Runtime, st.booleans(), st.none() | st.floats(1, 9000), _SPEED)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_RUNTIMES, _SPEED, _MS, st.floats(0, 0.3))
+def test_a_wrong_and_fast_service_is_behind_a_right_and_slow_one(
+    fast: Runtime, speed: float | None, ttft: float | None, share: float
+) -> None:
+    """Whatever was observed: the right one is loaded, slow and nothing else."""
+    slow = ProviderObservation(runtime=Runtime(True, 9000, 1), results=(Result("w", 1.0, 1, 9000),))
+    wrong = ProviderObservation(runtime=fast, results=(Result("w", share, speed, ttft),))
+    for weights in (SERVICE_WEIGHTS, ROLE_WEIGHTS):
+        values = [score(measured(Signals(), one, ("w",)), weights) for one in (slow, wrong)]
+        assert values[0] > values[1]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import msgspec
 from modelscan.core.node import Registration
 from modelscan.gateway.control.nodes.host import stored_body, stored_services
 from modelscan.gateway.control.nodes.rules import NodeCaller, decide_registration
+from modelscan.state.server.audit import Actor
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.nodes import Claims, HostRow, NodeStore
 
@@ -28,4 +29,4 @@ def put_node(state: Path, body: dict[str, Any], *, age_s: float = 0.0) -> None:
 
     with ServerDatabase.open(state) as database:
         services = stored_services(message, now)
-        NodeStore(database).register(message.host_id, None, services, decide)
+        NodeStore(database).register(message.host_id, None, services, decide, Actor("user", "test"))

@@ -26,7 +26,7 @@ _MOST_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Prompts:
+class PromptOptions:
     """What is sent."""
 
     workload: Annotated[
@@ -110,7 +110,7 @@ class LoadOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ResultOptions:
     """What is done with the result."""
 
     slo: Annotated[
@@ -134,9 +134,9 @@ class Outcome:
 @grouped
 def run(
     context: Context,
-    prompts: Prompts,
+    prompts: PromptOptions,
     load: LoadOptions,
-    outcome: Outcome,
+    outcome: ResultOptions,
     route: Annotated[
         str,
         typer.Argument(
@@ -154,33 +154,20 @@ def measured(
     request: BenchRequest, config: Config, output: Path | None, *, ingest: bool
 ) -> tuple[Document[Any], BenchReport]:
     """Run, record what the run teaches, write and store the report as requested."""
-    from modelscan.bench.learn import learn_speed
-    from modelscan.bench.place import find_place
-    from modelscan.bench.run import measure
+    from modelscan.bench.learn import run_and_learn
     from modelscan.cli.bench import view
 
-    if ingest:
-        from modelscan.state.server.extra import require_extra
-
-        require_extra("--ingest")
-    printer = current().output
-    with printer.status(f"looking up {request.route}") as status:
-        place = find_place(request.route, request.api_key, config)
-        report = measure(place, request, config, status.update)
-    learn_speed(report, place.deployment, config)
+    with current().output.status(f"looking up {request.route}") as status:
+        report = run_and_learn(request, config, status.update, store=ingest)
     if output is not None:
         from modelscan.bench.stored import write_report
 
         write_report(report, output)
-    if ingest:
-        from modelscan.bench.stored import ingest_report
-
-        ingest_report(report, config)
     return view.report_document(report, config), report
 
 
 def bench_request(
-    route: str, prompts: Prompts, load: LoadOptions, outcome: Outcome, config: Config
+    route: str, prompts: PromptOptions, load: LoadOptions, outcome: ResultOptions, config: Config
 ) -> BenchRequest:
     """The request of the command line. Raises UsageError for options that exclude each other."""
     from modelscan.bench.run import BenchRequest
@@ -216,7 +203,7 @@ def bench_request(
     )
 
 
-def chosen_workload(prompts: Prompts, config: Config, route: str) -> BenchWorkload:
+def chosen_workload(prompts: PromptOptions, config: Config, route: str) -> BenchWorkload:
     """The prompts that were selected; raises UsageError where two sources were."""
     from modelscan.bench.workload import shape
     from modelscan.bench.workload_file import bundled_workload, workload_file
@@ -252,7 +239,7 @@ def chosen_workload(prompts: Prompts, config: Config, route: str) -> BenchWorklo
     return bundled_workload(name)
 
 
-def _replayed(prompts: Prompts, config: Config) -> BenchWorkload:
+def _replayed(prompts: PromptOptions, config: Config) -> BenchWorkload:
     from modelscan.bench.replay import replay_receipts
     from modelscan.core.units import parse_seconds
 

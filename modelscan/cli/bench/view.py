@@ -19,6 +19,7 @@ _POINT = (
     "LOAD", "REQUESTS", "FAILED", "TTFT", "TTFT_P95", "PER_TOKEN", "E2E", "TOKENS/S", "REQUESTS/S",
     "GOOD", "PASSED",
 )  # fmt: skip
+_OMITTED = ("FAILED", "TTFT_P95", "REQUESTS", "E2E", "REQUESTS/S")  # the last first
 _SAMPLE = (
     "ID", "OBSERVED_AT", "SERVICE", "WORKLOAD", "CASES", "PASSED", "TTFT", "TOKENS/S", "MODEL",
 )  # fmt: skip
@@ -56,7 +57,7 @@ def sample_table(samples: Sequence[StoredSample]) -> Table:
     return Table(
         _SAMPLE, rows, numeric=("CASES", "PASSED", "TTFT", "TOKENS/S"),
         empty="there are no results: modelscan bench run NAME --ingest",
-        optional=("OBSERVED_AT", "MODEL", "CASES", "PASSED", "TTFT"),
+        optional=("TTFT", "PASSED", "CASES", "OBSERVED_AT", "MODEL"), whole=("OBSERVED_AT",),
     )  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def _point_table(points: Sequence[BenchPoint]) -> Table:
     columns = [_POINT[at] for at in keep]
     return Table(
         columns, [tuple(row[at] for at in keep) for row in rows], numeric=columns[1:],
-        optional=("TTFT_P95", "E2E", "REQUESTS/S", "FAILED", "REQUESTS"),
+        optional=[one for one in _OMITTED if one in columns],
     )  # fmt: skip
 
 

@@ -107,7 +107,8 @@ def join(
     options = JoinOptions(
         url, key, name, advertise, label or (), folder or (), engine_port or (), files
     )
-    run(context.config, options, listen, reporter(context, listen))
+    with reporter(context) as report:
+        run(context.config, options, listen, report)
     return 0
 
 

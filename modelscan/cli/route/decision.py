@@ -138,10 +138,16 @@ def match(
     operation: Annotated[
         TaskOperation | None, typer.Option("--operation", help="Only routes for this.")
     ] = None,
+    workload: Annotated[
+        list[str] | None,
+        typer.Option("--workload", help="A benchmark that counts in full; repeatable."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many to list.")] = 10,
 ) -> Document[Any]:
     """Rank roles and entries for a task: their words, state, speed and benchmark results."""
-    answer = context.workspace.match(task, operation=operation, limit=limit)
+    answer = context.workspace.match(
+        task, operation=operation, limit=limit, workloads=workload or ()
+    )
     rows = [
         (c.name, c.kind, c.score, c.state, c.where, c.backend, "; ".join(c.reasons))
         for c in answer.candidates

@@ -24,14 +24,23 @@ def models(context: Context) -> Document[Any]:
     """List every name that a request may use as its model: the ids of the gateway's list."""
     answer = context.workspace.routed_names()
     rows = [
-        (r.id, r.kind, r.state, ", ".join(r.where), r.model, r.context_tokens, r.context_source)
+        (
+            r.id,
+            r.kind,
+            r.state,
+            ", ".join(r.where),
+            r.model,
+            r.context_tokens,
+            r.context_source,
+            r.suitability,
+        )
         for r in answer.models
     ]
     table = Table(
-        ("NAME", "KIND", "STATE", "WHERE", "MODEL", "CONTEXT", "CONTEXT FROM"),
+        ("NAME", "KIND", "STATE", "WHERE", "MODEL", "CONTEXT", "CONTEXT FROM", "FIT FOR"),
         rows,
         numeric=("CONTEXT",),
-        optional=("CONTEXT FROM", "CONTEXT", "MODEL"),
+        optional=("FIT FOR", "CONTEXT FROM", "CONTEXT", "MODEL"),
         whole=("STATE", "WHERE"),
     )
     return Document("route.models", answer, [table], [r.id for r in answer.models])

@@ -6,7 +6,7 @@ scopes of the key. Applications of other packages are mounted by the caller (``e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,24 +14,30 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from modelscan.core.jsonform import to_json
 from modelscan.core.nearest import nearest
 from modelscan.gateway.control import other_lists
+from modelscan.gateway.control.audit_api import audit_handlers
+from modelscan.gateway.control.cluster_api import ClusterApi
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.nodes.api import Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
-from modelscan.gateway.control.scopes import PATHS, PathScope, allows
-from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready, metrics
+from modelscan.gateway.control.scopes import PATHS, allows
+from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
+from modelscan.gateway.metrics.exposition import exposition
+from modelscan.gateway.metrics.families import MetricFamily
+from modelscan.gateway.scopes import INFERENCE, PathScope
 from modelscan.traces.writer import ReceiptWriter
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
 KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
+_SEEING = frozenset({"read", "operator", "admin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +56,21 @@ class ControlApp:
         gateway: Gateway,
         workers: Callable[[], tuple[WorkerStatus, ...]],
         writer: ReceiptWriter,
+        figures: Callable[[], Iterable[MetricFamily]],
         report: Report,
     ) -> None:
         self._gateway = gateway
+        self._figures = figures
         self._report = report
         self._workers = workers
         self._writer = writer
 
     def build(self, extra: Sequence[BaseRoute] = ()) -> Starlette:
         """The application."""
+        key_of = lambda request: self.caller(request).key  # noqa: E731
+        cluster = ClusterApi(self._gateway, key_of)
         handlers: dict[str, Handler] = {
+            **cluster.handlers(),
             "/v1/models": self._models,
             "/v1/models/{name:path}": self._model,
             "/api/tags": self._ollama_tags,
@@ -70,20 +81,25 @@ class ControlApp:
             "/ready": self._ready,
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
+            **audit_handlers(self._gateway.database),
         }
         nodes = self._gateway.nodes
         if nodes is not None:
-            key_of = lambda request: self.caller(request).key  # noqa: E731
             handlers |= NodesApi(self._gateway, nodes, key_of, self._report).handlers()
         routes = [
             Route(row.path, self._guarded(row, handlers[row.path]), methods=list(row.methods))
             for row in PATHS
             if row.path in handlers
         ]
+        # Never reached by their own methods: the data path forwards those. Others are refused.
+        routes += [Route(row.path, self._other_method, methods=row.methods) for row in INFERENCE]
         return Starlette(
             routes=[*routes, *extra],
             exception_handlers={HTTPException: self._refused, HttpProblem: self._problem},
         )
+
+    async def _other_method(self, request: Request) -> Response:
+        raise HttpProblem(404, "path_not_found", f"there is no path {request.url.path}")
 
     def caller(self, request: Request) -> Caller:
         """Who sends it. Without any key configured, this machine's programs may do everything."""
@@ -105,7 +121,10 @@ class ControlApp:
     async def _models(self, request: Request) -> Response:
         tags = frozenset(request.query_params.getlist("tag"))
         everything = request.query_params.get("all") in ("1", "true")
-        models = model_list(self._gateway, self._allowed(request), tags, everything=everything)
+        models = model_list(
+            self._gateway, self._allowed(request), tags, self._open_view(request),
+            everything=everything,
+        )  # fmt: skip
         if "anthropic-version" in request.headers:
             return JSONResponse(other_lists.anthropic_models(models.data))
         # Workers may repeat it for a second: clients ask for this list again and again.
@@ -115,7 +134,8 @@ class ControlApp:
         return JSONResponse(to_json(self._row(request, request.path_params["name"])))
 
     def _rows(self, request: Request) -> tuple[ModelRow, ...]:
-        return model_list(self._gateway, self._allowed(request), frozenset()).data
+        view = self._open_view(request)
+        return model_list(self._gateway, self._allowed(request), frozenset(), view).data
 
     def _row(self, request: Request, name: str) -> ModelRow:
         rows = self._rows(request)
@@ -145,6 +165,10 @@ class ControlApp:
     async def _ollama_version(self, _: Request) -> Response:
         return JSONResponse({"version": _OLLAMA_VERSION})
 
+    def _open_view(self, request: Request) -> bool:
+        """Whether the caller may see where models are served."""
+        return bool((self.caller(request).scopes or frozenset()) & _SEEING)
+
     def _allowed(self, request: Request) -> tuple[str, ...] | None:
         """The names that the caller's key may use; None: all of them."""
         name = self.caller(request).key
@@ -160,9 +184,10 @@ class ControlApp:
         ready = is_ready(self._gateway)
         return JSONResponse({"ready": ready}, 200 if ready else 503)
 
-    async def _metrics(self, _: Request) -> Response:
-        text = metrics(self._gateway, self._workers(), self._writer)
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+    async def _metrics(self, request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        page, kind = exposition(self._figures(), accept)
+        return Response(page, headers={"content-type": kind})
 
     async def _openapi(self, _: Request) -> Response:
         from modelscan import __version__

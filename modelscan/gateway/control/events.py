@@ -18,6 +18,8 @@ EventName = Literal[
     "stopped",
     "warning",
     "wake",
+    "collector",
+    "request",
 ]
 
 

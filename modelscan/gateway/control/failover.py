@@ -59,12 +59,17 @@ class Health:
     checked_at: float | None = None
 
 
-def after_probe(health: Health, fault: str | None, now: float, jitter: float) -> Health:
-    """The state after a probe; ``fault`` None: it answered. ``jitter``: 0..1, at random."""
+def after_probe(
+    health: Health, fault: str | None, now: float, jitter: float, stretch: float = 1.0
+) -> Health:
+    """The state after a probe; ``fault`` None: it answered. ``jitter``: 0..1, at random.
+
+    ``stretch``: how many times longer it is until the next one, while nothing is wrong.
+    """
     if fault is None:
         recovering = health.state is HealthState.DOWN
         state = HealthState.HALF_OPEN if recovering else HealthState.UP
-        pause = AGAIN_S if recovering else INTERVAL_S
+        pause = AGAIN_S if recovering else INTERVAL_S * stretch
         return Health(state, next_at=now + _spread(pause, jitter), checked_at=now)
     strikes = health.strikes + 1
     out = strikes >= STRIKES or health.state is HealthState.HALF_OPEN

@@ -5,24 +5,34 @@ An invalid routing file changes nothing: the last valid one stays in use, and th
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from modelscan.bench.observed import (
+    NOT_BENCHMARKED,
+    Benchmarked,
+    benchmarked,
+    world_with_benchmarks,
+)
+from modelscan.bench.samples import StoredSample, samples
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
+from modelscan.core.node import RegisteredService
+from modelscan.core.receipt import Receipt
 from modelscan.core.route import Route
 from modelscan.engines.ollama import NAME as OLLAMA
 from modelscan.gateway.control.failover import Health, HealthState, columns
 from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.nodes.host import NodeHost
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
-from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import BackendState, Counters, KeyCap
+from modelscan.gateway.counters import BackendRow, BackendState, Counters, KeyCap
 from modelscan.gateway.snapshot import Access, Key, Snapshot, Wake
 from modelscan.gateway.sources import (
     catalog_facts,
@@ -34,15 +44,20 @@ from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
+from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import with_plano
+from modelscan.routing.scoring import EXPIRES_S, Runtime
 from modelscan.routing.table import Backend, RouteTable
 from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 from modelscan.state.server.usage import User, UserKind, used_tokens
+from modelscan.traces.recent import Latency, RuntimeHistory
 
+_MOST_SAMPLES = 10_000
+_LARGE = 500  # entries
 _HEALTHY = (HealthState.UP, HealthState.HALF_OPEN)
 
 
@@ -57,6 +72,7 @@ class GatewayInputs:
     deployments: Mapping[str, Deployment]
     models: Mapping[str, RouteModelFacts]
     spent: frozenset[str] = frozenset()
+    samples: tuple[StoredSample, ...] = ()
 
 
 def read(
@@ -74,8 +90,14 @@ def read(
     else:
         keys, spent = kept.keys, kept.spent
     return GatewayInputs(
-        file, values, missing, keys, deployments, catalog_facts(config, file), spent
+        file, values, missing, keys, deployments, catalog_facts(config, file),
+        spent, recent_samples(database) if kept is None else kept.samples,
     )  # fmt: skip
+
+
+def recent_samples(database: ServerDatabase) -> tuple[StoredSample, ...]:
+    """The benchmark results that still count, the newest first."""
+    return samples(database, since=time.time() - EXPIRES_S, limit=_MOST_SAMPLES)
 
 
 def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]:
@@ -117,6 +139,7 @@ class Gateway:
     health: dict[str, Health] = field(default_factory=dict)
     probes: dict[str, BackendProbe] = field(default_factory=dict)
     runtime: RuntimeHistory = field(default_factory=RuntimeHistory)
+    benchmarks: Mapping[str, Benchmarked] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
@@ -129,6 +152,8 @@ class Gateway:
     _reported: ReportedRoutes = field(init=False)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
+    _memo: TableMemo = field(default_factory=TableMemo)
+    _aside: int = 0
     _rows: Mapping[str, int] = field(default_factory=dict)
     _backends: Mapping[str, Backend] = field(default_factory=dict)
     _hash_key: bytes = field(init=False)
@@ -162,12 +187,35 @@ class Gateway:
 
     def compile(self) -> None:
         """Make the table again from what is known now, and the health column."""
+        file, world = self._inputs()
+        memo = None if self._aside else self._memo  # a thread may be using it
+        self._use(file, world, compile_table(file, world, memo))
+
+    async def compile_aside(self) -> None:
+        """Like ``compile``; a large table is made in a thread, while other requests go on."""
+        file, world = self._inputs()
+        if len(file.routes) < _LARGE:
+            memo = None if self._aside else self._memo
+            return self._use(file, world, compile_table(file, world, memo))
+        self._aside += 1
+        try:
+            memo = self._memo if self._aside == 1 else None
+            table = await asyncio.to_thread(compile_table, file, world, memo)
+        finally:
+            self._aside -= 1
+        if world.revision == self._revision:  # else a newer table was made meanwhile
+            self._use(file, world, table)
+
+    def _inputs(self) -> tuple[RoutingFile, World]:
+        """What a new table is made from."""
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
         self._reported = ReportedRoutes(self.nodes, offline=self.config.offline)
-        self.file = self._reported.merge(self.loaded.file)
-        file, world = self.file, self.world()
-        table = compile_table(file, world)
+        room = self.counters.sizes.backends - 1 - len(self.loaded.file.routes)
+        self.file = self._reported.merge(self.loaded.file, max(0, room))
+        return self.file, self._world()
+
+    def _use(self, file: RoutingFile, world: World, table: RouteTable) -> None:
         rows = self._backend_slots.assign(backend.name for backend in table.backends)
         self.table = table
         self._rows, self._backends = rows, {one.name: one for one in table.backends}
@@ -181,14 +229,21 @@ class Gateway:
         same = {name for name, server in servers.items() if self._servers.get(name) == server}
         self.health = {name: one for name, one in self.health.items() if name in same}
         self.probes = {name: one for name, one in self.probes.items() if name in same}
+        self.runtime.keep(same)
         self._servers = servers
 
-    def world(self) -> World:
-        """What is observed, for the compiler."""
-        observations = {route.name: self._observation(route) for route in self.file.routes}
-        loaded = self.loaded
+    def _world(self) -> World:
+        """What is observed now; benchmark results count by their age."""
+        loaded, file = self.loaded, self.file
+        observed = {route.name: self._observation(route) for route in file.routes}
         secrets = {**loaded.secrets, **self._reported.secrets()}
-        return World(observations, loaded.models, secrets, loaded.spent, self._revision)
+        world = World(observed, loaded.models, secrets, loaded.spent, self._revision)
+        self.benchmarks = benchmarked(loaded.samples, file, world, time.time())
+        return world_with_benchmarks(world, self.benchmarks)
+
+    def world(self) -> World:
+        """What is observed, for questions: the secrets stay out of it."""
+        return replace(self._world(), secrets={})
 
     def _observation(self, route: Route) -> ProviderObservation:
         name = route.name
@@ -210,6 +265,43 @@ class Gateway:
             engine=observation.engine or (seen.engine if seen else None),
             runtime=self.runtime.runtime(name, self.is_loaded(name), seen.others if seen else 0),
         )
+
+    def recall(self, receipts: Sequence[Receipt]) -> None:
+        """Take over the speed of backends from the requests before the start."""
+        served = {one.name: one.sent_model for one in self.file.routes}
+        self.runtime.seed(receipts, served)
+        self.compile()
+
+    def runtime_of(self, name: str) -> Runtime:
+        """What is observed of a backend now."""
+        seen, latency = self.probes.get(name), self.latency(name)
+        others = seen.others if seen else 0
+        return Runtime(self.is_loaded(name), latency.p50_ms, latency.tokens_per_s, others)
+
+    def reported(self, name: str) -> tuple[NodeHost, RegisteredService] | None:
+        """The node and the service behind an entry; None: it is one of the routing file."""
+        entry = self._reported.entry(name)
+        host = self.nodes.hosts.get(entry.host_id) if entry and self.nodes else None
+        service = host.services.get(entry.service_id) if entry and host else None
+        return (host, service) if host and service else None
+
+    def requests_at(self, name: str) -> Mapping[BackendRow, int]:
+        """This gateway's requests at a backend: under way, waiting for it, failed."""
+        slot = self._rows.get(name)
+        counters = self.counters
+        return {
+            row: 0 if slot is None else counters.total(counters.backend(slot, row))
+            for row in BackendRow
+        }
+
+    def latency(self, name: str) -> Latency:
+        """How fast a backend answers: its last requests, else its benchmark's medians."""
+        latency = self.runtime.latency(name)
+        one = self.benchmarks.get(name, NOT_BENCHMARKED)
+        if latency.requests or (one.p50_latency_ms is None and one.tokens_per_s is None):
+            return latency
+        ttft = next((r.ttft_ms for r in one.results if r.ttft_ms is not None), None)
+        return Latency(one.p50_latency_ms, ttft, one.tokens_per_s, 0, "benchmark")
 
     def is_loaded(self, name: str) -> bool | None:
         """Whether a backend has its model in memory; None: not known."""
@@ -254,7 +346,9 @@ class Gateway:
     def silence(self) -> None:
         """Take the backends of nodes that get no requests out at once, before the next table."""
         for name in self._reported.silenced():
-            self.counters.set_state(self._rows[name], BackendState.DOWN)
+            slot = self._rows.get(name)
+            if slot is not None:  # else it is in the next table for the first time
+                self.counters.set_state(slot, BackendState.DOWN)
 
     def slot(self, name: str) -> int:
         """A backend's row in the counters; KeyError: it is not in the table."""

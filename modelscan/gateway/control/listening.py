@@ -24,7 +24,7 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1", "[::1]")
 class ServeOptions:
     """The options of ``modelscan serve``. ``hosts`` None: every Host header (with keys).
 
-    ``drain_s``: seconds that running requests have after SIGTERM.
+    ``drain_s``: seconds that running requests have after SIGTERM. ``log_requests``: report each.
     """
 
     host: str | None = None
@@ -37,6 +37,7 @@ class ServeOptions:
     hosts: tuple[str, ...] | None = None
     origins: tuple[str, ...] = ()
     drain_s: float = 30.0
+    log_requests: bool = False
 
     @property
     def address(self) -> str:

@@ -1,16 +1,19 @@
-"""``/v1/models``: OpenAI's list, with what is known of each model under ``modelscan``."""
+"""``/v1/models``: OpenAI's list, with what is known of each model under ``modelscan``, and in
+GenieHive's names under ``geniehive``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
-from modelscan.gateway.control.runtime import Latency, Suitability, suitability
+from modelscan.gateway.control.geniehive import ClusterView
 from modelscan.routing.facts import ContextSource, availability, context_window
+from modelscan.routing.offload import Suitability, suitability
 from modelscan.routing.table import Backend, RouteEntry, RouteKind, Tier
+from modelscan.traces.recent import Latency
 
 ListedState = Literal["routable", "unproven", "asleep", "deployed", "deployable", "known"]
 
@@ -53,6 +56,7 @@ class ModelRow:
     created: int
     owned_by: str
     modelscan: ServedFacts
+    geniehive: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +71,19 @@ def model_list(
     gateway: Gateway,
     allowed: tuple[str, ...] | None,
     tags: frozenset[str],
+    open_view: bool = True,
     *,
     everything: bool = False,
 ) -> ModelRows:
     """The routes that a key may use and that can answer, by kind; ``tags``: with all of these.
 
     A route without a backend that answers, or that a request wakes, is left out, unless a fallback
-    route can take over. ``everything``: those are listed, too, with their state.
+    route can take over. ``open_view`` false: without the addresses of the servers. ``everything``:
+    the others are listed, too, with their state.
     """
+    view = ClusterView(gateway, open_view)
     entries = gateway.table.routes.values() if everything else routable(gateway)
-    rows = (_row(gateway, entry) for entry in entries if _allowed(entry, allowed))
+    rows = (_row(view, entry) for entry in entries if _allowed(entry, allowed))
     return ModelRows("list", tuple(row for row in rows if tags <= set(row.modelscan.tags)))
 
 
@@ -108,11 +115,12 @@ def _allowed(entry: RouteEntry, allowed: tuple[str, ...] | None) -> bool:
     return allowed is None or entry.name in allowed
 
 
-def _row(gateway: Gateway, entry: RouteEntry) -> ModelRow:
+def _row(view: ClusterView, entry: RouteEntry) -> ModelRow:
+    gateway = view.gateway
     backends = _backends(gateway, entry)
     alive = [one for one in backends if _alive(gateway, one)] or backends
     best = alive[0] if alive else None
-    latency = _fastest([gateway.runtime.latency(one.name) for one in alive])
+    latency = _fastest([gateway.latency(one.name) for one in alive])
     loaded = _loaded([gateway.is_loaded(one.name) for one in alive])
     proven = any(gateway.state_of(one.name) is not HealthState.UNKNOWN for one in alive)
     facts = ServedFacts(
@@ -129,7 +137,8 @@ def _row(gateway: Gateway, entry: RouteEntry) -> ModelRow:
         backends=len(alive),
     )
     owner = best.tier if best is not None else "modelscan"
-    return ModelRow(entry.name, "model", int(gateway.started_at), owner, facts)
+    created = int(gateway.started_at)
+    return ModelRow(entry.name, "model", created, owner, facts, view.model(entry))
 
 
 def _state(

@@ -9,8 +9,9 @@ from typing import Any
 from modelscan.core.errors import ModelscanError
 from modelscan.routing.table import Backend
 from modelscan.supervisor.health import Address, ask, metrics
-from modelscan.supervisor.load import Requests, parse_requests
+from modelscan.supervisor.load import Requests
 from modelscan.supervisor.recognise import recognise
+from modelscan.supervisor.speed import parse_page, speed_between
 
 TIMEOUT_S = 3.0
 _OK, _REFUSED = 200, (401, 403)
@@ -21,7 +22,7 @@ class BackendProbe:
     """``fault`` None: it answers. ``served``: model ids with their context; None: not listed.
 
     ``requests``: what the server itself counts as running and waiting; None: it does not say.
-    ``others``: those that are not this gateway's.
+    ``others``: those that are not this gateway's. ``kv_cache_used``: 0..1.
     """
 
     fault: str | None
@@ -29,6 +30,7 @@ class BackendProbe:
     engine: str | None = None
     requests: Requests | None = None
     others: int = 0
+    kv_cache_used: float | None = None
 
 
 def is_probed(backend: Backend) -> bool:
@@ -53,12 +55,16 @@ def _probed(backend: Backend, identify: bool) -> BackendProbe:
     if models is not None and models.status in _REFUSED:
         return BackendProbe(f"it refuses the key: /v1/models answered {models.status}")
     served = None if models is None or models.status != _OK else listed(models.body)
-    requests = parse_requests(metrics(address))
+    page = parse_page(metrics(address))
+    requests = None if page is None else page.requests
+    used = None if page is None else speed_between(None, page).kv_cache_used
     server = recognise(address) if identify else None
     if server is None:
-        return BackendProbe(None, served, requests=requests)
+        return BackendProbe(None, served, requests=requests, kv_cache_used=used)
     contexts = {one.name: one.context_tokens for one in server.models}
-    return BackendProbe(None, {**(served or {}), **contexts} or served, server.engine, requests)
+    return BackendProbe(
+        None, {**(served or {}), **contexts} or served, server.engine, requests, kv_cache_used=used
+    )
 
 
 def address_of(backend: Backend) -> Address:

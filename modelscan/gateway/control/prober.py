@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -23,6 +23,9 @@ from modelscan.routing.table import Backend
 
 TICK_S = 0.25
 _THREADS = 8
+_AT_ONCE = 1000  # services of nodes that one tick looks at
+_MOST_RUNNING = 32
+_IN_FULL = 300  # backends that are probed as often as one would be
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Prober:
         self._on_change = on_change
         self._seen: dict[str, tuple[int, int]] = {}
         self._running: set[str] = set()
+        self._next = 0
         self._pool = ThreadPoolExecutor(_THREADS, "probe")
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -58,18 +62,33 @@ class Prober:
     def tick(self, now: float) -> None:
         """Count requests since the last tick and start the probes that are due."""
         gateway = self._gateway
-        for backend, slot in zip(gateway.table.backends, gateway.slots, strict=True):
+        for at in self._turn():
+            backend, slot = gateway.table.backends[at], gateway.slots[at]
             answered, failed = self._requests(backend.name, slot)
             health = gateway.health.get(backend.name, Health())
             if is_probed(backend):
                 health = after_requests(health, answered, failed, now)
                 gateway.health[backend.name] = health
                 due = now >= health.next_at and backend.name not in self._running
-                if due and gateway.is_used(backend.name) and backend.name not in gateway.closed:
+                open_ = gateway.is_used(backend.name) and backend.name not in gateway.closed
+                if due and self._may_start(at) and open_:
                     self._start(backend)
             else:
                 after = after_hosted_requests(health, answered, failed, now, _chance())
                 self._apply(backend.name, health, after)
+
+    def _turn(self) -> Iterable[int]:
+        """The backends of this tick: those of the file, and some of the nodes' in turn."""
+        written = len(self._gateway.file.written)
+        reported = len(self._gateway.table.backends) - written
+        most = min(reported, _AT_ONCE)
+        start, self._next = self._next, self._next + most
+        return (*range(written), *(written + (start + n) % reported for n in range(most)))
+
+    def _may_start(self, at: int) -> bool:
+        """Services of nodes that do not answer must not delay the probes of others for long."""
+        written = at < len(self._gateway.file.written)
+        return written or len(self._running) < _MOST_RUNNING
 
     def _requests(self, name: str, slot: int) -> tuple[int, int]:
         """Requests that a backend answered and failed since the last call."""
@@ -102,9 +121,13 @@ class Prober:
         merged = replace(_merged(before, result), others=self._others(backend.name, result))
         gateway.probes[backend.name] = merged
         health = gateway.health.get(backend.name, Health())
-        after = after_probe(health, result.fault, time.monotonic(), _chance())
+        after = after_probe(health, result.fault, time.monotonic(), _chance(), self._stretch())
         known = None if before is None else (before.served, before.others)
         self._apply(backend.name, health, after, report=known != (merged.served, merged.others))
+
+    def _stretch(self) -> float:
+        """How much longer the pauses are, so that many services are not many probes."""
+        return max(1.0, len(self._gateway.table.backends) / _IN_FULL)
 
     def _others(self, name: str, result: BackendProbe) -> int:
         """Requests at a server that are not this gateway's, by its own count."""

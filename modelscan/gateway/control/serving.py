@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import itertools
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,12 +23,15 @@ from starlette.routing import BaseRoute
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.app import ControlApp
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
+from modelscan.gateway.control.figures import figures
 from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.secret import Sealer
+from modelscan.gateway.control.push import OtlpPush
+from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.shares import limit_shares
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
@@ -38,6 +42,9 @@ from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.options import Tls, WorkerOptions
+from modelscan.gateway.metrics.families import MetricFamily
+from modelscan.gateway.metrics.otlp import OtlpResource
+from modelscan.gateway.metrics.requests import RequestFigures
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
 from modelscan.state.server.database import open_server
@@ -78,6 +85,7 @@ def serve(
         nodes = NodeRegistry(NodeStore(database), Sealer(hash_key(database)))
         nodes.load()
         gateway = Gateway(config, options, database, counters, loaded, nodes)
+        gateway.recall(ReceiptStore(database).recent(time.time()))
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
@@ -123,6 +131,10 @@ class GatewayProcess:
         self._upkeep = Upkeep(gateway, watches, report, self._publish)
         effects = DeploymentEffects(gateway.config)
         self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report)
+        self._requests = RequestFigures()
+        self._push: OtlpPush | None = None
+        if gateway.config.otlp_endpoint:
+            self._push = OtlpPush(gateway.config, self.figures, self._resource, report)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
@@ -131,7 +143,9 @@ class GatewayProcess:
         self._gateway.snapshot()  # gives the keys their rows
         await self._shares.join()
         with control_socket() as (folder, control):
-            app = ControlApp(self._gateway, self.workers, self._writer, self._report).build(extra)
+            app = ControlApp(
+                self._gateway, self.workers, self._writer, self.figures, self._report
+            ).build(extra)
             server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
             try:
@@ -160,6 +174,7 @@ class GatewayProcess:
                 code="workers",
             )
         loops = [*self._upkeep.loops(), self._shares.run(), self._waker.run()]
+        loops += [self._push.run()] if self._push else []
         tasks += [asyncio.create_task(one) for one in loops]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
@@ -239,7 +254,11 @@ class GatewayProcess:
             self._waker.waiting(index, message.waiting)
         if message.receipts:
             self._gateway.runtime.add(message.receipts)
+            self._requests.add(message.receipts)
             self._writer.add(message.receipts)
+            if self._gateway.options.log_requests:
+                for receipt in message.receipts:
+                    self._report(request_event(receipt))
 
     def _ended(self, index: int, code: int) -> None:
         self._gateway.counters.forget_worker(index)
@@ -260,6 +279,19 @@ class GatewayProcess:
     def workers(self) -> tuple[WorkerStatus, ...]:
         """The state of the worker processes."""
         return tuple(WorkerStatus(w.index, w.ready.is_set(), w.restarts) for w in self._workers)
+
+    def figures(self) -> Iterator[MetricFamily]:
+        """Every metric with its value now."""
+        return figures(self._gateway, self._requests, self.workers(), self._writer)
+
+    def _resource(self) -> OtlpResource:
+        from modelscan import __version__
+
+        gateway = self._gateway
+        engines = {one.name: one.engine for one in gateway.table.backends if one.engine}
+        port = self._listeners[0][0].getsockname()[1]
+        instance = f"{socket.gethostname()}:{port}"
+        return OtlpResource(__version__, instance, gateway.started_at, engines)
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""What ``/health`` and ``/metrics`` state about the gateway."""
+"""What ``/health`` states about the gateway."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from modelscan.gateway.control.failover import Health, HealthState
+from modelscan.gateway.control.failover import Health
 from modelscan.gateway.control.gateway import Gateway, sentences
 from modelscan.gateway.control.models import routable
-from modelscan.gateway.counters import BackendRow, GlobalRow
+from modelscan.gateway.counters import BackendRow
 from modelscan.routing.table import Tier
 from modelscan.state.clock import text_of
 from modelscan.state.server.place import DatabaseKind
@@ -119,50 +119,19 @@ def gateway_status(
 
 
 def _backends(gateway: Gateway) -> Iterator[BackendStatus]:
-    counters = gateway.counters
-    for backend, slot in zip(gateway.table.backends, gateway.slots, strict=True):
+    for backend in gateway.table.backends:
         health = gateway.health.get(backend.name, Health())
         seen = gateway.probes.get(backend.name)
-        rows = (BackendRow.IN_FLIGHT, BackendRow.FAILURES)
-        flying, failures = (counters.total(counters.backend(slot, row)) for row in rows)
+        at = gateway.requests_at(backend.name)
         requests = gateway.runtime.requests[backend.name]
         state = "asleep" if backend.name in gateway.closed else health.state.value
         yield BackendStatus(
             backend.name, state, health.reason, backend.tier,
-            backend.engine or (seen.engine if seen else None), flying, requests, failures,
+            backend.engine or (seen.engine if seen else None), at[BackendRow.IN_FLIGHT], requests,
+            at[BackendRow.FAILURES],
         )  # fmt: skip
 
 
 def is_ready(gateway: Gateway) -> bool:
     """Whether some route can answer."""
     return any(True for _ in routable(gateway))
-
-
-def metrics(gateway: Gateway, workers: tuple[WorkerStatus, ...], writer: ReceiptWriter) -> str:
-    """Counters in the text form of Prometheus."""
-    counters = gateway.counters
-    backends = tuple(_backends(gateway))
-    overall = {row: counters.total(counters.overall(row)) for row in GlobalRow}
-    lines = [
-        *_single("requests_total", "counter", overall[GlobalRow.REQUESTS]),
-        *_single("requests_in_flight", "gauge", sum(one.in_flight for one in backends)),
-        *_single("connections", "gauge", overall[GlobalRow.CONNECTIONS]),
-        *_single("held_bytes", "gauge", overall[GlobalRow.HELD_BYTES]),
-        *_single("receipts_written_total", "counter", writer.written),
-        *_single("receipts_dropped_total", "counter", writer.dropped),
-        *_single("worker_restarts_total", "counter", sum(one.restarts for one in workers)),
-        *_single("routing_file_valid", "gauge", int(not gateway.refused)),
-    ]  # fmt: skip
-    for name, kind in (("requests", "counter"), ("failures", "counter"), ("in_flight", "gauge")):
-        metric = f"modelscan_backend_{name}{'_total' if kind == 'counter' else ''}"
-        lines.append(f"# TYPE {metric} {kind}")
-        lines += [f'{metric}{{backend="{one.name}"}} {getattr(one, name)}' for one in backends]
-    lines.append("# TYPE modelscan_backend_up gauge")
-    up = (HealthState.UP.value, HealthState.HALF_OPEN.value)
-    lines += [f'modelscan_backend_up{{backend="{b.name}"}} {int(b.state in up)}' for b in backends]
-    return "\n".join(lines) + "\n"
-
-
-def _single(name: str, kind: str, value: int) -> Iterator[str]:
-    yield f"# TYPE modelscan_{name} {kind}"
-    yield f"modelscan_{name} {value}"

@@ -1,4 +1,5 @@
-"""Notices within half a second that the routing file or a key file changed, and the keys.
+"""Notices within half a second that the routing file or a key file changed, and the keys, or the
+results of benchmarks.
 
 Files and the database are watched apart: one that does not answer delays nothing of the other.
 """
@@ -10,9 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from modelscan.bench.samples import CHANGED as SAMPLES_CHANGED
 from modelscan.state.paths import expand
 from modelscan.state.server.database import ServerDatabase, change_number
-from modelscan.state.server.keys import CHANGED
+from modelscan.state.server.keys import CHANGED as KEYS_CHANGED
 
 TICK_S = 0.25
 _FRESH_S = 2.0  # a file changed so recently may change again within its time stamp's resolution
@@ -47,20 +49,22 @@ class Watch:
 
 
 class KeyWatch:
-    """Compares the number of changes of keys with the one at the last call."""
+    """Compares the numbers of changes of keys and of benchmark results with those at the last
+    call."""
 
     def __init__(self, database: ServerDatabase) -> None:
         self._database = database
-        self._number: int | None = None
+        self._numbers: tuple[int, ...] | None = None
 
     def changed(self) -> bool:
-        """Whether a key changed since the last call. Raises ModelscanError; the next call that
+        """Whether one changed since the last call. Raises ModelscanError; the next call that
         succeeds then answers yes.
         """
-        before, self._number = self._number, -1
+        before, self._numbers = self._numbers, ()
         with self._database.reading() as connection:
-            self._number = change_number(connection, CHANGED)
-        return before is not None and before != self._number
+            kinds = (KEYS_CHANGED, SAMPLES_CHANGED)
+            self._numbers = tuple(change_number(connection, kind) for kind in kinds)
+        return before is not None and before != self._numbers
 
 
 def _stamp(file: Path) -> FileStamp:

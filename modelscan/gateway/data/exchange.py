@@ -43,7 +43,7 @@ class Exchange(Dispatch):
         return True
 
     def _extra(self, upstream: Upstream | None = None) -> bytes:
-        extra = self.request.facts.cors
+        extra = self.request.facts.cors + self.request.id_line
         if not self.request.keep or (upstream is not None and upstream.uploading):
             extra += b"connection: close\r\n"
         return extra

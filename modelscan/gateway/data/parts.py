@@ -119,6 +119,9 @@ class Services(Protocol):
     def waking(self) -> WakingRequests:
         """Requests that wait for a wake."""
 
+    def trace_id(self) -> str:
+        """An id that no other request has."""
+
     def poll_queues(self) -> None:
         """Look soon whether a place is free."""
 

@@ -6,7 +6,9 @@ import importlib.util
 
 from modelscan.core.errors import UsageError
 
-_PACKAGES = ("sqlalchemy", "alembic", "starlette", "uvicorn", "httptools", "uvloop")
+_PACKAGES = (
+    "sqlalchemy", "alembic", "starlette", "uvicorn", "httptools", "uvloop", "prometheus_client",
+)  # fmt: skip
 
 
 def require_extra(what: str) -> None:

@@ -6,12 +6,13 @@ Two counters of changes say what to read again: "nodes" (registrations, departur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from modelscan.state.server.audit import Actor, record_audit
 from modelscan.state.server.database import ServerDatabase, change_number, record_change
 from modelscan.state.server.tables import HOSTS, SERVICES
 
@@ -142,8 +143,9 @@ class NodeStore:
             return None if row is None else (row, _services(connection, [host_id])[host_id])
 
     def register(
-        self, host_id: str, key: str | None, services: Sequence[ServiceRow], decide: Decide
-    ) -> HostRow:
+        self, host_id: str, key: str | None, services: Sequence[ServiceRow], decide: Decide,
+        who: Actor,
+    ) -> HostRow:  # fmt: skip
         """Write the row that ``decide`` returns, with these services instead of its earlier ones.
 
         One transaction; what ``decide`` raises leaves everything as it was. The row's ``changed``
@@ -151,7 +153,10 @@ class NodeStore:
         """
         with self._database.writing() as connection:
             number = _count(connection, NODES)  # first: registrations wait for each other here
-            row = decide(_claims(connection, host_id, key, services))
+            claims = _claims(connection, host_id, key, services)
+            row = decide(claims)
+            if _is_new(claims.host, row):
+                record_audit(connection, who, "node.register", host_id, after=row.instance)
             _put(connection, row, number)
             ids = [one.service_id for one in services]
             owned = SERVICES.c.host_id == host_id
@@ -179,23 +184,49 @@ class NodeStore:
             names = set(connection.execute(sa.select(HOSTS.c.host_id)).scalars())
         return BeatsWritten(number, tuple(o.host_id for o in beats if o.host_id not in names))
 
-    def change(self, host_id: str, **values: Any) -> bool:
-        """Set columns of a host (``drained``, ``left_at``, …); False: there is none."""
+    def drain(self, host_id: str, drained: bool, who: Actor) -> bool:
+        """Drain a host, or end that; False: there is none."""
+        what = "node.drain" if drained else "node.undrain"
+        return self._change(host_id, who, what, drained=drained)
+
+    def leave(self, host_id: str, left_at: float, who: Actor) -> bool:
+        """Note that a host left; False: there is none."""
+        return self._change(host_id, who, "node.leave", left_at=left_at)
+
+    def _change(self, host_id: str, who: Actor, what: str, **values: Any) -> bool:
         with self._database.writing() as connection:
             number = _count(connection, NODES)
             update = sa.update(HOSTS).where(HOSTS.c.host_id == host_id)
-            return bool(connection.execute(update.values(changed=number, **values)).rowcount)
+            done = connection.execute(update.values(changed=number, **values)).rowcount
+            if done:
+                record_audit(connection, who, what, host_id)
+            return bool(done)
 
-    def remove(self, names: Iterable[str]) -> int:
-        """Delete hosts with their services; returns how many there were."""
+    def refused(self, host_id: str, code: str, who: Actor) -> None:
+        """Record a refused message that may be an attempt to take what belongs to another node."""
+        with self._database.writing() as connection:
+            record_audit(connection, who, "node.refused", host_id, after=code)
+
+    def remove(self, names: Sequence[str], who: Actor | None = None) -> int:
+        """Delete hosts with their services; returns how many there were. ``who`` None: for age."""
         removed = 0
         with self._database.writing() as connection:
             _count(connection, NODES)
+            if who is not None:
+                for name in names:
+                    record_audit(connection, who, "node.remove", name)
             for part in _parts(list(names)):
                 connection.execute(sa.delete(SERVICES).where(SERVICES.c.host_id.in_(part)))
                 done = connection.execute(sa.delete(HOSTS).where(HOSTS.c.host_id.in_(part)))
                 removed += done.rowcount
         return removed
+
+
+def _is_new(before: HostRow | None, row: HostRow) -> bool:
+    """Whether a registration is worth a record: not the same run that reports other services."""
+    if before is None or before.left_at is not None:
+        return True
+    return (before.key, before.instance) != (row.key, row.instance)
 
 
 def _numbers(connection: sa.Connection) -> NodeNumbers:

@@ -2,7 +2,7 @@
 
 A limit is never exceeded as long as the shares add up to it at most, and no gateway lets more
 through than its share. A share moves only when its owner has given it up: so a gateway takes what
-nobody has, and gives up what others need more and it has not used.
+is free, and gives up what others need more and it has not used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _IDLE = 0.1  # weight of a gateway without demand
 
 @dataclass(frozen=True, slots=True)
 class LimitPart:
-    """What one gateway has of a limit: ``share`` None: as much as nobody else has.
+    """What one gateway has of a limit: ``share`` None: all that the others do not have.
 
     ``used``: of the limit, now. ``demand``: requests per second that it lately received.
     """

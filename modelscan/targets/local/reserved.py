@@ -74,7 +74,7 @@ def reserved_bytes(device: DeviceEstimate) -> int:
 
 
 def host_bytes(estimate: Estimate) -> int:
-    """Host memory that an engine uses in the end."""
+    """Bytes of host memory that an engine will allocate."""
     if estimate.host:
         return estimate.host.total_bytes
     return 0 if estimate.per_gpu else estimate.total_bytes

@@ -15,10 +15,11 @@ from modelscan.gateway.control.failover import (
 from modelscan.gateway.control.failover import (
     HealthState as S,
 )
-from modelscan.gateway.control.runtime import RuntimeHistory, suitability
 from modelscan.gateway.control.slots import Slots
 from modelscan.gateway.counters import BackendState as Column
+from modelscan.routing.offload import suitability
 from modelscan.routing.table import Backend, GatewayLimits, RouteCandidate, RouteEntry, RouteTable
+from modelscan.traces.recent import RuntimeHistory
 
 MIDDLE = 0.5  # of the jitter: none
 

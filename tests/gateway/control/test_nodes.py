@@ -134,6 +134,8 @@ def test_a_node_of_geniehive_is_served_from_its_registration_to_its_departure(
                 ("box/chat/demo", "box"),
             ]
             chosen = run_in_process("route", "explain", "demo", "--json").json
+            found = run_in_process("route", "resolve", "demo", "--json").json
+            assert found["route"]["name"] == "box/chat/demo"
             assert chosen["chosen"] == "box/chat/demo" and chosen["body"]["model"] == "demo"
             # What a person wrote wins over a node that reports the same names.
             names = ("own", "gpt-4o", "mentor", "lab/own")

@@ -15,6 +15,7 @@ from modelscan.gateway.control.nodes.host import NodeHost, restored
 from modelscan.gateway.control.nodes.rules import skew_problems, skew_s
 from modelscan.routing.reported import refusal
 from modelscan.state.clock import text_of
+from modelscan.state.server.audit import local_user
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.nodes import NodeNumbers, NodeStore
 
@@ -128,14 +129,14 @@ def drain_nodes(database: ServerDatabase, names: Sequence[str], drained: bool) -
     _named(database, names)
     store = NodeStore(database)
     for name in names:
-        store.change(name, drained=drained)
+        store.drain(name, drained, local_user())
     return NodesChanged(tuple(_listed(host) for host in _named(database, names)))
 
 
 def remove_nodes(database: ServerDatabase, names: Sequence[str]) -> NodesRemoved:
     """Forget nodes; one that is alive registers again. Raises UsageError for an unknown name."""
     _named(database, names)
-    NodeStore(database).remove(names)
+    NodeStore(database).remove(names, local_user())
     return NodesRemoved(tuple(names))
 
 

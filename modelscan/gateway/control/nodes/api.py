@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.jsonform import to_json
 from modelscan.core.node import Departure, Heartbeat, RegisteredService, Registration, read_message
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.failover import Health
@@ -30,9 +31,12 @@ from modelscan.routing.facts import why_unusable
 
 CLIENT_HEADER = "x-modelscan-client"
 MAX_REGISTRATION, MAX_HEARTBEAT = 1024 * 1024, 256 * 1024
+_FEW = 500  # entries
+_COUNTED_S, _MANY, _MOST_ROWS = 1.0, 200, 10_000_000
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class NodesApi:
@@ -46,6 +50,7 @@ class NodesApi:
         self._nodes = nodes
         self._key_of = key_of
         self._report = report
+        self._counts, self._count_at = b"", 0.0
 
     def handlers(self) -> dict[str, Handler]:
         """By the paths of ``scopes.PATHS``."""
@@ -69,6 +74,8 @@ class NodesApi:
             self._event(
                 host.name, "registered", f"node {host.name} registered with {count} services"
             )
+            if len(self._gateway.file.routes) < _FEW:  # else soon, together with others
+                self._gateway.compile()
         return self._answer(host)
 
     async def _heartbeat(self, request: Request) -> Response:
@@ -93,6 +100,7 @@ class NodesApi:
                 who = f"the key {self._key_of(request)}" if self._key_of(request) else "a node"
                 text = f"{who} at {self._caller(request).address} was refused: {refused.detail}"
                 self._event(host_id, "refused", text, code=refused.code)
+                await self._nodes.note_refusal(host_id, refused.code, self._caller(request))
             raise HttpProblem(
                 refused.status, refused.code, refused.detail, retry_s=refused.retry_s
             ) from None
@@ -108,51 +116,84 @@ class NodesApi:
 
     def _answer(self, host: NodeHost) -> Response:
         view = host_view(host, self._nodes.silent_s(host))
-        return JSONResponse({"status": "ok", "host": to_json(view)})
+        body = msgspec.json.encode({"status": "ok", "host": view})
+        return Response(body, media_type="application/json")
 
     # What is known
 
-    async def _hosts(self, _: Request) -> Response:
-        rows = [host_view(one, self._nodes.silent_s(one)) for one in self._present()]
-        return JSONResponse({"object": "list", "data": to_json(rows)})
+    async def _hosts(self, request: Request) -> Response:
+        hosts = self._present(request)
+        page = _page(request, hosts, len(hosts))
+        return _listing([host_view(one, self._nodes.silent_s(one)) for one in page], len(hosts))
 
-    async def _services(self, _: Request) -> Response:
-        return JSONResponse({"object": "list", "data": to_json(list(self.views()))})
+    async def _services(self, request: Request) -> Response:
+        hosts = self._present(request)
+        pairs = ((host, one) for host in hosts for one in host.services.values())
+        total = sum(len(host.services) for host in hosts)
+        page = _page(request, pairs, total)
+        rows = [
+            service_view(host, one, service_facts(self._gateway, host, one)) for host, one in page
+        ]
+        return _listing(rows, total)
 
     async def _health(self, _: Request) -> Response:
-        hosts = list(self._nodes.hosts.values())
-        return JSONResponse(to_json(cluster_health(hosts, list(self.views()))))
+        now = time.monotonic()
+        if now >= self._count_at:
+            hosts = list(self._nodes.hosts.values())
+            present = [host for host in hosts if host.state != "left"]
+            facts = [
+                service_facts(self._gateway, host, one)
+                for host in present
+                for one in host.services.values()
+            ]
+            self._counts = msgspec.json.encode(cluster_health(hosts, facts))
+            # Counting ten thousand services takes a while: not more than once a second.
+            self._count_at = now + (_COUNTED_S if len(facts) > _MANY else 0.0)
+        return Response(self._counts, media_type="application/json")
 
-    def _present(self) -> list[NodeHost]:
-        """Hosts that have not left, by their ids."""
-        hosts = sorted(self._nodes.hosts.values(), key=lambda one: one.name)
+    def _present(self, request: Request) -> list[NodeHost]:
+        """Hosts that have not left, by their ids; ``?host=``: only that one."""
+        wanted = request.query_params.get("host")
+        names = sorted(self._nodes.hosts) if wanted is None else [wanted]
+        hosts = [self._nodes.hosts[name] for name in names if name in self._nodes.hosts]
         return [host for host in hosts if host.state != "left"]
-
-    def views(self) -> Iterator[dict[str, Any]]:
-        """Every service of the hosts that have not left."""
-        for host in self._present():
-            for service in host.services.values():
-                yield service_view(host, service, self._facts(host, service))
-
-    def _facts(self, host: NodeHost, service: RegisteredService) -> ServiceFacts:
-        gateway = self._gateway
-        names = [one.route.name for one in host.entries if one.service_id == service.service_id]
-        name = service.service_id
-        health = gateway.health.get(name, Health())
-        known = gateway.known.get(name)
-        refused = "it is not in the routing table" if known is None else why_unusable(known)
-        return ServiceFacts(
-            reported_health=service.state.health,
-            probed_health=health.state.value,
-            probe_reason=health.reason,
-            routable=refused is None and host.state == "ready",
-            refused=refused,
-            names=tuple(names),
-            host_state=host.state,
-        )
 
     def _event(self, node: str, what: str, text: str, **values: Any) -> None:
         self._report(ServeEvent("node", text, {"node": node, "what": what, **values}))
+
+
+def service_facts(gateway: Gateway, host: NodeHost, service: RegisteredService) -> ServiceFacts:
+    """What the gateway knows of a node's service."""
+    name = service.service_id
+    health = gateway.health.get(name, Health())
+    known = gateway.known.get(name)
+    refused = "it is not in the routing table" if known is None else why_unusable(known)
+    return ServiceFacts(
+        reported_health=service.state.health,
+        probed_health=health.state.value,
+        probe_reason=health.reason,
+        routable=refused is None and host.state == "ready",
+        refused=refused,
+        names=host.names_of(service.service_id),
+        host_state=host.state,
+    )
+
+
+def _page(request: Request, rows: Iterable[R], total: int) -> list[R]:
+    """The rows from ``?offset=`` on, at most ``?limit=``; without them all, as in GenieHive."""
+    try:
+        offset = int(request.query_params.get("offset", 0))
+        limit = int(request.query_params.get("limit", total))
+    except ValueError:
+        raise HttpProblem(422, "invalid_query", "limit and offset are whole numbers") from None
+    if min(offset, limit) < 0 or max(offset, limit) > _MOST_ROWS:
+        raise HttpProblem(422, "invalid_query", f"limit and offset are 0 to {_MOST_ROWS:,}")
+    return list(itertools.islice(rows, offset, offset + limit))
+
+
+def _listing(rows: list[dict[str, Any]], total: int) -> Response:
+    body = msgspec.json.encode({"object": "list", "total": total, "data": rows})
+    return Response(body, media_type="application/json")
 
 
 async def _read(request: Request, kind: type[T], most: int) -> T:

@@ -73,6 +73,10 @@ class NodeHost:
         """What modelscan's own node added to its registration."""
         return self.about.modelscan or NO_EXTRA
 
+    def names_of(self, service_id: str) -> tuple[str, ...]:
+        """The routing entries of a service."""
+        return tuple(one.route.name for one in self.entries if one.service_id == service_id)
+
     def find_state(self, now: float) -> NodeState:
         """The state at a time of the monotonic clock."""
         return state_of(self.row, self.word, now - self.seen_at)

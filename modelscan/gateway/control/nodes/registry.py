@@ -8,6 +8,7 @@ Only the event loop changes the memory.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -52,6 +53,7 @@ from modelscan.state.server.nodes import (
 
 RESOLVE_S = 5.0
 MAX_ENTRIES = 12_000  # models of all nodes together; the counters have a row for each
+_REFUSALS_S, _MOST_REFUSALS = 60.0, 1000
 _PAUSED_S = 2.0  # a tick that comes so late: this process was stopped, not the nodes
 Monotonic = Callable[[], float]
 
@@ -70,6 +72,7 @@ class NodeRegistry:
         self._numbers = NodeNumbers()
         self._dirty: dict[str, None] = {}
         self._ticked = clock()
+        self._refusals: dict[tuple[str, str, str | None], float] = {}
         self.hosts: dict[str, NodeHost] = {}
         self.version = 0
         self.scored = 0
@@ -120,7 +123,7 @@ class NodeRegistry:
 
         services = stored_services(message, now)
         row = await asyncio.to_thread(
-            self._store.register, message.host_id, caller.key, services, decide
+            self._store.register, message.host_id, caller.key, services, decide, caller.actor
         )
         host = registered(row, message, self._clock(), extra.endpoint_key)
         known = self.hosts.get(host.name)
@@ -181,7 +184,7 @@ class NodeRegistry:
         host = await self._known(message.host_id)
         check_departure(host.row, message.modelscan or NO_EXTRA, caller)
         left_at = self._wall()
-        await asyncio.to_thread(self._store.change, host.name, left_at=left_at)
+        await asyncio.to_thread(self._store.leave, host.name, left_at, caller.actor)
         host.row = replace(host.row, left_at=left_at)
         self._dirty.pop(host.name, None)
         self._follow(host, self._clock(), True)
@@ -197,6 +200,17 @@ class NodeRegistry:
             if host_id not in self.hosts:
                 self._take(*found, fresh=False)
         return self.hosts[host_id]
+
+    async def note_refusal(self, host_id: str, code: str, caller: NodeCaller) -> None:
+        """Record a suspicious refusal, the same one at most once a minute."""
+        now, what = self._clock(), (host_id, code, caller.key)
+        if now - self._refusals.get(what, -_REFUSALS_S) < _REFUSALS_S:
+            return
+        if len(self._refusals) >= _MOST_REFUSALS:
+            self._refusals.clear()
+        self._refusals[what] = now
+        with contextlib.suppress(ModelscanError):
+            await asyncio.to_thread(self._store.refused, host_id, code, caller.actor)
 
     # Time
 

@@ -17,6 +17,7 @@ from modelscan.core.node import (
     RegisteredService,
     Registration,
 )
+from modelscan.state.server.audit import Actor
 from modelscan.state.server.nodes import Claims, HostRow
 
 MISSED_BEATS = 2
@@ -56,6 +57,11 @@ class NodeCaller:
         self.key = key
         self.address = address
         self.local = local
+
+    @property
+    def actor(self) -> Actor:
+        """Who it is, for the log of changes."""
+        return Actor("gateway", self.address) if self.key is None else Actor("key", self.key)
 
 
 def silence_s(row: HostRow) -> float:

@@ -133,26 +133,26 @@ def believed_health(reported: str, probed: str) -> str:
     return "unhealthy" if probed == HealthState.DOWN.value else reported
 
 
-def cluster_health(hosts: Sequence[NodeHost], views: Sequence[dict[str, Any]]) -> ClusterHealth:
-    """The counts; ``views``: the services of hosts that have not left."""
+def cluster_health(hosts: Sequence[NodeHost], services: Sequence[ServiceFacts]) -> ClusterHealth:
+    """The counts; ``services``: those of hosts that have not left."""
     states = [host.state for host in hosts]
-    healthy = [one for one in views if _is_healthy(one)]
+    healthy = sum(_is_healthy(one) for one in services)
     present = len(states) - states.count("left")
-    sick = "stale" in states or len(healthy) < len(views)
+    sick = "stale" in states or healthy < len(services)
     return ClusterHealth(
         status="ok",
         state="degraded" if sick else "ok",
         host_count=present,
         online_host_count=states.count("ready") + states.count("draining"),
         stale_host_count=states.count("stale"),
-        service_count=len(views),
-        healthy_service_count=len(healthy),
+        service_count=len(services),
+        healthy_service_count=healthy,
         draining_host_count=states.count("draining"),
         left_host_count=states.count("left"),
-        routable_service_count=sum(one["modelscan"]["routable"] for one in views),
+        routable_service_count=sum(one.routable for one in services),
     )
 
 
-def _is_healthy(view: dict[str, Any]) -> bool:
-    live = view["modelscan"]["host_state"] in ("ready", "draining")
-    return live and view["state"]["health"] == "healthy"
+def _is_healthy(facts: ServiceFacts) -> bool:
+    believed = believed_health(facts.reported_health, facts.probed_health)
+    return facts.host_state in ("ready", "draining") and believed == "healthy"

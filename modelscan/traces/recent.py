@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from modelscan.core.receipt import Receipt
 from modelscan.routing.scoring import Runtime
+from modelscan.routing.table import GENERATING
 
 _KEPT = 64
-LOW_COMPLEXITY_MS, BACKGROUND_MS = 1500.0, 4000.0
-GENERATING = ("chat", "completions", "responses", "messages")
-
-Suitability = Literal[
-    "good_for_low_complexity", "usable_for_background_tasks", "available_but_slow", "cold_only",
-    "unknown",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Medians of the last answers; milliseconds and tokens per second, None: not measured."""
+    """Medians of the last answers; milliseconds and tokens per second, None: not measured.
+
+    ``source``: the requests of the gateway, or a benchmark where there were none.
+    """
 
     p50_ms: float | None = None
     ttft_ms: float | None = None
     tokens_per_s: float | None = None
     requests: int = 0
+    source: Literal["requests", "benchmark"] | None = None
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ class Recent:
         """The medians."""
         return Latency(
             _median(self.durations_ms), _median(self.ttfts_ms), _median(self.speeds),
-            len(self.durations_ms),
+            len(self.durations_ms), "requests" if self.durations_ms else None,
         )  # fmt: skip
 
 
@@ -85,23 +84,32 @@ class RuntimeHistory:
         recent = self._recent.get(backend)
         return Latency() if recent is None else recent.latency()
 
+    def slow_ms(self, backend: str) -> float | None:
+        """The time within which 95 % of a backend's last answers came."""
+        recent = self._recent.get(backend)
+        if recent is None or not recent.durations_ms:
+            return None
+        values = sorted(recent.durations_ms)
+        return round(values[math.ceil(0.95 * len(values)) - 1], 3)
+
+    def keep(self, backends: Container[str]) -> None:
+        """Forget the speed of all other backends."""
+        self._recent = {name: one for name, one in self._recent.items() if name in backends}
+
+    def seed(self, receipts: Iterable[Receipt], served: Mapping[str, str]) -> None:
+        """Take over the speed from older requests, the oldest first; ``served``: the model that
+        each backend serves now, for what it served before says nothing."""
+        for one in receipts:
+            name = one.backend
+            if name is not None and one.served_model == served.get(name):
+                self._recent.setdefault(name, Recent()).add(one)
+
     def runtime(self, backend: str, loaded: bool | None, others: int) -> Runtime:
         """A backend's signals for the scores; ``others``: other clients' requests there. The
         gateway's own ones are live counters.
         """
         latency = self.latency(backend)
         return Runtime(loaded, latency.p50_ms, latency.tokens_per_s, others)
-
-
-def suitability(loaded: bool | None, p50_ms: float | None) -> Suitability:
-    """Which work a backend is fit for, by the median time of its answers."""
-    if loaded is False:
-        return "cold_only"
-    if p50_ms is None:
-        return "unknown"
-    if p50_ms <= LOW_COMPLEXITY_MS:
-        return "good_for_low_complexity"
-    return "usable_for_background_tasks" if p50_ms <= BACKGROUND_MS else "available_but_slow"
 
 
 def _median(values: deque[float]) -> float | None:

@@ -1,0 +1,1 @@
+"""What runs now: requests, tokens, queues, caches and memory, for ``modelscan top``."""
