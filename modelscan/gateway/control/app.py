@@ -67,7 +67,8 @@ class ControlApp:
 
     def build(self, extra: Sequence[BaseRoute] = ()) -> Starlette:
         """The application."""
-        cluster = ClusterApi(self._gateway)
+        key_of = lambda request: self.caller(request).key  # noqa: E731
+        cluster = ClusterApi(self._gateway, key_of)
         handlers: dict[str, Handler] = {
             **cluster.handlers(),
             "/v1/models": self._models,
@@ -84,7 +85,6 @@ class ControlApp:
         }
         nodes = self._gateway.nodes
         if nodes is not None:
-            key_of = lambda request: self.caller(request).key  # noqa: E731
             handlers |= NodesApi(self._gateway, nodes, key_of, self._report).handlers()
         routes = [
             Route(row.path, self._guarded(row, handlers[row.path]), methods=list(row.methods))
@@ -120,7 +120,11 @@ class ControlApp:
 
     async def _models(self, request: Request) -> Response:
         tags = frozenset(request.query_params.getlist("tag"))
-        models = model_list(self._gateway, self._allowed(request), tags, self._open_view(request))
+        everything = request.query_params.get("all") in ("1", "true")
+        models = model_list(
+            self._gateway, self._allowed(request), tags, self._open_view(request),
+            everything=everything,
+        )  # fmt: skip
         if "anthropic-version" in request.headers:
             return JSONResponse(other_lists.anthropic_models(models.data))
         # Workers may repeat it for a second: clients ask for this list again and again.

@@ -140,7 +140,7 @@ class Upkeep:
             references = [one.api_key for one in gateway.loaded.file.routes if one.api_key]
             due |= await asyncio.to_thread(self._files.changed, references)
             if due:
-                due = not await self._reload()
+                due = not await self.reload()
             await asyncio.sleep(TICK_S)
 
     async def _watch_keys(self) -> None:
@@ -155,7 +155,7 @@ class Upkeep:
             else:
                 self._note_database(None)
             if due and self._gateway.database_fault is None:
-                due = not await self._reload()
+                due = not await self.reload()
             await asyncio.sleep(TICK_S if self._gateway.database_fault is None else _AWAY_S)
 
     def _note_database(self, fault: str | None) -> None:
@@ -167,7 +167,7 @@ class Upkeep:
         elif fault is None and before is not None:
             self._event("database", "the database is back", reachable=True, error=None)
 
-    async def _reload(self) -> bool:
+    async def reload(self) -> bool:
         """Read everything again; False where the database went away meanwhile."""
         gateway = self._gateway
         async with self._reloading:  # what was read first is taken over first

@@ -41,6 +41,7 @@ from modelscan.state.server.keys import hash_key, replaced_hash_key
 from modelscan.state.server.status import running_gateways
 
 _NOT_KEPT = frozenset(("alembic_version", "gateways", "shares", "server_values"))
+_OF_REQUESTS = frozenset(("receipts", "receipt_contents"))
 _BATCH = 1_000
 
 
@@ -156,7 +157,7 @@ def _tables(connection: sa.Connection, receipts: bool) -> list[sa.Table]:
     """Every table that is kept, those first that others refer to."""
     metadata = sa.MetaData()
     metadata.reflect(connection)
-    left = _NOT_KEPT if receipts else _NOT_KEPT | {"receipts"}
+    left = _NOT_KEPT if receipts else _NOT_KEPT | _OF_REQUESTS
     return [table for table in metadata.sorted_tables if table.name not in left]
 
 
