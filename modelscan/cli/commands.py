@@ -82,6 +82,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("top", "modelscan.cli.top:app", "Show what runs: requests, tokens, memory.", _ROUTE),
     Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
     Entry("bench", "modelscan.cli.bench.app:app", "Measure speed and answers of a route.", _ROUTE),
+    Entry("eval", "modelscan.cli.eval.app:app", "Measure how good answers are.", _ROUTE),
     Entry(
         "connect",
         "modelscan.cli.connect:app",
@@ -133,6 +134,7 @@ TOLERANT = frozenset({
     "route health", "route explain", "route match", "route history", "route export",
     "route role list", "route role show", "route preset list", "engine list", "key list",
     "trace list", "trace show", "bench list", "bench show", "bench compare",
+    "eval list", "eval show", "eval board", "eval suites",
     "server status", "server audit", "server backup",
     "node list", "node show", "node status", "node leave", "node cert show",
     "catalog search", "catalog list", "catalog info", "catalog sources", "catalog passport",

@@ -66,6 +66,18 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "trace list": ("trace list --since 1h", "trace list --route coder --status 200"),
     "trace show": ("trace show 0123456789abcdef0123456789abcdef",),
+    "eval suites": ("eval suites",),
+    "eval run": (
+        "eval run tools --route coder",
+        "eval run coding --route 'http://127.0.0.1:8900#coder' --limit 10",
+    ),
+    "eval list": ("eval list --suite tools",),
+    "eval show": ("eval show e-3f9c", "eval show e-3f9c --failed"),
+    "eval compare": ("eval compare e-3f9c e-81aa", "eval compare coder fast --suite tools"),
+    "eval board": ("eval board", "eval board --suite coding"),
+    "eval quant": ("eval quant qwen3-8b Q8_0 Q4_K_M", "eval quant demo big small --suite tools"),
+    "eval export": ("eval export reports.jsonl",),
+    "eval verify": ("eval verify", "eval verify tools structured"),
     "connect": (
         "connect opencode",
         "connect codex --route coder --write",

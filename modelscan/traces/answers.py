@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 from modelscan.core.receipt import Receipt
+from modelscan.core.request_id import trace_id_of
 from modelscan.routing.table import Tier
 from modelscan.state.clock import text_of
 from modelscan.traces.store import ReceiptFilter, ReceiptStore
@@ -93,8 +94,9 @@ def list_spans(
 
 
 def show_span(database: ServerDatabase, trace_id: str) -> SpanShown:
-    """The request with that id. Raises UsageError if there is none."""
-    receipt = ReceiptStore(database).find(trace_id)
+    """The request with that id, also a client's own one. Raises UsageError if there is none."""
+    store = ReceiptStore(database)
+    receipt = store.find(trace_id) or store.find(trace_id_of(trace_id))
     if receipt is None:
         raise UsageError(
             f"there is no request '{trace_id}'", hint="modelscan trace list", code="unknown_trace"

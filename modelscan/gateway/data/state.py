@@ -14,6 +14,7 @@ from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
 from modelscan.gateway.data.writes import Writes
+from modelscan.gateway.scopes import permitted
 from modelscan.gateway.snapshot import Key, Snapshot
 from modelscan.routing.choose import COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
@@ -115,14 +116,14 @@ class LiveKey:
     """A key and its rows in the counters."""
 
     __slots__ = (
-        "concurrent_cap", "current", "in_flight", "infer", "key", "last_used", "minute", "models",
-        "previous", "rate_cap", "refused", "scopes",
+        "concurrent_cap", "current", "in_flight", "key", "last_used", "minute", "models",
+        "operations", "previous", "rate_cap", "refused", "scopes",
     )  # fmt: skip
 
     def __init__(self, key: Key, counters: Counters) -> None:
         self.key = key
         self.models = None if key.models is None else frozenset(key.models)
-        self.infer = "infer" in key.scopes or "admin" in key.scopes
+        self.operations = permitted(key.scopes)
         self.scopes = ",".join(key.scopes).encode()
         self.in_flight = counters.key(key.slot, KeyRow.IN_FLIGHT)
         self.minute = counters.key(key.slot, KeyRow.MINUTE)

@@ -65,7 +65,7 @@ class Worker:
         self._channel = Channel(self._apply, self.stop)
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
-        self._trace_prefix = os.urandom(8).hex()
+        self._trace_prefix = os.urandom(12).hex()
         self._traced = 0
         self._polling = False
         counters = self.counters
@@ -139,12 +139,12 @@ class Worker:
         if exchange.plan.recorded:
             if exchange.plan.key is not None:
                 admission.leave(self.counters, exchange.plan.key)
-            self.receipts.add(receipt_of(exchange, self.trace_id(), self.wall))
+            self.receipts.add(receipt_of(exchange, exchange.request.trace_id, self.wall))
 
     def refused(self, client: ClientSide, request: ClientRequest, refusal: RefusedError) -> None:
         """A request to a model that was refused before a backend was chosen."""
         if request.operation is not None:
-            receipt = refusal_receipt(request, refusal, self.trace_id(), self.wall, client.address)
+            receipt = refusal_receipt(request, refusal, request.trace_id, self.wall, client.address)
             self.receipts.add(receipt)
 
     def trace_id(self) -> str:
