@@ -18,7 +18,7 @@ from support.patience import COMMAND_S
 from support.served import Engine, Served, engines, routed, serving, until, write_routing
 
 REGISTER, HEARTBEAT, LEAVE = "/v1/nodes/register", "/v1/nodes/heartbeat", "/v1/nodes/leave"
-BEAT_S, PAUSE_S = 2.0, 0.2  # it reports more often than it says: this machine may be busy
+BEAT_S, PAUSE_S = 1.5, 0.15  # it reports more often than it says: this machine may be busy
 
 
 def root(engine: Engine) -> str:
