@@ -102,7 +102,9 @@ class NodeAgent:
 
     async def leave(self) -> None:
         """Tell the control plane that this machine stops; an answer is not needed."""
-        if self._registered is None:
+        if self._registered is None:  # nothing to take back
+            if self._state not in (None, "left"):
+                self._set_state("left", None)
             self._pool.shutdown(wait=False, cancel_futures=True)
             return
         self._registered = None

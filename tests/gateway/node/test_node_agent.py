@@ -223,7 +223,8 @@ def test_a_refused_node_joins_with_the_right_key(home: Path, tmp_path: Path) -> 
 
 def test_node_leave_and_status(home: Path, modelscan: Any) -> None:
     with RecordingPlane() as plane:
-        with running("serve", "--node", plane.url, **BEAT) as gateway:
+        words = ("serve", "--node", plane.url, "--node-key", "env:NODE_KEY")
+        with running(*words, NODE_KEY=KEY, **BEAT) as gateway:  # leave has no such variable
             gateway.event("node", state="joined")
             status = modelscan("node", "status")
             assert (status["state"], status["gateway"]) == ("joined", gateway.url)
