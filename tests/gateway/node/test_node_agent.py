@@ -11,11 +11,8 @@ import pytest
 from support.control_planes import RecordingPlane
 from support.fake_ollama import State
 from support.fake_ollama import running as ollama_running
-from support.served import Engine, engines, joining, routed, running, serving, until, write_routing
+from support.served import Engine, engines, joining, routed, running, write_routing
 from support.tiny_gguf import write_tiny_gguf
-
-from modelscan.supervisor.health import Address
-from modelscan.supervisor.recognise import recognise
 
 BEAT = {"MODELSCAN_NODE_BEAT_S": "0.2"}
 KEY = "a-node-key-of-some-length"
@@ -188,19 +185,6 @@ def _in_memory(plane: RecordingPlane, ollama: State) -> None:
 def _asset(plane: RecordingPlane, name: str) -> dict[str, Any]:
     service = plane.services()[name]
     return next(one for one in service["assets"] if one["asset_id"] == name)
-
-
-def test_gateways_are_no_engines(home: Path, tmp_path: Path) -> None:
-    """A control plane of this machine, and the node's own gateway, would lead to themselves."""
-    with engines("alpha") as (engine,):
-        write_routing(home, routed(engine.entry()))
-        with serving() as other, serving(MODELSCAN_HOME=str(tmp_path / "empty")) as empty:
-            until(lambda: other.chat("alpha")[0] == 200)
-            for gateway in (other, empty):
-                port = int(gateway.url.rpartition(":")[2])
-                assert recognise(Address("127.0.0.1", port)) is None
-            found = recognise(Address("127.0.0.1", engine.port))
-            assert found is not None
 
 
 def test_a_refused_node_joins_with_the_right_key(home: Path, tmp_path: Path) -> None:
