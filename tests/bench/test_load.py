@@ -18,7 +18,8 @@ from modelscan.bench.dataset import read_dataset
 from modelscan.bench.load import poisson_times
 from modelscan.bench.place import BenchPlace
 from modelscan.bench.report import BenchReport
-from modelscan.bench.run import BenchRequest, measure
+from modelscan.bench.request import BenchRequest
+from modelscan.bench.run import measure
 from modelscan.bench.slo import ServiceLevel
 from modelscan.bench.stream import RequestResult
 from modelscan.bench.workload import BenchWorkload, shape
