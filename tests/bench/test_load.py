@@ -168,6 +168,14 @@ def test_a_server_that_closes_its_connections(server: BenchServer) -> None:
     assert report.points[0].errors.total == 0 and report.points[0].requests == 6
 
 
+def test_servers_that_end_a_body_with_the_connection(server: BenchServer) -> None:
+    report = bench(server, written("mode=old", "mode=closing"), requests=4, warmup=1)
+    (point,) = report.points
+    assert point.errors.total == 0 and point.ttft_s.n == 4
+    assert point.token_source == "chunks"  # one of them reports no usage
+    assert point.output_tokens_per_s is None
+
+
 def test_the_key_is_sent_and_a_refused_one_is_an_error(server: BenchServer) -> None:
     bench(server, requests=1, place=place_of(server, key="sk-1"))
     assert set(server.authorizations) == {b"Bearer sk-1"}
