@@ -82,6 +82,11 @@ def _routes(incomplete: str) -> list[str]:
     return _beginning((route.name for route in load(_config().routing_file).routes), incomplete)
 
 
+def _nothing(_: str) -> list[str]:
+    """Names of keys are in a database that is not opened for a completion."""
+    return []
+
+
 def _chat_partners(incomplete: str) -> list[str]:
     return list(dict.fromkeys((*_deployments(incomplete), *_routes(incomplete))))
 
@@ -179,6 +184,18 @@ def _cached(incomplete: str) -> Iterator[str]:
     yield from _beginning(sorted(repositories), incomplete)
 
 
+def _suites(incomplete: str) -> list[str]:
+    from modelscan.evals.suites.registry import SUITES
+
+    return _beginning(SUITES, incomplete)
+
+
+def _evals(incomplete: str) -> list[str]:
+    from modelscan.evals.storage import report_ids
+
+    return _beginning(report_ids(_config().paths), incomplete)
+
+
 _FILES = ("file", "files", "save", "export", "log", "dataset", "output")
 _FROM_FILES = (("deploy",), ("plan",), ("estimate",), ("pull",), ("catalog",))
 # By the first word of the command and the parameter, then by the parameter alone.
@@ -190,6 +207,8 @@ _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("bench", "b"): _bench_reports,
     ("bench", "workload"): _workloads,
     ("route", "name"): _routes,
+    ("trace", "route"): _routes,
+    ("trace", "key"): _nothing,
     ("target", "name"): _targets,
     ("node", "name"): _nodes,
     ("node", "names"): _nodes,
@@ -197,6 +216,13 @@ _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("deploy", "name"): _deployments,
     ("catalog", "source"): _sources,
     ("cache", "names"): _cached,
+    ("eval", "suite"): _suites,
+    ("eval", "suites"): _suites,
+    ("eval", "names"): _suites,
+    ("eval", "route"): _chat_partners,
+    ("eval", "report"): _evals,
+    ("eval", "a"): _evals,
+    ("eval", "b"): _evals,
 }
 _BY_NAME: dict[str, Completer] = {
     "model": _models,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelscan.core.access import Scope
-from modelscan.core.receipt import Receipt
+from modelscan.core.receipt import KeptContent, Receipt
 from modelscan.routing.table import RouteTable
 
 
@@ -48,16 +48,26 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentChoice:
+    """Whose texts are kept: everyone's, or those of some routes, roles and keys, by name."""
+
+    everything: bool = False
+    routes: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One complete state; a worker replaces its old one as a whole.
 
     ``slots`` are the table's backends' rows in the shared counters, in the table's order; a backend
-    keeps its slot across changes. Empty: the index in the table.
+    keeps its slot across changes. Empty: the index in the table. ``content`` None: no text is kept.
     """
 
     table: RouteTable
     access: Access
     slots: tuple[int, ...] = ()
+    content: ContentChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +76,11 @@ class FromWorker:
 
     ``ready``: the first snapshot is applied and connections are accepted. ``revision``: that of
     the table which was applied last. ``dropped``: receipts that were lost since the last message.
+    ``contents``: texts that are kept by choice.
     """
 
     ready: bool = False
     revision: int | None = None
     receipts: tuple[Receipt, ...] = ()
     dropped: int = 0
+    contents: tuple[KeptContent, ...] = ()

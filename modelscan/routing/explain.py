@@ -17,7 +17,6 @@ from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.effective import switched, thinking_of
 from modelscan.routing.facts import (
     Availability,
-    ContextSource,
     Known,
     availability,
     context_window,
@@ -29,7 +28,14 @@ from modelscan.routing.plano import with_plano
 from modelscan.routing.policy import apply_to, raw_values
 from modelscan.routing.scoring import Signals
 from modelscan.routing.select import NO_SELECTION, measured, role_signals
-from modelscan.routing.table import Operation, RouteCandidate, RouteEntry, RouteTable, Tier
+from modelscan.routing.table import (
+    ContextSource,
+    Operation,
+    RouteCandidate,
+    RouteEntry,
+    RouteTable,
+    Tier,
+)
 from modelscan.routing.world import World
 
 _OFFERED = 3
@@ -37,8 +43,8 @@ _OFFERED = 3
 
 @dataclass(frozen=True, slots=True)
 class ExplainStep:
-    """One step of the decision: ``stage`` is name, automatic, gates, strategy, fallback or
-    policy."""
+    """One step of the decision: ``stage`` is name, automatic, gates, strategy, fallback, policy or
+    traces (whether texts are kept)."""
 
     stage: str
     text: str

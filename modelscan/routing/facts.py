@@ -13,7 +13,7 @@ from modelscan.engines.families import family_of
 from modelscan.engines.registry import ENGINES
 from modelscan.routing.format import ProviderFields
 from modelscan.routing.presets import key_references
-from modelscan.routing.table import GENERATING, Operation
+from modelscan.routing.table import GENERATING, ContextSource, Operation
 from modelscan.routing.world import (
     NOTHING_OBSERVED,
     UNKNOWN_MODEL,
@@ -24,7 +24,6 @@ from modelscan.routing.world import (
 
 # How far a model is: the catalog has it, it could be run, it runs, requests reach it.
 Availability = Literal["known", "deployable", "deployed", "routable"]
-ContextSource = Literal["routing file", "engine", "catalog"]
 TASKS: dict[str, tuple[Operation, ...]] = {
     "chat": (*GENERATING, "tokenize"), "embedding": ("embeddings", "tokenize"),
     "embeddings": ("embeddings", "tokenize"), "rerank": ("rerank", "tokenize"),

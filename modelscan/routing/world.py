@@ -41,6 +41,7 @@ class RouteModelFacts:
     task: str | None = None
     tags: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    parameters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

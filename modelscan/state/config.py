@@ -107,6 +107,15 @@ class Config:
     machine_watts: float | None = _setting(
         None, "power consumption while serving in watts, for cost comparisons"
     )
+    hardware_usd: float | None = _setting(
+        None, "price of this machine in US dollars, for cost comparisons"
+    )
+    hardware_lifetime_s: float | None = _setting(
+        None, "seconds after which the machine's price is paid off, for cost comparisons", minimum=1
+    )
+    contents_keep_days: float = _setting(
+        7.0, "days that texts of requests are kept, where they are kept at all", minimum=0.01
+    )
     host_root: Path = _setting(
         Path("/"), "testing: read /proc, /sys and /dev below this folder", testing=True
     )

@@ -96,7 +96,8 @@ def joining(
 @contextlib.contextmanager
 def running(*words: str, **variables: str) -> Iterator[Served]:
     """A command that opens a gateway, once it accepts connections."""
-    command = [sys.executable, "-m", "modelscan", *words, "--json", "--port", "0"]
+    port = [] if "--port" in words else ["--port", "0"]
+    command = [sys.executable, "-m", "modelscan", *words, "--json", *port]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}
     )

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.geniehive import ClusterView
-from modelscan.routing.facts import ContextSource, context_window
+from modelscan.routing.facts import context_window
 from modelscan.routing.offload import Suitability, suitability
-from modelscan.routing.table import Backend, RouteEntry, RouteKind, Tier
+from modelscan.routing.table import Backend, ContextSource, RouteEntry, RouteKind, Tier
 from modelscan.traces.recent import Latency
 
 

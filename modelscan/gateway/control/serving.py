@@ -48,8 +48,8 @@ from modelscan.state.config import Config
 from modelscan.state.server.database import open_server
 from modelscan.state.server.keys import hash_key
 from modelscan.state.server.nodes import NodeStore
-from modelscan.state.server.retention import DAY_S
-from modelscan.traces.store import ReceiptStore
+from modelscan.traces.contents import ContentStore
+from modelscan.traces.retention import receipt_store
 from modelscan.traces.writer import ReceiptWriter
 
 READY_S = 30.0
@@ -83,7 +83,7 @@ def serve(
         nodes = NodeRegistry(NodeStore(database), Sealer(hash_key(database)))
         nodes.load()
         gateway = Gateway(config, options, database, counters, loaded, nodes)
-        gateway.recall(ReceiptStore(database).recent(time.time()))
+        gateway.recall(receipt_store(config, database).recent(time.time()))
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
@@ -99,13 +99,6 @@ class Companion(Protocol):
 
     async def leave(self) -> None:
         """The gateway is about to stop: requests still have answers."""
-
-
-def receipt_store(gateway: Gateway) -> ReceiptStore:
-    """The receipts, kept as the settings say."""
-    config = gateway.config
-    keep_s = config.receipts_keep_days * DAY_S
-    return ReceiptStore(gateway.database, keep_s, config.receipts_keep_mib << 20)
 
 
 class GatewayProcess:
@@ -124,7 +117,10 @@ class GatewayProcess:
         self._companion = companion
         self._report = report
         self._workers: list[WorkerProcess] = []
-        self._writer = ReceiptWriter(receipt_store(gateway))
+        self._writer = ReceiptWriter(
+            receipt_store(gateway.config, gateway.database),
+            contents=ContentStore(gateway.database),
+        )
         self._shares = limit_shares(gateway, self.url)
         self._upkeep = Upkeep(gateway, watches, report, self._publish)
         self._requests = RequestFigures()
@@ -245,7 +241,10 @@ class GatewayProcess:
 
     def _received(self, index: int, message: FromWorker) -> None:
         self._writer.dropped += message.dropped
+        if message.contents:
+            self._writer.add_texts(message.contents)
         if message.receipts:
+            self._writer.recorded = self._gateway.loaded.traces.receipts
             self._gateway.runtime.add(message.receipts)
             self._requests.add(message.receipts)
             self._writer.add(message.receipts)

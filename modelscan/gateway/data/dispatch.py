@@ -8,6 +8,7 @@ from abc import abstractmethod
 from modelscan.gateway.data.answer import RelayedAnswer
 from modelscan.gateway.data.attempts import Attempt, BackendAttempts
 from modelscan.gateway.data.errors import Cause, RefusedError
+from modelscan.gateway.data.left import LeftBytes
 from modelscan.gateway.data.outgoing import Outgoing
 from modelscan.gateway.data.parts import ClientSide
 from modelscan.gateway.data.plan import RoutePlan
@@ -22,7 +23,7 @@ class Dispatch:
 
     __slots__ = (
         "answer", "attempt", "attempts", "client", "deadline", "error", "failures", "first_at",
-        "left_bytes", "outgoing", "over", "plan", "queued_s", "request", "sent_at", "started_at",
+        "left", "outgoing", "over", "plan", "queued_s", "request", "sent_at", "started_at",
         "status", "tried_again", "upload", "upstream", "waiting_at",
     )  # fmt: skip
 
@@ -43,7 +44,8 @@ class Dispatch:
         self.failures: list[str] = []
         self.waiting_at: list[Attempt] = []
         self.error: str | None = None
-        self.status = self.left_bytes = 0
+        self.status = 0
+        self.left: LeftBytes | None = None
         self.started_at = time.perf_counter()
         self.first_at = self.sent_at = self.queued_s = 0.0
         self.deadline = 0.0
@@ -111,8 +113,9 @@ class Dispatch:
 
     def _send(self, attempt: Attempt, fresh: bool) -> None:
         head, body = self.outgoing.for_attempt(self.request, self.plan, attempt)
-        if attempt.backend.spec.tier != "local":
-            self.left_bytes += len(body)
+        if attempt.backend.elsewhere:
+            self.left = self.left or LeftBytes(self.plan.operation)
+            self.left.add(attempt.backend.spec.host, body)
         attempt.backend.pool.send(self, head, body, fresh)
 
     def connected(self, upstream: Upstream | None) -> bool:

@@ -27,10 +27,12 @@ class Exchange(Dispatch):
             self.choose()
             return False
         self.first_at = time.perf_counter()
-        extra = self.request.facts.cors
+        extra = self.request.facts.cors + self.request.id_line
         if not self.request.keep or upstream.uploading:
             extra += b"connection: close\r\n"
         self.answer = self.outgoing.answer(upstream, extra, self.request.old)
+        if self.plan.tail is not None:
+            self.answer.tail = self.plan.tail()
         if self.client.write_paused:
             upstream.transport.pause_reading()
         return True

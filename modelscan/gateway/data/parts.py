@@ -93,6 +93,9 @@ class Services(Protocol):
     def queues(self) -> WaitingLines:
         """Requests that wait."""
 
+    def trace_id(self) -> str:
+        """An id that no other request has."""
+
     def poll_queues(self) -> None:
         """Look soon whether a place is free."""
 

@@ -18,6 +18,7 @@ from modelscan.gateway.counters import BackendRow, Counters, GlobalRow
 from modelscan.gateway.data import admission, listener
 from modelscan.gateway.data.channel import Channel
 from modelscan.gateway.data.client import ClientConnection
+from modelscan.gateway.data.content import kept_content
 from modelscan.gateway.data.control import control_route
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.exchange import Exchange
@@ -65,7 +66,7 @@ class Worker:
         self._channel = Channel(self._apply, self.stop)
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
-        self._trace_prefix = os.urandom(8).hex()
+        self._trace_prefix = os.urandom(12).hex()
         self._traced = 0
         self._polling = False
         counters = self.counters
@@ -139,12 +140,15 @@ class Worker:
         if exchange.plan.recorded:
             if exchange.plan.key is not None:
                 admission.leave(self.counters, exchange.plan.key)
-            self.receipts.add(receipt_of(exchange, self.trace_id(), self.wall))
+            receipt = receipt_of(exchange, exchange.request.trace_id, self.wall)
+            self.receipts.add(receipt)
+            if exchange.plan.keeps_content:
+                self._send_content(receipt, exchange)
 
     def refused(self, client: ClientSide, request: ClientRequest, refusal: RefusedError) -> None:
         """A request to a model that was refused before a backend was chosen."""
         if request.operation is not None:
-            receipt = refusal_receipt(request, refusal, self.trace_id(), self.wall, client.address)
+            receipt = refusal_receipt(request, refusal, request.trace_id, self.wall, client.address)
             self.receipts.add(receipt)
 
     def trace_id(self) -> str:
@@ -173,6 +177,11 @@ class Worker:
     def _send_receipts(self, receipts: tuple[msgspec.Raw, ...], dropped: int) -> bool:
         encoded = cast(tuple[Receipt, ...], receipts)  # the same bytes as of the receipts
         return self._channel.send(FromWorker(True, self.state.revision, encoded, dropped))
+
+    def _send_content(self, receipt: Receipt, exchange: Exchange) -> None:
+        tail = None if exchange.answer is None else exchange.answer.tail
+        content = kept_content(receipt, exchange.request.body, tail)
+        self._channel.send(FromWorker(True, self.state.revision, contents=(content,)))
 
     def _sweep(self) -> None:
         self.now = now = self.loop.time()

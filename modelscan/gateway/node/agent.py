@@ -222,6 +222,7 @@ class NodeAgent:
             self._last_beat_at = utc_now()
             self._set_state("joined", None)
             if before != "joined":
+                self._remember()
                 count = len(self._services)
                 self._event(
                     f"joined {self._plane.url}: {count} service{'s' * (count != 1)}",
@@ -237,6 +238,12 @@ class NodeAgent:
             text = delivery.problem or f"{self._plane.url} does not know this host"
             hint = f" ({delivery.hint})" if delivery.hint else ""
             self._event(f"{text}; trying again{hint}", state=state)
+
+    def _remember(self) -> None:
+        """The id is known to a control plane from now on."""
+        if not self._record.accepted:
+            state = self._gateway.config.paths.state
+            self._record = record.change_record(state, record.accepted)
 
     def _set_state(self, state: AgentState, problem: str | None) -> None:
         self._state = state

@@ -103,7 +103,8 @@ def _failed(url: str, path: str, error: HttpError) -> Delivery:
     if status == 404 and path != REGISTER and "path_not_found" not in detail:
         return Delivery("unknown_host")
     if status == 409:
-        return Delivery("conflict", f"{url} has another run of this host: {detail}")
+        text = f"{url} has another run of this host: {detail}"
+        return Delivery("conflict", text, "modelscan node join URL --name OTHER")
     if status in _REFUSED:
         return Delivery("refused", f"{url} refuses the key ({status}): {detail}",
                     "modelscan key create NODE --scope node   (at the control plane)")  # fmt: skip

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from modelscan.gateway.node.record import (
     Membership,
     NodeRecord,
     change_record,
+    joining,
     left,
     look_at_record,
 )
@@ -32,8 +33,6 @@ from modelscan.state.config import Config
 from modelscan.state.secrets import check_reference
 from modelscan.state.server.database import open_server
 from modelscan.state.server.keys import KeyLimits, KeyStore
-
-KEY_NAME = "control-plane"  # of the key that the control plane uses at this node
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,16 @@ def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Rep
         check_url(options.url), _checked_key(options.key), options.files, utc_now()
     )
     host, port = _advertised(options, membership, listen)
+    labels = parse_labels(options.labels)
     state = config.paths.state
-    change_record(state, lambda kept: _joined(kept, membership, options.name))
-    with _endpoint_key(config, listen) as key:
+    record = change_record(state, lambda kept: joining(kept, membership, options.name))
+    with _endpoint_key(config, listen, f"cluster-{record.host_id}"[:63]) as key:
         node = NodeOptions(
             membership=membership,
             host=host,
             port=port,
             name=options.name,
-            labels=parse_labels(options.labels),
+            labels=labels,
             folders=tuple(folder.absolute() for folder in options.folders),
             ports=tuple(options.ports),
             endpoint_key=key,
@@ -83,10 +83,6 @@ def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Rep
         )
         agent = NodeAgent(node, report, _end if options.only_node else _go_on)
         serve(config, listen, report, companion=agent)
-
-
-def _joined(kept: NodeRecord, membership: Membership, name: str | None) -> NodeRecord:
-    return replace(kept, membership=membership, display_name=name)
 
 
 def _end() -> None:
@@ -177,11 +173,11 @@ def _host_towards(plane: str) -> str:
 
 
 @contextlib.contextmanager
-def _endpoint_key(config: Config, listen: ServeOptions) -> Iterator[str | None]:
+def _endpoint_key(config: Config, listen: ServeOptions, name: str) -> Iterator[str | None]:
     """A key for the control plane's requests to this node, as long as it serves; None: its gateway
     needs none, because only this machine's programs reach it.
     """
-    token = _new_key(config, listen)
+    token = _new_key(config, listen, name)
     if token is None:
         yield None
         return
@@ -189,15 +185,15 @@ def _endpoint_key(config: Config, listen: ServeOptions) -> Iterator[str | None]:
         yield token
     finally:
         with open_server(config) as database, contextlib.suppress(UsageError):
-            KeyStore(database).revoke(KEY_NAME)
+            KeyStore(database).revoke(name)
 
 
-def _new_key(config: Config, listen: ServeOptions) -> str | None:
+def _new_key(config: Config, listen: ServeOptions, name: str) -> str | None:
     with open_server(config) as database:
         keys = KeyStore(database)
         names = {one.name for one in keys.list()}
-        if KEY_NAME in names:  # of a run that was killed
-            keys.revoke(KEY_NAME)
-        if listen.loopback and not names - {KEY_NAME}:
+        if name in names:  # of a run that was killed
+            keys.revoke(name)
+        if listen.loopback and not names - {name}:
             return None
-        return keys.create(KEY_NAME, KeyLimits(scopes=("infer",)))[1]
+        return keys.create(name, KeyLimits(scopes=("infer",)))[1]

@@ -37,11 +37,14 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """``membership`` None: this machine is in no cluster, or it left."""
+    """``membership`` None: this machine is in no cluster, or it left. ``accepted``: a control plane
+    knows the id, which then never changes.
+    """
 
     host_id: str
     display_name: str | None = None
     membership: Membership | None = None
+    accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +119,22 @@ def change_record(state: Path, change: Callable[[NodeRecord], NodeRecord]) -> No
 
 def new_host_id() -> str:
     """The machine's name and a random part: two machines may have the same name."""
-    name = re.sub(r"[^a-z0-9-]+", "-", os.uname().nodename.lower()).strip("-")[:40] or "node"
-    return f"{name}-{secrets.token_hex(4)}"
+    return f"{_slug(os.uname().nodename)[:40]}-{secrets.token_hex(4)}"
+
+
+def joining(kept: NodeRecord, membership: Membership, name: str | None) -> NodeRecord:
+    """The record of a machine that joins. ``name`` is also its id, unless it has a known one."""
+    host_id = _slug(name) if name and not kept.accepted else kept.host_id
+    return replace(kept, host_id=host_id, membership=membership, display_name=name)
+
+
+def accepted(kept: NodeRecord) -> NodeRecord:
+    """The record of a machine that a control plane knows."""
+    return replace(kept, accepted=True)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")[:60] or "node"
 
 
 def left(record: NodeRecord) -> NodeRecord:

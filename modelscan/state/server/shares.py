@@ -97,7 +97,7 @@ class GatewayLease:
         self.id = secrets.token_hex(8)
         self._row = {
             "id": self.id, "host": socket.gethostname(), "pid": os.getpid(), "address": address,
-            "machine": _machine(), "version": version,
+            "machine": booted_machine(), "version": version,
         }  # fmt: skip
 
     def join(self) -> None:
@@ -114,7 +114,7 @@ class GatewayLease:
         """Gateways of this machine whose process is gone need no lease to end first."""
         here = GATEWAYS.c.machine == self._row["machine"]
         query = sa.select(GATEWAYS.c.id, GATEWAYS.c.pid).where(here)
-        ended = [name for name, pid in connection.execute(query) if not _runs(pid)]
+        ended = [name for name, pid in connection.execute(query) if not runs_here(pid)]
         rows = GATEWAYS.c.id.in_(ended) & (GATEWAYS.c.seen_at > now - LEASE_S)
         connection.execute(sa.update(GATEWAYS).where(rows).values(seen_at=now - LEASE_S))
 
@@ -270,7 +270,7 @@ def _least(share: int | None, used: int) -> int | None:
     return None if share is None else max(share, used)
 
 
-def _machine(boot: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:
+def booted_machine(boot: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:
     """This boot of this machine, and the container: process ids mean the same there."""
     try:
         return f"{boot.read_text().strip()}:{Path('/proc/self/ns/pid').stat().st_ino}"
@@ -278,7 +278,8 @@ def _machine(boot: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:
         return socket.gethostname()
 
 
-def _runs(pid: int) -> bool:
+def runs_here(pid: int) -> bool:
+    """Whether another process of this machine has that number."""
     import psutil
 
     return pid != os.getpid() and psutil.pid_exists(pid)

@@ -12,13 +12,14 @@ from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase, moment, revision_of
 from modelscan.state.server.place import DatabaseKind
 from modelscan.state.server.retention import AUDIT_MOST, USAGE_HOURS_DAYS
+from modelscan.state.server.shares import booted_machine, runs_here
 from modelscan.state.server.sharing import LEASE_S
 from modelscan.state.server.tables import GATEWAYS
 
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """A table. ``kept``: for how long or how many; None: as many as somebody created."""
+    """A table. ``kept``: for how long or how many; None: as many as were created."""
 
     name: str
     rows: int
@@ -71,6 +72,8 @@ def kept(config: Config) -> dict[str, str]:
     """For how long the rows of each growing table are kept."""
     return {
         "receipts": f"{config.receipts_keep_days} days or {config.receipts_keep_mib:,} MiB",
+        "receipt_hours": "400 days",
+        "receipt_contents": f"{config.contents_keep_days:g} days",
         "audit": f"{config.audit_keep_days} days or {AUDIT_MOST:,} rows",
         "usage": f"by hour for {USAGE_HOURS_DAYS} days, then one sum",
         "gateways": "1 day after the end",
@@ -84,16 +87,21 @@ def running_gateways(connection: sa.Connection) -> list[GatewayRow]:
 
 
 def _gateways(connection: sa.Connection) -> list[GatewayRow]:
-    now = moment(connection)
+    now, machine = moment(connection), booted_machine()
     rows = connection.execute(sa.select(GATEWAYS).order_by(GATEWAYS.c.started_at)).mappings()
     return [
         GatewayRow(
             row["address"], row["host"], row["pid"], row["version"],
-            "running" if now - row["seen_at"] < LEASE_S else "gone",
+            "running" if now - row["seen_at"] < LEASE_S and not _is_dead(row, machine) else "gone",
             text_of(row["started_at"]), text_of(row["seen_at"]),
         )
         for row in rows
     ]  # fmt: skip
+
+
+def _is_dead(row: sa.RowMapping, machine: str) -> bool:
+    """A killed gateway of this machine is gone before its lease ends."""
+    return row["machine"] == machine and not runs_here(row["pid"])
 
 
 def _count(connection: sa.Connection, name: str) -> int:

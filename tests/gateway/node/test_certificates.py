@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +11,18 @@ import pytest
 from support.control_planes import RecordingPlane
 from support.gateway_client import body, one, request
 from support.gateway_rig import Gateway, access, backend, key, route, table
-from support.served import engines, joining, routed, serving, until, write_routing
+from support.served import engines, routed, serving, until, write_routing
 from support.tls import Cluster, answered, serial, stranger
 
 from modelscan.core.errors import UsageError
 from modelscan.core.tls import TlsFiles
 from modelscan.gateway.control.probe import probe
 from modelscan.gateway.node.certificates import CertificateFolder
+from modelscan.gateway.node.control_plane import ControlPlane
+from modelscan.gateway.node.join import tls_files
+from modelscan.gateway.node.record import Membership
 from modelscan.gateway.snapshot import Snapshot
-
-BEAT = {"MODELSCAN_NODE_BEAT_S": "0.2"}
+from modelscan.state.config import load
 
 
 @pytest.fixture
@@ -162,27 +163,29 @@ def _home() -> Path:
     return Path(os.environ["MODELSCAN_HOME"])
 
 
-def test_a_node_and_its_control_plane_over_mutual_tls(cluster: Cluster, tmp_path: Path) -> None:
-    cluster.folder.issue("gpu1", ["127.0.0.1"])
-    options = ("--ca", str(cluster.cert("ca")), "--cert", str(cluster.cert("gpu1")),
-               "--cert-key", str(cluster.key("gpu1")))  # fmt: skip
-    with RecordingPlane(tls=cluster.server()) as plane:
-        with joining(plane.url, *options, **BEAT) as node:
-            node.event("node", state="joined")
-            assert node.url.startswith("https://")
-            sent = plane.message("register")
-            assert sent["modelscan"]["gateway"] == node.url
-            assert answered(node.url, cluster.client(None)) == b""
-            assert answered(node.url, cluster.client("gw")).startswith(b"HTTP/1.1 200")
-        without = ("--ca", str(cluster.cert("ca")))
-        with joining(plane.url, *without, **BEAT) as node:
-            node.event("node", state="unreachable")
+def plane_of(url: str, ca: Path, cert: Path | None = None, keyfile: Path | None = None) -> Any:
+    """The node's client."""
+    return ControlPlane(Membership(url, "env:NODE_KEY", tls_files(ca, cert, keyfile)), load(), 30.0)
+
+
+def test_a_node_shows_its_certificate(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_KEY", "a-secret")
+    ca = cluster.cert("ca")
+    with RecordingPlane(tls=cluster.server()) as server:
+        own = plane_of(server.url, ca, cluster.cert("laptop"), cluster.key("laptop"))
+        assert own.register({"host_id": "n1"}).outcome == "accepted"
+        assert plane_of(server.url, ca).register({"host_id": "n1"}).outcome == "unreachable"
+        broken = plane_of(server.url, ca, cluster.cert("laptop"), cluster.key("gw"))
+        told = broken.register({"host_id": "n1"})
+        assert (told.outcome, "--cert-key FILE" in str(told.hint)) == ("refused", True)
+        assert server.count("register") == 1
 
 
 @pytest.mark.parametrize("fault", ["expired", "another authority", "another host"])
 def test_a_node_does_not_trust_a_wrong_control_plane(
-    cluster: Cluster, tmp_path: Path, fault: str
+    cluster: Cluster, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NODE_KEY", "a-secret")
     ca = cluster.cert("ca")
     if fault == "expired":
         cluster.expire("gw")
@@ -193,11 +196,7 @@ def test_a_node_does_not_trust_a_wrong_control_plane(
         cluster.folder.issue("gw", ["gpu9.lan"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cluster.cert("gw"), cluster.key("gw"))
-    with RecordingPlane("a-secret-that-stays-here", tls=context) as plane:
-        keys = ("--key", "env:NODE_KEY")
-        variables = {"NODE_KEY": "a-secret-that-stays-here", **BEAT}
-        with joining(plane.url, "--ca", str(ca), *keys, **variables) as node:
-            problem = node.event("node", state="unreachable")
-            assert "certificate" in problem["text"].lower(), problem
-        assert plane.messages == [], "the key was not sent"
-    assert json.dumps(problem).count("a-secret") == 0
+    with RecordingPlane(tls=context) as server:
+        told = plane_of(server.url, ca).register({"host_id": "n1"})
+        assert (told.outcome, server.messages) == ("unreachable", []), "the key was not sent"
+        assert "certificate" in str(told.problem).lower()

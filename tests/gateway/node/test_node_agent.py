@@ -14,6 +14,9 @@ from support.fake_ollama import running as ollama_running
 from support.served import Engine, engines, joining, routed, running, serving, until, write_routing
 from support.tiny_gguf import write_tiny_gguf
 
+from modelscan.supervisor.health import Address
+from modelscan.supervisor.recognise import recognise
+
 BEAT = {"MODELSCAN_NODE_BEAT_S": "0.2"}
 KEY = "a-node-key-of-some-length"
 LLAMACPP = """# TYPE llamacpp:requests_processing gauge
@@ -30,11 +33,11 @@ def home(clean_environment: Path) -> Path:
 
 
 @pytest.fixture
-def modelscan(cli: Any) -> Any:
+def modelscan(run_in_process: Any) -> Any:
     """The JSON document of a command that succeeds."""
 
     def run(*words: str) -> Any:
-        ran = cli(*words, "--json")
+        ran = run_in_process(*words, "--json")
         assert ran.code == 0, ran
         return ran.json
 
@@ -76,13 +79,40 @@ def test_registers_this_machine_with_the_entries_of_its_gateway(home: Path, tmp_
             headers = plane.messages[0][2]
             assert headers["authorization"] == f"Bearer {KEY}"
             # The name that is reported is one that the node's gateway answers to.
-            assert node.chat("alpha")[0] == 200
+            assert [node.chat("alpha")[0] for _ in range(3)] == [200] * 3
+            row = plane.wait(lambda p: _measured(p, "alpha"))
+            assert (row["source"], row["tokens_per_sec"] > 0) == ("receipts", True)
+            _wiped(plane)
+            _dead(plane, node)
             assert node.stop() == 0
         plane.message("leave")
         assert plane.hosts == {}
     record = json.loads((home / "state" / "node.json").read_text())
-    assert record["host_id"] == host, "the id stays"
+    assert (record["host_id"], record["accepted"]) == (host, True), "the id stays"
     assert KEY not in (home / "state" / "node.json").read_text()
+
+
+def _wiped(plane: RecordingPlane) -> None:
+    """A control plane that lost its database has the node back after one beat."""
+    registrations, beats = plane.count("register"), plane.count("heartbeat")
+    plane.forget()
+    plane.wait(lambda p: p.hosts)
+    assert plane.count("register") == registrations + 1
+    assert plane.count("heartbeat") <= beats + 2
+    sequences = [body["modelscan"]["sequence"] for _, body, _ in plane.messages]
+    assert sequences == sorted(set(sequences)), "a repeated message would be recognised"
+    assert len({body["modelscan"]["instance"] for _, body, _ in plane.messages}) == 1
+
+
+def _dead(plane: RecordingPlane, node: Any) -> None:
+    """Without a control plane the node serves on, and joins again when it is back."""
+    plane.stop()
+    node.event("node", state="unreachable")
+    assert node.chat("alpha")[0] == 200
+    plane.hosts.clear()
+    plane.start()
+    node.event("node", state="joined")
+    assert plane.wait(lambda p: p.hosts)
 
 
 def _healthy(plane: RecordingPlane, name: str) -> dict[str, Any] | None:
@@ -98,46 +128,19 @@ def _healthy(plane: RecordingPlane, name: str) -> dict[str, Any] | None:
     return None
 
 
-def test_a_wiped_control_plane_has_the_node_back_after_one_beat(home: Path) -> None:
-    with RecordingPlane() as plane, joining(plane.url, **BEAT) as node:
-        node.event("node", state="joined")
-        plane.wait(lambda p: p.count("heartbeat") >= 2)
-        registrations, beats = plane.count("register"), plane.count("heartbeat")
-        plane.forget()
-        plane.wait(lambda p: p.hosts)
-        assert plane.count("register") == registrations + 1
-        assert plane.count("heartbeat") <= beats + 2
-        sequences = [body["modelscan"]["sequence"] for _, body, _ in plane.messages]
-        assert sequences == sorted(set(sequences)), "a repeated message would be recognised"
-        assert len({body["modelscan"]["instance"] for _, body, _ in plane.messages}) == 1
-
-
-def test_a_dead_control_plane_stops_nothing_and_is_joined_again(home: Path) -> None:
-    with engines("alpha") as (engine,):
-        write_routing(home, routed(engine.entry()))
-        plane = RecordingPlane().start()
-        with joining(plane.url, **BEAT) as node:
-            node.event("node", state="joined")
-            plane.stop()
-            node.event("node", state="unreachable")
-            assert node.chat("alpha")[0] == 200
-            plane.hosts.clear()
-            plane.start()
-            node.event("node", state="joined")
-            assert plane.wait(lambda p: p.hosts)
-            plane.stop()
-            assert node.stop() == 0, "Ctrl-C ends it, although the control plane is gone"
-
-
-def test_an_engine_appears_and_goes_without_a_restart(home: Path) -> None:
+def test_engines_appear_and_go_without_a_restart(home: Path) -> None:
     engine = Engine("beta")
     engine.metrics = LLAMACPP.format(tokens=0, seconds=0)
+    ollama = State({"qwen3:8b": {}, "other:latest": {}}, {"qwen3:8b": 8192})
     with (
+        ollama_running(ollama) as url,
         RecordingPlane() as plane,
-        joining(plane.url, "--engine-port", str(engine.port), **BEAT) as node,
-    ):
+        joining(plane.url, "--engine-port", str(engine.port),
+                MODELSCAN_OLLAMA_ENDPOINT=url, **BEAT) as node,
+    ):  # fmt: skip
         node.event("node", state="joined")
         assert "beta" not in plane.services()
+        _in_memory(plane, ollama)
         engine.start()
         service = plane.wait(lambda p: p.services().get("beta"))
         assert service["endpoint"] == f"http://127.0.0.1:{engine.port}"
@@ -162,18 +165,6 @@ def _figures(plane: RecordingPlane, service_id: str, speed: float) -> dict[str, 
     return None
 
 
-def test_without_metrics_the_figures_are_those_of_the_receipts(home: Path) -> None:
-    with engines("alpha") as (engine,), RecordingPlane() as plane:
-        write_routing(home, routed(engine.entry()))
-        with joining(plane.url, **BEAT) as node:
-            node.event("node", state="joined")
-            for _ in range(3):
-                assert node.chat("alpha")[0] == 200
-            row = plane.wait(lambda p: _measured(p, "alpha"))
-            assert row["source"] == "receipts"
-            assert row["tokens_per_sec"] > 0
-
-
 def _measured(plane: RecordingPlane, name: str) -> dict[str, Any] | None:
     kind, body, _ = plane.messages[-1]
     if kind != "heartbeat":
@@ -182,25 +173,16 @@ def _measured(plane: RecordingPlane, name: str) -> dict[str, Any] | None:
     return rows[0]["observed"] if rows and rows[0]["observed"]["p50_latency_ms"] else None
 
 
-def test_ollama_is_reported_with_what_it_has_in_memory(home: Path) -> None:
-    state = State({"qwen3:8b": {}, "other:latest": {}}, {"qwen3:8b": 8192})
-    with ollama_running(state) as url, RecordingPlane() as plane:
-        variables = {"MODELSCAN_OLLAMA_ENDPOINT": url, **BEAT}
-        with joining(plane.url, **variables) as node:
-            node.event("node", state="joined")
-            service = plane.wait(lambda p: p.services().get("qwen3:8b"))
-            assets = {one["asset_id"]: one for one in service["assets"]}
-            assert assets["qwen3:8b"]["loaded"] is True
-            assert assets["qwen3:8b"]["context_size"] == 8192
-            assert (
-                assets["qwen3:8b"]["modelscan"]["vram_bytes"]
-                == service["observed"]["vram_used_bytes"]
-                > 0
-            )
-            assert assets["other:latest"]["loaded"] is False
-            assert assets["other:latest"]["context_size"] is None
-            state.loaded.clear()
-            plane.wait(lambda p: _asset(p, "qwen3:8b")["loaded"] is False)
+def _in_memory(plane: RecordingPlane, ollama: State) -> None:
+    """Of Ollama's models, those in memory are loaded and have a context."""
+    service = plane.wait(lambda p: p.services().get("qwen3:8b"))
+    assets = {one["asset_id"]: one for one in service["assets"]}
+    loaded, other = assets["qwen3:8b"], assets["other:latest"]
+    assert (loaded["loaded"], loaded["context_size"]) == (True, 8192)
+    assert loaded["modelscan"]["vram_bytes"] == service["observed"]["vram_used_bytes"] > 0
+    assert (other["loaded"], other["context_size"]) == (False, None)
+    ollama.loaded.clear()
+    plane.wait(lambda p: _asset(p, "qwen3:8b")["loaded"] is False)
 
 
 def _asset(plane: RecordingPlane, name: str) -> dict[str, Any]:
@@ -209,80 +191,78 @@ def _asset(plane: RecordingPlane, name: str) -> dict[str, Any]:
 
 
 def test_gateways_are_no_engines(home: Path, tmp_path: Path) -> None:
-    """The control plane of this machine, and the node's own gateway, would lead to themselves."""
-    with engines("alpha") as (engine,), RecordingPlane() as plane:
+    """A control plane of this machine, and the node's own gateway, would lead to themselves."""
+    with engines("alpha") as (engine,):
         write_routing(home, routed(engine.entry()))
         with serving() as other, serving(MODELSCAN_HOME=str(tmp_path / "empty")) as empty:
             until(lambda: other.chat("alpha")[0] == 200)
-            ports = [one.url.rpartition(":")[2] for one in (other, empty)]
-            options = [word for port in ports for word in ("--engine-port", port)]
-            with joining(plane.url, *options, **BEAT) as node:
-                node.event("node", state="joined")
-                plane.wait(lambda p: p.count("heartbeat") >= 1)
-                endpoints = {one["endpoint"] for one in plane.services().values()}
-                assert not endpoints & {other.url, empty.url}
-                assert plane.services()["alpha"]["endpoint"] == node.url
+            for gateway in (other, empty):
+                port = int(gateway.url.rpartition(":")[2])
+                assert recognise(Address("127.0.0.1", port)) is None
+            found = recognise(Address("127.0.0.1", engine.port))
+            assert found is not None
 
 
-def test_a_wrong_key_ends_node_join_and_not_serve(home: Path) -> None:
+def test_a_refused_node_joins_with_the_right_key(home: Path, tmp_path: Path) -> None:
+    """``serve`` goes on without a cluster, and reads the key again; ``node join`` ends."""
+    file = tmp_path / "key"
+    file.write_text("another-key-of-some-length")
     with RecordingPlane(KEY) as plane:
-        options = ("--node-key", "env:NODE_KEY")
-        wrong = {"NODE_KEY": "another-key-of-some-length", **BEAT}
-        with running("serve", "--node", plane.url, *options, **wrong) as gateway:
+        with joining(plane.url, "--key", f"file:{file}", **BEAT) as node:
+            assert node.process.wait() == 4
+        assert plane.messages == []
+        words = ("serve", "--node", plane.url, "--node-key", f"file:{file}")
+        with running(*words, **BEAT) as gateway:
             problem = gateway.event("node", state="refused")
             assert "refuses the key (401): invalid node key" in problem["text"]
             assert "key create" in problem["text"]
             assert gateway.get("/health")[0] == 200
-        with joining(plane.url, "--key", "env:NODE_KEY", **wrong) as node:
-            assert node.process.wait() == 4
-        assert plane.messages == []
+            file.write_text(KEY)
+            gateway.event("node", state="joined")
 
 
-def test_node_leave_ends_the_agent_and_the_gateway(home: Path, modelscan: Any) -> None:
+def test_node_leave_and_status(home: Path, modelscan: Any) -> None:
     with RecordingPlane() as plane:
-        with joining(plane.url, **BEAT) as node:
-            node.event("node", state="joined")
+        with running("serve", "--node", plane.url, **BEAT) as gateway:
+            gateway.event("node", state="joined")
             status = modelscan("node", "status")
-            assert status["state"] == "joined"
-            assert status["gateway"] == node.url
-            left = modelscan("node", "leave")
-            assert left["problem"] is None
-            assert node.process.wait() == 0
-        assert plane.hosts == {}
-        assert modelscan("node", "status")["state"] == "not_joined"
-
-
-def test_serve_goes_on_after_node_leave(home: Path, modelscan: Any) -> None:
-    with RecordingPlane() as plane, running("serve", "--node", plane.url, **BEAT) as gateway:
-        gateway.event("node", state="joined")
-        modelscan("node", "leave")
-        gateway.event("node", state="left")
-        assert gateway.get("/health")[0] == 200
-        assert plane.hosts == {}
-
-
-def test_a_killed_agent_is_not_running(home: Path, modelscan: Any) -> None:
-    with RecordingPlane() as plane:
+            assert (status["state"], status["gateway"]) == ("joined", gateway.url)
+            assert modelscan("node", "leave")["problem"] is None
+            gateway.event("node", state="left")
+            assert gateway.get("/health")[0] == 200, "it serves on"
+            assert plane.hosts == {}
+            assert modelscan("node", "status")["state"] == "not_joined"
         with joining(plane.url, **BEAT) as node:
             node.event("node", state="joined")
             node.process.send_signal(signal.SIGKILL)
             node.process.wait()
         assert modelscan("node", "status")["state"] == "not_running"
+        with joining(plane.url, **BEAT) as node:
+            node.event("node", state="joined")
+            modelscan("node", "leave")
+            assert node.process.wait() == 0, "a node only is nothing without its cluster"
+        assert plane.hosts == {}
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "texts"),
+    ("words", "texts"),
     [
-        (("ftp://x",), 2, ("not an http(s) address",)),
-        (("http://10.1.2.3:8900", "--advertise", "10.1.2.4"), 2, ("--expose",)),
-        (("http://127.0.0.1:9", "--label", "zone"), 2, ("no label", "--label zone=lab")),
-        (("http://127.0.0.1:9", "--key", "secret"), 2, ("reference",)),
-        (("http://127.0.0.1:9", "--advertise", "a b"), 2, ("--advertise",)),
+        (("ftp://x",), ("not an http(s) address",)),
+        (("http://10.1.2.3:8900", "--advertise", "10.1.2.4"), ("--expose",)),
+        (("http://127.0.0.1:9", "--label", "zone"), ("no label", "--label zone=lab")),
+        (("http://127.0.0.1:9", "--key", "secret"), ("reference",)),
+        (("http://127.0.0.1:9", "--advertise", "a b"), ("--advertise",)),
+        (("http://user:pw@127.0.0.1:9",), ("only the address",)),
     ],
 )  # fmt: skip
-def test_mistakes(home: Path, cli: Any, words: tuple[str, ...], code: int, texts: Any) -> None:
-    ran = cli("node", "join", *words)
-    assert ran.code == code, ran
+def test_mistakes(home: Path, run_in_process: Any, words: tuple[str, ...], texts: Any) -> None:
+    ran = run_in_process("node", "join", *words)
+    assert ran.code == 2, ran
     assert all(text in ran.err for text in texts), ran.err
-    assert not (home / "state" / "node.json").exists() or "membership" in (
-        home / "state" / "node.json").read_text()  # fmt: skip
+    assert "pw" not in ran.err
+    assert not (home / "state" / "node.json").exists()
+
+
+def test_options_of_a_node_need_a_control_plane(home: Path, run_in_process: Any) -> None:
+    ran = run_in_process("serve", "--label", "zone=lab")
+    assert (ran.code, "--label needs --node URL" in ran.err) == (2, True)

@@ -99,14 +99,18 @@ def test_two_machines_with_one_id_do_not_share_it(homes: list[Path]) -> None:
             assert hosts(plane).keys() == {"two"}
 
 
-def test_keys_protect_both_sides(homes: list[Path], cli: Any) -> None:
+def test_keys_protect_both_sides(
+    homes: list[Path], run_in_process: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control plane accepts nodes with a key of scope node only; the node's gateway accepts
     the control plane only, with a key of its own that it sends when it registers."""
     made = {
-        scope: cli("key", "create", scope, "--scope", scope, "-q").out.strip()
+        scope: run_in_process("key", "create", scope, "--scope", scope, "-q").out.strip()
         for scope in ("node", "infer", "read")
     }
-    cli("key", "create", "local-user", "-q", env=at(homes[1]))
+    with monkeypatch.context() as patched:
+        patched.setenv("MODELSCAN_HOME", str(homes[1]))
+        assert run_in_process("key", "create", "local-user", "-q").code == 0
     with engines("alpha") as (engine,):
         node_of(homes[1], engine)
         with serving() as plane:
@@ -121,7 +125,8 @@ def test_keys_protect_both_sides(homes: list[Path], cli: Any) -> None:
                 assert engine.headers[-1].get("authorization") is None
                 shown = str(plane.get("/v1/cluster/hosts", made["read"])) + str(node.events)
                 assert "sk-ms-" not in shown
-            listed = cli("key", "list", "-q", env=at(homes[1])).out.split()
+            monkeypatch.setenv("MODELSCAN_HOME", str(homes[1]))
+            listed = run_in_process("key", "list", "-q").out.split()
             assert listed == ["local-user"], "the control plane's key ends with the node"
 
 

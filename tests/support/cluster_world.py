@@ -1,0 +1,370 @@
+"""A control plane and nodes as processes on loopback, and what happens to them: seeded.
+
+Most nodes are real ones (``node join`` with its gateway); some are light ones that only send
+messages, so that their reported clocks can be wrong. Every node has an engine in this process that
+answers with the text that it was sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from support.served import Engine, Served, joining, routed, running, until, write_routing
+
+from modelscan.core.tls import TlsFiles
+from modelscan.gateway.node.control_plane import ControlPlane
+from modelscan.gateway.node.record import Membership
+from modelscan.gateway.node.wire import (
+    NodeAsset,
+    NodeHardware,
+    NodeReport,
+    NodeService,
+    NodeServiceFacts,
+    NodeServiceFigures,
+    NodeServiceRuntime,
+    NodeServiceState,
+    NodeSession,
+    heartbeat,
+    leaving,
+    registration,
+)
+from modelscan.state.config import load
+
+MODEL = "echo"
+ROLE = {"role_id": "all", "operation": "chat", "routing_policy": {"strategy": "round_robin"}}
+LIMITS = {"request_timeout_s": 30, "queue_timeout_s": 20}
+
+
+class EchoEngine(Engine):
+    """Answers with the last message, and counts."""
+
+    def __init__(self) -> None:
+        super().__init__(MODEL)
+        self.answers = 0
+
+    def text(self, body: dict[str, Any]) -> str:
+        del self.requests[:-50], self.headers[:-50]
+        self.answers += 1
+        return str(body["messages"][-1]["content"])
+
+
+@dataclass
+class Outage:
+    """A time in which a node could not answer, by this machine's clock. ``stale``: when the control
+    plane reported that it is; None: it was back before."""
+
+    node: str
+    what: str
+    since: float
+    stale: float | None = None
+    until: float | None = None
+
+
+class LightNode:
+    """Messages only, with a clock that is ``skew_s`` off; its engine is its endpoint."""
+
+    def __init__(self, name: str, engine: Engine, beat_s: float, skew_s: float) -> None:
+        self.name = name
+        self._beat_s, self._skew_s = beat_s, skew_s
+        self._report = _report(name, engine)
+        self._silent = threading.Event()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._runs = 0
+        self._plane: ControlPlane
+
+    def start(self, url: str) -> LightNode:
+        self._plane = ControlPlane(Membership(url, None, TlsFiles()), load(), 10.0)
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        sequence, registered, dice = 0, False, random.Random(self.name)
+        while not self._end.is_set():
+            if not self._silent.is_set():
+                sequence += 1
+                session = NodeSession(
+                    f"{self.name}-{self._runs}", sequence, self._beat_s,
+                    time.time() + self._skew_s + dice.uniform(-5, 5), "test",
+                )  # fmt: skip
+                if registered:
+                    registered = self._plane.heartbeat(
+                        heartbeat(self._report, session)
+                    ).outcome in ("accepted", "unreachable")
+                else:
+                    sent = self._plane.register(registration(self._report, session))
+                    registered = sent.outcome == "accepted"
+                    if registered:
+                        continue
+            self._end.wait(self._beat_s * 0.8)
+        self._plane.leave(leaving(self.name))
+
+    def pause(self) -> None:
+        self._silent.set()
+
+    def resume(self) -> None:
+        """Go on as another run of the same host: it registers again."""
+        self._runs += 1
+        self._silent.clear()
+
+    def stop(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+
+def _report(name: str, engine: Engine) -> NodeReport:
+    service = NodeService(
+        f"{name}/chat/{MODEL}", name, "chat", "openai", f"http://127.0.0.1:{engine.port}",
+        NodeServiceRuntime(None, "external", 4096), (NodeAsset(MODEL, True, 4096, None),),
+        NodeServiceState("healthy", "loaded", True), NodeServiceFigures(),
+        NodeServiceFacts("engine", ("chat",)),
+    )  # fmt: skip
+    hardware = NodeHardware((), 4, 8 << 30, 4 << 30)
+    return NodeReport(name, name, "127.0.0.1", {}, hardware, (), (service,))
+
+
+@dataclass
+class RealNode:
+    """``node join`` in a home of its own."""
+
+    name: str
+    home: Path
+    stack: ExitStack = field(default_factory=ExitStack)
+    served: Served | None = None
+
+    def start(self, url: str, beat_s: float) -> None:
+        variables = {"MODELSCAN_HOME": str(self.home), "MODELSCAN_NODE_BEAT_S": str(beat_s)}
+        self.served = self.stack.enter_context(joining(url, "--name", self.name, **variables))
+
+    @property
+    def pid(self) -> int:
+        assert self.served is not None
+        return self.served.process.pid
+
+    def tree(self) -> list[int]:
+        """Its gateway and the worker."""
+        process = psutil.Process(self.pid)
+        return [one.pid for one in (process, *process.children(recursive=True))]
+
+    def signal(self, number: signal.Signals) -> None:
+        for pid in self.tree():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def kill(self) -> None:
+        assert self.served is not None
+        self.signal(signal.SIGKILL)
+        self.served.process.wait()
+        self.stack.close()
+
+
+class ClusterWorld:
+    """``outages`` and ``log`` grow; ``nodes`` are the names of all."""
+
+    def __init__(self, folder: Path, real: int, light: int, beat_s: float, seed: int) -> None:
+        self.folder, self.beat_s = folder, beat_s
+        self.dice = random.Random(seed)
+        self.engines = [EchoEngine() for _ in range(real + light)]
+        self.real = {f"real{at}": RealNode(f"real{at}", folder / f"real{at}") for at in range(real)}
+        self.light: dict[str, LightNode] = {}
+        for at in range(light):
+            skew_s = self.dice.choice((-86_400.0, -3_600.0, 3_600.0, 86_400.0))
+            engine = self.engines[real + at]
+            self.light[f"light{at}"] = LightNode(f"light{at}", engine, beat_s, skew_s)
+        self.outages: list[Outage] = []
+        self.log: list[str] = []
+        self.port = 0
+        self.now = "begin"
+        self.restarts = 0
+        self._plane: Served | None = None
+        self._planes = ExitStack()
+        self._backup = folder / "backup.jsonl.gz"
+
+    @property
+    def plane(self) -> Served:
+        assert self._plane is not None
+        return self._plane
+
+    @property
+    def home(self) -> Path:
+        """The control plane's home."""
+        return self.folder / "control"
+
+    @contextlib.contextmanager
+    def alive(self) -> Iterator[ClusterWorld]:
+        """Everything started; ended at the end of the block."""
+        for engine in self.engines:
+            engine.start()
+        try:
+            write_routing(self.home, {"roles": [ROLE], "limits": LIMITS, "fallback": True})
+            self._start_plane()
+            self._join()
+            until(lambda: self.ready() == {*self.real, *self.light})
+            yield self
+        finally:
+            for node in self.light.values():
+                node.stop()
+            for one in self.real.values():
+                one.stack.close()
+            self._planes.close()
+            for engine in self.engines:
+                engine.stop()
+
+    def _join(self) -> None:
+        threads = []
+        for at, node in enumerate(self.real.values()):
+            write_routing(node.home, routed(self.engines[at].entry()))
+            start = threading.Thread(target=node.start, args=(self.plane.url, self.beat_s))
+            start.start()
+            threads.append(start)
+        for light in self.light.values():
+            light.start(self.plane.url)
+        for start in threads:
+            start.join()
+
+    def _start_plane(self) -> None:
+        variables = {"MODELSCAN_HOME": str(self.home)}
+        words = ("serve", "--port", str(self.port)) if self.port else ("serve",)
+        self._plane = self._planes.enter_context(running(*words, **variables))
+        self.port = int(self._plane.url.rpartition(":")[2])
+
+    # What is known
+
+    def ready(self) -> set[str]:
+        """The nodes that are ready and whose service is routable."""
+        try:
+            _, hosts = self.plane.get("/v1/cluster/hosts")
+            _, services = self.plane.get("/v1/cluster/services")
+            _, health = self.plane.get("/health")
+        except OSError:
+            return set()
+        up = {row["name"] for row in health["backends"] if row["state"] == "up"}
+        online = {row["host_id"] for row in hosts["data"] if row["status"]["state"] == "online"}
+        return {
+            row["host_id"] for row in services["data"]
+            if row["host_id"] in online and row["service_id"] in up
+        }  # fmt: skip
+
+    def state(self, name: str) -> str | None:
+        try:
+            _, hosts = self.plane.get("/v1/cluster/hosts")
+        except OSError:
+            return None
+        rows = (row["status"]["state"] for row in hosts["data"] if row["host_id"] == name)
+        return next(rows, None)
+
+    # What happens
+
+    def happen(self, what: str) -> None:
+        """One event, to its end: everything is well again when this returns."""
+        name = self.dice.choice(sorted(self.real))
+        light = self.dice.choice(sorted(self.light)) if self.light else name
+        self.log.append(f"{what} {light if what == 'silent' else name}")
+        self.now = what
+        events = {
+            "killed": lambda: self._killed(name), "paused": lambda: self._paused(name),
+            "silent": lambda: self._silent(light), "removed": lambda: self._removed(name),
+            "control plane": self._control_plane,
+        }  # fmt: skip
+        events[what]()
+        until(lambda: self.ready() == {*self.real, *self.light})
+        self.now = "between"
+
+    def _outage(self, name: str, what: str) -> Outage:
+        outage = Outage(name, what, time.time())
+        self.outages.append(outage)
+        return outage
+
+    def _wait_stale(self, outage: Outage) -> None:
+        until(lambda: self.state(outage.node) not in ("online", None))
+        outage.stale = time.time()
+
+    def _killed(self, name: str) -> None:
+        outage = self._outage(name, "killed")
+        node = self.real[name]
+        node.kill()
+        self._wait_stale(outage)
+        time.sleep(self.beat_s * self.dice.random())
+        outage.until = time.time()
+        node.start(self.plane.url, self.beat_s)
+
+    def _paused(self, name: str) -> None:
+        outage = self._outage(name, "paused")
+        node = self.real[name]
+        node.signal(signal.SIGSTOP)
+        try:
+            self._wait_stale(outage)
+            time.sleep(self.beat_s * self.dice.random())
+        finally:
+            outage.until = time.time()
+            node.signal(signal.SIGCONT)
+
+    def _silent(self, name: str) -> None:
+        outage = self._outage(name, "silent")
+        self.light[name].pause()
+        self._wait_stale(outage)
+        outage.until = time.time()
+        self.light[name].resume()
+
+    def _removed(self, name: str) -> None:
+        """Forgotten by the control plane: the next heartbeat is a 404, and it registers again."""
+        self._command("node", "remove", name)
+
+    def _command(self, *words: str) -> None:
+        """A command at the control plane's home."""
+        command = [sys.executable, "-m", "modelscan", *words]
+        environment = {**os.environ, "MODELSCAN_HOME": str(self.home)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done
+
+    def _control_plane(self) -> None:
+        """Backed up while it serves, killed some time later, restored, and started again on the
+        same port: what happened since the backup is not in its database.
+        """
+        self._backup.unlink(missing_ok=True)
+        self._command("server", "backup", str(self._backup))
+        time.sleep(self.beat_s * self.dice.random())
+        plane = self.plane
+        process = psutil.Process(plane.process.pid)
+        tree = [process, *process.children(recursive=True)]
+        for one in tree:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        plane.process.wait()
+        self._planes.close()
+        self._command("server", "restore", str(self._backup), "--yes")
+        self.restarts += 1
+        self._start_plane()
+
+
+def misrouted(
+    receipts: list[tuple[float, float, str]], outages: list[Outage], margin_s: float
+) -> list[tuple[str, float]]:
+    """Requests that began at a host after it was reported as stale: (host, seconds after that).
+
+    ``receipts`` are (end, duration, backend). The end is that of the worker's last sweep, so that
+    a request seems to begin earlier than it did, never later.
+    """
+    found = []
+    for end, duration_s, backend in receipts:
+        host = backend.partition("/")[0]
+        for outage in outages:
+            if outage.node != host or outage.stale is None or outage.until is None:
+                continue
+            begun = end - duration_s
+            if outage.stale + margin_s < begun < outage.until:
+                found.append((host, begun - outage.stale))
+    return found
