@@ -127,8 +127,8 @@ class Upkeep:
         assert nodes is not None
         for name, host in nodes.hosts.items():
             if name in before and before[name] != host.state:
-                because = nodes.refusal(name)
-                text = f"node {name} is {host.state}" + (f": {because}" if because else "")
+                silent = f": it has not reported for {nodes.silent_s(host):,.0f} s"
+                text = f"node {name} is {host.state}" + (silent if host.state == "stale" else "")
                 self._event("node", text, node=name, what=host.state)
         return {name: host.state for name, host in nodes.hosts.items()}
 

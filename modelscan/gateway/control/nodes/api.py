@@ -72,7 +72,9 @@ class NodesApi:
         if before is None or before.state in ("stale", "left"):
             count = len(host.services)
             self._event(
-                host.name, "registered", f"node {host.name} registered with {count} services"
+                host.name,
+                "registered",
+                f"node {host.name} registered with {count} service{'s' * (count != 1)}",
             )
             if len(self._gateway.file.routes) < _FEW:  # else soon, together with others
                 self._gateway.compile()
