@@ -97,6 +97,7 @@ class Span:
     stream: bool
     ttft_s: float | None
     queue_s: float | None
+    wake_s: float | None
     finish_reasons: tuple[str, ...]
     usage: SpanUsage
     prefix_hit: bool | None
@@ -150,6 +151,7 @@ def span_of(
         stream=receipt.stream,
         ttft_s=receipt.ttft_s,
         queue_s=receipt.queue_s,
+        wake_s=receipt.wake_s,
         finish_reasons=() if finish is None else (finish,),
         usage=SpanUsage(
             receipt.input_tokens, receipt.output_tokens, cached, receipt.reasoning_tokens

@@ -28,7 +28,8 @@ def row(span: Span) -> tuple[object, ...]:
 def pairs(span: Span) -> list[tuple[str, object]]:
     """The fields of ``trace show``."""
     plain = (
-        "trace_id", "started_at", "duration_s", "ttft_s", "queue_s", "operation", "requested_model",
+        "trace_id", "started_at", "duration_s", "ttft_s", "queue_s", "wake_s",
+        "operation", "requested_model",
         "route", "role", "provider", "served_model", "endpoint_host", "tier", "depth", "status",
         "error_type", "fallback_from", "retries", "stream", "key", "client",
     )  # fmt: skip
