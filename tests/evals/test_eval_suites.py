@@ -85,6 +85,23 @@ def test_texts_stay_below_their_level_and_have_the_fact_at_its_depth(served: int
             assert text.count(item.data["answer"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "form", "value"),
+    [
+        ("needle", "{}", 1.0), ("needle", "The secret number of the tower is {}.", 1.0),
+        ("needle", "{} or 12", 0.0), ("needle", "1{}", 0.0), ("needle", "{}" + " x" * 200, 0.0),
+        ("multi_hop", "{} has the golden key.", 1.0), ("multi_hop", "**{}**", 1.0),
+        ("multi_hop", "Mira, Olaf, Nadia, Piet or {}", 0.0), ("ordering", "First {}.", 1.0),
+        ("ordering", "{}, pink", 1.0), ("ordering", "", 0.0),
+    ],
+)  # fmt: skip
+def test_recall_is_graded_and_not_form(kind: str, form: str, value: float) -> None:
+    suite = SUITES["long_context"].make(REQUEST)
+    item = next(one for one in suite.items if one.data["kind"] == kind)
+    answer = ModelAnswer(form.format(item.data["answer"]))
+    assert SUITES["long_context"].grade(item, answer, None).value == value
+
+
 # Documents and release: the answers follow from the files
 
 
