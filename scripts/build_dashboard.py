@@ -76,6 +76,7 @@ def panels() -> tuple[tuple[str, tuple[Panel, ...]], ...]:
             _quantiles("Time to first token", d.FIRST_TOKEN),
             _quantiles("Time per output token", d.PER_TOKEN),
             _quantiles("Time in the queue", d.QUEUED),
+            _quantiles("Time to wake a model", d.WOKEN),
             Panel("Tokens/s", ((_rate(d.TOKENS_USED, "route, kind"), "{{route}} {{kind}}"),),
                   "short", d.TOKENS_USED.help),
             Panel("Tokens of a request (median)", (

@@ -70,6 +70,10 @@ QUEUED = MetricDefinition(
     "modelscan_queue_seconds", "histogram", "Time that a request waited for a free place.",
     _ROUTED, "seconds", DURATION_S,
 )  # fmt: skip
+WOKEN = MetricDefinition(
+    "modelscan_wake_seconds", "histogram", "Time that a request waited for a sleeping model.",
+    _ROUTED, "seconds", DURATION_S,
+)  # fmt: skip
 INPUT_TOKENS = MetricDefinition(
     "modelscan_request_input_tokens", "histogram", "Input tokens of a request.", _ROUTED, "tokens",
     TOKENS, "gen_ai.client.token.usage",
@@ -179,7 +183,8 @@ BUILD = MetricDefinition(
 )
 
 METRICS = (
-    REQUESTS, DURATION, FIRST_TOKEN, PER_TOKEN, QUEUED, INPUT_TOKENS, OUTPUT_TOKENS, TOKENS_USED,
+    REQUESTS, DURATION, FIRST_TOKEN, PER_TOKEN, QUEUED, WOKEN, INPUT_TOKENS, OUTPUT_TOKENS,
+    TOKENS_USED,
     RETRIES, FALLBACKS, REFUSED, LEFT_MACHINE, KEY_REQUESTS, KEY_TOKENS, BACKEND_UP,
     BACKEND_IN_FLIGHT, BACKEND_WAITING, BACKEND_FAILURES, BACKEND_LOADED, ENGINE_RUNNING,
     ENGINE_WAITING, ENGINE_KV, DEPLOYMENT_MEMORY, NODES, CONNECTIONS, IN_FLIGHT, HELD_BYTES,

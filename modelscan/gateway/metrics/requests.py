@@ -33,7 +33,7 @@ class RouteFigures:
         "queued",
         "reasoning",
         "retries",
-        "statuses",
+        "statuses", "woken",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -42,6 +42,7 @@ class RouteFigures:
         self.firsts = HistogramValue(d.FIRST_TOKEN.buckets)
         self.per_token = HistogramValue(d.PER_TOKEN.buckets)
         self.queued = HistogramValue(d.QUEUED.buckets)
+        self.woken = HistogramValue(d.WOKEN.buckets)
         self.inputs = HistogramValue(d.INPUT_TOKENS.buckets)
         self.outputs = HistogramValue(d.OUTPUT_TOKENS.buckets)
         self.input_tokens = self.output_tokens = self.cached = self.reasoning = 0
@@ -57,6 +58,8 @@ class RouteFigures:
             self.fallbacks += 1
         if receipt.queue_s is not None:
             self.queued.add(receipt.queue_s)
+        if receipt.wake_s is not None:
+            self.woken.add(receipt.wake_s)
         duration = receipt.duration_s
         if duration is not None:
             self.durations.add(duration)
@@ -136,7 +139,8 @@ class RequestFigures:
         )
         histograms = (
             (d.DURATION, "durations"), (d.FIRST_TOKEN, "firsts"), (d.PER_TOKEN, "per_token"),
-            (d.QUEUED, "queued"), (d.INPUT_TOKENS, "inputs"), (d.OUTPUT_TOKENS, "outputs"),
+            (d.QUEUED, "queued"), (d.WOKEN, "woken"),
+            (d.INPUT_TOKENS, "inputs"), (d.OUTPUT_TOKENS, "outputs"),
         )  # fmt: skip
         for definition, name in histograms:
             values = {place: getattr(row, name) for place, row in rows.items()}

@@ -66,7 +66,13 @@ def test_receipts_become_counters_and_histograms() -> None:
         figures(
             receipt(key="team", retries=1),
             receipt(status=499, duration_s=0.1, ttft_s=None, output_tokens=None),
-            receipt(fallback_from="coder", left_machine_bytes=7, cached_tokens=3, queue_s=0.2),
+            receipt(
+                fallback_from="coder",
+                left_machine_bytes=7,
+                cached_tokens=3,
+                queue_s=0.2,
+                wake_s=4.0,
+            ),
             receipt(
                 backend=None,
                 route=None,
@@ -89,6 +95,7 @@ def test_receipts_become_counters_and_histograms() -> None:
     assert text["modelscan_time_to_first_token_seconds_count" + labels(**place)] == 2
     assert text["modelscan_time_per_output_token_seconds_sum" + labels(**place)] == 1.0
     assert text["modelscan_queue_seconds_count" + labels(**place)] == 1
+    assert text["modelscan_wake_seconds_sum" + labels(**place)] == 4.0
     used = {"route": "coder", "backend": "one"}
     assert text["modelscan_tokens_total" + labels(**used, kind="input")] == 30
     assert text["modelscan_tokens_total" + labels(**used, kind="cached")] == 3
