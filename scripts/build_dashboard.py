@@ -99,6 +99,7 @@ def panels() -> tuple[tuple[str, tuple[Panel, ...]], ...]:
                 (_now(d.ENGINE_RUNNING, "backend"), "{{backend}} running"),
                 (_now(d.ENGINE_WAITING, "backend"), "{{backend}} waiting"),
             ), "short", d.ENGINE_RUNNING.help),
+            Panel("Machines", ((_now(d.NODES, "state"), "{{state}}"),), "short", d.NODES.help),
             Panel("Memory", ((_now(d.DEPLOYMENT_MEMORY, "deployment, kind"),
                               "{{deployment}} {{kind}}"),), "bytes", d.DEPLOYMENT_MEMORY.help),
         )),

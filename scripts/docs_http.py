@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from modelscan.gateway.control.openapi import INFERENCE
-from modelscan.gateway.control.scopes import PATHS, PathScope
+from modelscan.core.access import SCOPES
+from modelscan.gateway.control.scopes import TABLE
+from modelscan.gateway.scopes import PathScope
 
 
 def http_page() -> str:
-    """Every path with the scope that it needs."""
-    rows = [f"| `POST {path}` | infer | {what} |" for path, what in INFERENCE]
-    rows += [
-        f"| `{' '.join(row.methods)} {_path(row)}` | {_scope(row)} | {row.what} |" for row in PATHS
-    ]
+    """Every path with the scopes that may use it."""
+    columns = " | ".join(SCOPES)
     return "\n".join((
         "# Paths of `modelscan serve`\n",
-        "Without a key configured, this machine's programs may use everything. A key with the "
-        "scope admin may, too. Errors are in the dialect of the path: OpenAI's, Anthropic's, or "
-        "`application/problem+json` (RFC 9457). `/openapi.json` is this table for programs.\n",
-        "| path | scope | what |",
-        "|---|---|---|",
-        *rows,
-        "| other `/v1/…` | infer | passed to the backend of the model unchanged |",
+        "A key needs one of the scopes that are marked; admin may do everything. Without any key "
+        "configured, this machine's programs may use everything. `here`: no key is needed where "
+        "only this machine can connect. Errors are in the dialect of the path: OpenAI's, "
+        "Anthropic's, or `application/problem+json` (RFC 9457). `/openapi.json` is this table for "
+        "programs; each of its cells is tested.\n",
+        f"| path | {columns} | no key | what |",
+        "|---|" + ":-:|" * (len(SCOPES) + 1) + "---|",
+        *(_line(row) for row in TABLE),
     )) + "\n"  # fmt: skip
 
 
-def _path(row: PathScope) -> str:
-    return row.path.replace(":path", "")
-
-
-def _scope(row: PathScope) -> str:
-    scope = " or ".join(row.scopes)
-    return f"{scope}; none where only this machine can connect" if row.open_on_loopback else scope
+def _line(row: PathScope) -> str:
+    cells = ["✓" if scope in (*row.scopes, "admin") else "" for scope in SCOPES]
+    open_to = "here" if row.open_on_loopback else ""
+    methods, path = " ".join(row.methods), row.path.replace(":path", "")
+    return f"| `{methods} {path}` | {' | '.join(cells)} | {open_to} | {row.what} |"

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Ran
 
+from modelscan.bench.dataset import read_dataset
+from modelscan.bench.workload_file import workload_file
+
 EXAMPLES = REPOSITORY / "examples"
 
 
@@ -97,3 +100,11 @@ def test_the_session_of_the_readme(
         for line in shown:
             assert " ".join(line.split()).replace("41000", port) in said, done.stdout
     assert cli("remove", "demo", "--yes").code == 0
+
+
+def test_the_example_prompts_are_read() -> None:
+    """The workload and the data set of docs/bench.md."""
+    workload = workload_file(EXAMPLES / "bench-workload.yaml")
+    assert [case.id for case in workload.cases] == ["how_long", "as_json"] and workload.is_checked
+    lines = (EXAMPLES / "bench-prompts.jsonl").read_text().splitlines()
+    assert [len(case.turns) for case in read_dataset(lines, "x.jsonl", None).cases] == [1, 1, 2]

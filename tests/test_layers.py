@@ -43,8 +43,19 @@ PURE_FILES = (
     "routing/automatic_rules.py", "routing/built_in.py", "routing/format.py",
     "routing/role_format.py", "routing/parsed.py", "routing/finding.py",
     "routing/explain.py", "routing/plano.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
-    "routing/role_answers.py", "routing/codewhale.py", "routing/exports/plano.py",
+    "routing/role_answers.py", "routing/codewhale.py", "routing/memo.py", "routing/reported.py",
+    "routing/exports/plano.py",
+    "evals/items.py", "evals/job.py", "evals/report.py", "evals/compare.py", "evals/board.py",
+    "evals/scoring.py", "evals/suites/json_values.py", "evals/suites/review.py",
+    "evals/suites/documents.py", "evals/suites/release.py", "evals/suites/tools.py",
+    "evals/suites/structured.py", "evals/suites/planted.py",
+    "evals/quantization/distributions.py", "evals/quantization/agreement.py",
+    "gateway/control/wake/schedule.py", "gateway/control/wake/situation.py",
+    "gateway/control/wake/backoff.py", "gateway/data/loading.py",
     "bench/report_reader.py",
+    "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
+    "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",
+    "traces/near_duplicates.py", "gateway/data/tools.py", "gateway/data/left.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {
@@ -241,7 +252,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
     code = (
         "import sys; from modelscan.cli.app import run; run(['--help']);"
         "heavy={'httpx','rich','yaml','ruamel','psutil','pynvml','xllamacpp','sqlite3','pydantic',"
-        "'huggingface_hub','starlette','uvicorn','uvloop','sqlalchemy','asyncio','rich.console'};"
+        "'huggingface_hub','inspect_ai','openai','starlette','uvicorn','uvloop','sqlalchemy','asyncio','rich.console'};"
         "sys.stderr.write(' '.join(sorted(heavy & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

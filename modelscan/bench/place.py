@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -56,6 +56,7 @@ class BenchPlace:
     engine_version: str | None = None
     policy: BodyPolicy | None = None
     deployment: Deployment | None = None
+    socket_path: str | None = None  # of a server on a unix socket
 
     @property
     def url(self) -> str:
@@ -70,12 +71,12 @@ class BenchPlace:
     @property
     def is_here(self) -> bool:
         """Whether the server is on this machine."""
-        return stays_here(self.root)
+        return self.socket_path is not None or stays_here(self.root)
 
     @property
     def address(self) -> Address:
         """The server for questions that cost no tokens."""
-        return address_of(self.root, self.key)
+        return replace(address_of(self.root, self.key), unix_socket=self.socket_path)
 
 
 def find_place(route: str, api_key: str | None, config: Config) -> BenchPlace:
@@ -138,14 +139,25 @@ def _by_name(name: str, api_key: str | None, config: Config) -> BenchPlace:
         return _unrouted(name, deployments, sorted(table.routes))
     explained = explain(file, world, name)
     if explained.chosen is None or explained.url is None:
-        raise RemoteError(
-            f"nothing can answer '{name}': {explained.steps[-1].text}",
-            hint=f"modelscan route explain {name}",
-            code="no_backend",
-        )
+        raise _no_backend(name, explained, file)
     route = file.route(explained.chosen)
     assert route is not None
     return _entry_place(name, route, explained, file, world, deployments)
+
+
+def _no_backend(name: str, explained: RouteExplained, file: RoutingFile) -> RemoteError:
+    """Why no backend of a name can answer, and the command that starts one."""
+    reasons = [one.refused_by for one in explained.candidates if one.refused_by]
+    ended = [
+        route.deployment
+        for route in map(file.route, [one.name for one in explained.candidates])
+        if route is not None and route.deployment is not None
+    ]
+    return RemoteError(
+        f"nothing can answer '{name}': {'; '.join(reasons[:3]) or explained.steps[-1].text}",
+        hint=f"modelscan start {ended[0]}" if ended else f"modelscan route explain {name}",
+        code="no_backend",
+    )
 
 
 def _entry_place(
@@ -167,7 +179,8 @@ def _entry_place(
     deployment = next((one for one in deployments if one.name == route.deployment), None)
     return BenchPlace(
         asked=name,
-        root=route.base_url.rstrip("/"),
+        root=route.base_url.rstrip("/") or "http://localhost",
+        socket_path=route.unix_socket,
         model=sent,
         key=None if key is None else key[1],
         service=route.name,
@@ -210,9 +223,7 @@ def _unrouted(name: str, deployments: Sequence[Deployment], names: Sequence[str]
 
 def _identified(place: BenchPlace) -> BenchPlace:
     """With the engine that answers and its version; hosted providers are not asked."""
-    from dataclasses import replace
-
-    if not in_own_network(urlsplit(place.root).hostname or ""):
+    if not place.is_here and not in_own_network(urlsplit(place.root).hostname or ""):
         return place
     server = recognise(place.address)
     if server is None:

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from modelscan import __version__
 from modelscan.bench.cases import case_results, pass_rate
@@ -33,9 +34,11 @@ from modelscan.bench.report import BenchPoint, BenchReceipt, BenchReport, BenchW
 from modelscan.bench.request_body import RequestStyle, first_style, simpler_styles
 from modelscan.bench.slo import ServiceLevel
 from modelscan.bench.stream import RequestResult
+from modelscan.bench.weights_hash import weights_sha256
 from modelscan.bench.workload import BenchWorkload, workload_hash
 from modelscan.core.errors import AuthError, RemoteError, UsageError
 from modelscan.core.jsonform import to_json
+from modelscan.net.proxies import proxy_for
 from modelscan.state.clock import now_text
 from modelscan.state.secrets import redact
 from modelscan.supervisor.health import metrics
@@ -96,7 +99,7 @@ def measure(
     run_loop(run.everything)
     hardware = hardware_text(place, config) if place.is_here else None
     receipt = replace(
-        _receipt(place, run), hardware=hardware,
+        _receipt(place, run), hardware=hardware, sha256=weights_sha256(place.deployment, config),
         host_load=load_before if place.is_here else None,
         host_load_after=_host_load() if place.is_here else None,
     )  # fmt: skip
@@ -298,11 +301,21 @@ def refused(result: RequestResult, place: BenchPlace) -> AuthError | RemoteError
 
 
 def _server(place: BenchPlace) -> Server:
-    if not place.url.startswith("https:"):
-        return Server(place.url, place.key)
-    from modelscan.net.httpx_setup import tls_context
+    if place.socket_path is not None or (place.is_here and place.url.startswith("http:")):
+        return Server(place.url, place.key, socket_path=place.socket_path)
+    from modelscan.net.httpx_setup import environment, tls_context
 
-    return Server(place.url, place.key, tls_context(None))
+    proxy = proxy_for(place.url, environment())
+    if proxy is not None:
+        host = urlsplit(place.url).hostname or ""
+        raise UsageError(
+            f"requests to {host} go through the proxy that {proxy.variable} names: a benchmark "
+            "would measure that proxy too",
+            hint=f"export NO_PROXY={host}",
+            code="proxy",
+        )
+    tls = tls_context(None) if place.url.startswith("https:") else None
+    return Server(place.url, place.key, tls)
 
 
 def _host_load() -> float | None:

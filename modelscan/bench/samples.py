@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from modelscan.bench.report_reader import GivenReport, GivenSample, ResultValue
 from modelscan.core.jsonform import to_json
 from modelscan.state.clock import text_of
+from modelscan.state.server.audit import Actor, local_user, record_audit
 from modelscan.state.server.database import ServerDatabase, record_change
 from modelscan.state.server.tables import BENCH_REPORTS, SAMPLES
 
@@ -83,11 +84,14 @@ class BenchIngested:
     unmatched: tuple[UnmatchedSample, ...]
 
 
-def ingest(database: ServerDatabase, report: GivenReport, resolve: Resolve) -> BenchIngested:
+def ingest(
+    database: ServerDatabase, report: GivenReport, resolve: Resolve, who: Actor | None = None
+) -> BenchIngested:
     """Store a report's samples, and the report where it has an id; a repetition changes nothing.
 
     A sample whose service is unknown is stored too: its service may come later. One with the id of
-    a stored sample but other results replaces it. Raises ModelscanError where the database fails.
+    a stored sample but other results replaces it. ``who`` brings them (None: the user of this
+    machine). Raises ModelscanError where the database fails.
     """
     matches = [(sample, resolve(sample)) for sample in report.samples]
     with database.writing() as connection:
@@ -96,6 +100,9 @@ def ingest(database: ServerDatabase, report: GivenReport, resolve: Resolve) -> B
         _delete_oldest(connection)
         if any(stored):
             record_change(connection, CHANGED)
+            target = report.report_id or f"{sum(stored)} results"
+            ids = [sample.benchmark_id for sample in report.samples]
+            record_audit(connection, who or local_user(), "bench.ingest", target, after=ids)
     return BenchIngested(
         accepted=sum(stored),
         duplicates=len(stored) - sum(stored),

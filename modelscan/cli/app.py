@@ -136,7 +136,10 @@ def _fail(context: Context, error: ModelscanError) -> int:
 
 
 def _interrupted(context: Context) -> int:
-    """Print ``interrupted``; the clean-up has run already."""
+    """Print ``interrupted``; the clean-up has run already. A command that still printed what it has
+    (``eval run``) has one document: no second one."""
+    if context.flags.as_json and context.output.emitted:
+        return EXIT_INTERRUPTED
     if context.flags.as_json:
         _fail(context, ModelscanError("interrupted", code="interrupted"))
     else:

@@ -82,6 +82,11 @@ def _routes(incomplete: str) -> list[str]:
     return _beginning((route.name for route in load(_config().routing_file).routes), incomplete)
 
 
+def _nothing(_: str) -> list[str]:
+    """Names of keys are in a database that is not opened for a completion."""
+    return []
+
+
 def _chat_partners(incomplete: str) -> list[str]:
     return list(dict.fromkeys((*_deployments(incomplete), *_routes(incomplete))))
 
@@ -154,6 +159,20 @@ def _engine_ids(words: tuple[str, ...]) -> Completer:
     return by_command.get(words[1] if len(words) > 1 else "", _usable_engines)
 
 
+def _bench_reports(incomplete: str) -> list[str]:
+    from modelscan.bench.samples import report_ids
+    from modelscan.bench.stored import server_database
+
+    with server_database(_config()) as database:
+        return _beginning(report_ids(database), incomplete)
+
+
+def _workloads(incomplete: str) -> list[str]:
+    from modelscan.bench.workload_file import BUNDLED
+
+    return _beginning(("shape", *BUNDLED), incomplete)
+
+
 def _of(*texts: str) -> Completer:
     return lambda incomplete: _beginning(texts, incomplete)
 
@@ -165,12 +184,31 @@ def _cached(incomplete: str) -> Iterator[str]:
     yield from _beginning(sorted(repositories), incomplete)
 
 
-_FILES = ("file", "save", "export", "log")
+def _suites(incomplete: str) -> list[str]:
+    from modelscan.evals.suites.registry import SUITES
+
+    return _beginning(SUITES, incomplete)
+
+
+def _evals(incomplete: str) -> list[str]:
+    from modelscan.evals.storage import report_ids
+
+    return _beginning(report_ids(_config().paths), incomplete)
+
+
+_FILES = ("file", "files", "save", "export", "log", "dataset", "output")
 _FROM_FILES = (("deploy",), ("plan",), ("estimate",), ("pull",), ("catalog",))
 # By the first word of the command and the parameter, then by the parameter alone.
 _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("chat", "name"): _chat_partners,
+    ("bench", "route"): _chat_partners,
+    ("bench", "report"): _bench_reports,
+    ("bench", "a"): _bench_reports,
+    ("bench", "b"): _bench_reports,
+    ("bench", "workload"): _workloads,
     ("route", "name"): _routes,
+    ("trace", "route"): _routes,
+    ("trace", "key"): _nothing,
     ("target", "name"): _targets,
     ("node", "name"): _nodes,
     ("node", "names"): _nodes,
@@ -178,6 +216,13 @@ _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("deploy", "name"): _deployments,
     ("catalog", "source"): _sources,
     ("cache", "names"): _cached,
+    ("eval", "suite"): _suites,
+    ("eval", "suites"): _suites,
+    ("eval", "names"): _suites,
+    ("eval", "route"): _chat_partners,
+    ("eval", "report"): _evals,
+    ("eval", "a"): _evals,
+    ("eval", "b"): _evals,
 }
 _BY_NAME: dict[str, Completer] = {
     "model": _models,

@@ -21,6 +21,7 @@ from modelscan.cli.options import Adapter, Force, SharedOptions, workload_option
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
+from modelscan.core.swap_policy import SwapPolicy
 from modelscan.core.units import format_tokens, parse_bytes, parse_seconds
 from modelscan.deploy.answers import Deployed, curl_line, memory_rows, speed_rows
 from modelscan.deploy.rows import deployment_row
@@ -115,13 +116,20 @@ def _request(
         replace=how.replace or how.yes,
         dry_run=how.dry_run,
         restart=process.policy,
-        ttl_s=None if process.ttl is None else parse_seconds(process.ttl),
+        ttl_s=options.get("ttl") if process.ttl is None else parse_seconds(process.ttl),
+        swap=process.swap_policy(_swap_policy(options)),
         limits=Limits(limit, process.nice or 0),
         offline_after_download=process.offline_after_download
         or bool(options.get("offline_after_download")),
         runtime=place.container_runtime or options.get("runtime"),
         image=place.image or options.get("image"),
     )
+
+
+def _swap_policy(options: Mapping[str, Any]) -> SwapPolicy:
+    """That of a deployment.yaml."""
+    pin, priority = bool(options.get("pin")), int(options.get("priority", 0))
+    return SwapPolicy(pin, priority, options.get("group") or None)
 
 
 def cluster_options(manifest: Mapping[str, Any], options: Cluster) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import click
 import typer
 
 from modelscan.core.container import RUNTIMES
+from modelscan.core.swap_policy import SwapPolicy
 
 if TYPE_CHECKING:
     from modelscan.core.container import ContainerRuntime
@@ -76,7 +77,29 @@ class Process:
     ttl: Annotated[
         str | None,
         typer.Option(
-            "--ttl", metavar="TIME", help="Stop after this time without a request, e.g. 600, 10m."
+            "--ttl", metavar="TIME", help="Sleep after this time without a request, e.g. 600, 10m."
+        ),
+    ] = None
+    pin: Annotated[
+        bool | None,
+        typer.Option(
+            "--pin/--no-pin",
+            help="Never end it to make room for another model.",
+            show_default=False,
+        ),
+    ] = None
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            "--priority", metavar="N", help="Lower ones make room for others first (default: 0)."
+        ),
+    ] = None
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group",
+            metavar="NAME",
+            help="Of a group's members at most one runs; '' for no group.",
         ),
     ] = None
     memory_limit: Annotated[
@@ -98,6 +121,14 @@ class Process:
     def policy(self) -> RestartPolicy | None:
         """``--restart``; Click has checked the choice."""
         return cast("RestartPolicy | None", self.restart)
+
+    def swap_policy(self, before: SwapPolicy) -> SwapPolicy:
+        """``--pin``, ``--priority`` and ``--group``; those that were not given stay."""
+        return SwapPolicy(
+            pin=before.pin if self.pin is None else self.pin,
+            priority=before.priority if self.priority is None else self.priority,
+            group=before.group if self.group is None else (self.group or None),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def table(deployments: Sequence[Deployment]) -> Table:
     rows = [
         (
             deployment.name,
-            deployment.state,
+            state_text(deployment),
             deployment.health if deployment.managed else "unmanaged",
             deployment.model,
             deployment.quantization,
@@ -59,6 +59,12 @@ def table(deployments: Sequence[Deployment]) -> Table:
         ),
         whole=("STATE", "ENDPOINT"),
     )  # fmt: skip
+
+
+def state_text(deployment: Deployment) -> str:
+    """Its state; asleep where a request through the gateway starts it again."""
+    stopped = deployment.state is State.STOPPED
+    return "asleep" if stopped and deployment.asleep else deployment.state.value
 
 
 def promised_bytes(deployment: Deployment) -> int | None:
@@ -94,7 +100,7 @@ def fields(deployment: Deployment) -> Fields:
     """The fields of one deployment."""
     pairs: list[tuple[str, object]] = [
         ("name", deployment.name),
-        ("state", deployment.state),
+        ("state", state_text(deployment)),
         ("health", deployment.health),
         ("model", deployment.model),
         ("quantization", deployment.quantization),
@@ -108,15 +114,24 @@ def fields(deployment: Deployment) -> Fields:
         ("pid", None if deployment.pid is None else str(deployment.pid)),
         ("restart", _restart(deployment)),
         (
-            "stops after",
+            "sleeps after",
             None if deployment.ttl_s is None else f"{deployment.ttl_s:,.0f} s without a request",
         ),
+        ("makes room", _swap_text(deployment)),
+        ("group", deployment.group),
         ("created", deployment.created_at),
         ("log", deployment.log_path),
     ]
     if deployment.reason:
         pairs.insert(2, ("reason", deployment.reason))
     return Fields(pairs)
+
+
+def _swap_text(deployment: Deployment) -> str | None:
+    """When it makes room for other deployments; None for what holds without an option."""
+    if deployment.pin:
+        return "never (pinned)"
+    return f"priority {deployment.priority}" if deployment.priority else None
 
 
 def _container(deployment: Deployment) -> str | None:

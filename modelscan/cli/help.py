@@ -19,7 +19,10 @@ _GROUPS = {
     "Hardware": ("gpu", "gpus", "ram", "tensor_parallel", "memory_utilization", "target"),
     "Memory and context": ("context", "parallel", "kv_cache", "flash_attention", "ubatch"),
     "Address and name": ("name", "port", "expose", "api_key", "no_route"),
-    "Process": ("restart", "ttl", "memory_limit", "nice", "offline_after_download"),
+    "Process": (
+        "restart", "ttl", "pin", "priority", "group", "memory_limit", "nice",
+        "offline_after_download",
+    ),
     "Cluster": ("replicas", "env", "drop"),
 }  # fmt: skip
 _GROUP_OF = {option: name for name, options in _GROUPS.items() for option in options}

@@ -36,6 +36,7 @@ class Output:
     color: bool = False
     width: int = 100
     warnings: list[str] = field(default_factory=list)
+    emitted: bool = False  # whether a document was printed
 
     @classmethod
     def detect(
@@ -82,6 +83,7 @@ class Output:
 
     def emit(self, document: Document) -> None:
         """Print a command's document in the chosen mode."""
+        self.emitted = True
         for warning in document.warnings:
             self.warn(warning)
         if self.mode is Mode.JSON:

@@ -108,6 +108,7 @@ def changed(
         restart=process.policy or request.restart,
         ttl_s=request.ttl_s if process.ttl is None else parse_seconds(process.ttl),
         limits=limits,
+        swap=process.swap_policy(request.swap),
         offline_after_download=process.offline_after_download or request.offline_after_download,
         timeout_s=address.timeout or current().config.start_timeout_s,
     )

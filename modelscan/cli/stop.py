@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from modelscan.cli import deployment_view as view
 from modelscan.cli import several
 from modelscan.cli.context import current
@@ -15,12 +19,20 @@ def stop(
     every: several.Every = False,
     drain: several.Drain = 10.0,
     force: several.Unmanaged = False,
+    sleep: Annotated[
+        bool, typer.Option("--sleep", help="A request through the gateway may start it again.")
+    ] = False,
 ) -> Document:
-    """Stop deployments: disable the route, let running requests finish, end the engine."""
+    """Stop deployments: disable the route, let running requests finish, end the engine.
+
+    No request starts a stopped deployment again; with --sleep, one through `modelscan serve` does.
+    """
 
     def act(name: str) -> Deployment:
         view.adopt_if_unmanaged(name, force)
         service, warn = view.service(), current().output.warn
+        if sleep:
+            return service.sleep(name, drain_s=drain, events=view.report_cut).deployment
         return service.stop(name, drain_s=drain, events=view.report_cut, warn=warn).deployment
 
     chosen = several.selected(names, every, "stop")

@@ -14,6 +14,7 @@ from modelscan.core.jsonform import Tagged
 from modelscan.core.launch import Launch, OllamaLaunch
 from modelscan.core.limits import NO_LIMITS, Limits
 from modelscan.core.plan import Plan
+from modelscan.core.swap_policy import NO_SWAP_POLICY, SwapPolicy
 from modelscan.core.workload import Workload
 
 
@@ -127,6 +128,7 @@ class DeployRequest:
     runtime: ContainerRuntime | None = None  # None: a process
     image: str | None = None  # instead of the engine's official one
     cluster: Mapping[str, Any] = field(default_factory=dict)
+    swap: SwapPolicy = NO_SWAP_POLICY
     changed_at: str | None = None
 
 
@@ -174,3 +176,30 @@ class Deployment:
     restarts: int = 0  # restarts of this start, by its supervisor
     ttl_s: float | None = None  # seconds without a request after which it ends
     drift: tuple[str, ...] = ()  # fields changed at the target since our last change
+    wakes: bool = False  # it was put to sleep, and is not ready again yet
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it does not run, or not yet, and a request through the gateway starts it."""
+        idle = self.state is State.STOPPED and self.end_cause is EndCause.IDLE  # of older rows too
+        return idle or (self.wakes and self.state is not State.RUNNING)
+
+    @property
+    def swap(self) -> SwapPolicy:
+        """How it shares this machine's memory."""
+        return NO_SWAP_POLICY if self.request is None else self.request.swap
+
+    @property
+    def pin(self) -> bool:
+        """Whether it never makes room for another deployment."""
+        return self.swap.pin
+
+    @property
+    def priority(self) -> int:
+        """Deployments of a lower priority make room first."""
+        return self.swap.priority
+
+    @property
+    def group(self) -> str | None:
+        """The group of which at most one member runs."""
+        return self.swap.group

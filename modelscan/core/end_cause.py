@@ -10,6 +10,8 @@ class EndCause(str, enum.Enum):
 
     STOPPED_BY_USER = "stopped_by_user"  # stop, remove, replaced, Ctrl-C
     IDLE = "idle"  # --ttl passed without a request; a request may start it again
+    SWAPPED = "swapped"  # made room for another model; a request may start it again
+    PUT_TO_SLEEP = "put_to_sleep"  # stop --sleep; a request may start it again
     MACHINE_RESTARTED = "machine_restarted"
     TOLD_TO_STOP = "told_to_stop"  # SIGTERM from outside, e.g. a shutdown
     CRASHED = "crashed"  # an exit code or a signal after it was ready
@@ -29,6 +31,10 @@ class EndCause(str, enum.Enum):
     FAILED = "failed"  # ``reason`` says why
 
 
+SLEEP_CAUSES = (EndCause.IDLE, EndCause.SWAPPED, EndCause.PUT_TO_SLEEP)
+"""Ends after which a request through the gateway starts a deployment again."""
+
+
 def reason_text(cause: EndCause, words: str | None = None) -> str | None:
     """The text for a cause, with the engine's or server's message; None if there is neither."""
     text = _TEXTS.get(cause)
@@ -39,6 +45,8 @@ def reason_text(cause: EndCause, words: str | None = None) -> str | None:
 
 _TEXTS = {
     EndCause.IDLE: "idle",
+    EndCause.SWAPPED: "made room for another deployment",
+    EndCause.PUT_TO_SLEEP: "put to sleep by modelscan stop --sleep",
     EndCause.MACHINE_RESTARTED: "the machine was restarted",
     EndCause.TOLD_TO_STOP: "the engine received SIGTERM",
     EndCause.KILLED: "the engine and its supervisor were killed",

@@ -20,10 +20,35 @@ MissingKind = Literal["engine", "download", "file_list", "repository", "architec
 
 
 @dataclass(frozen=True, slots=True)
+class QualityMeasurement:
+    """A weight format compared with another one of the same model, on this machine.
+
+    ``kl_divergence``: nats per token, a mean over ``positions`` of one text, with a 95 % interval;
+    ``agreement``: the share of positions with the same most probable token. ``models``: the ids and
+    names by which the model is known; ``eval_id``: the stored measurement.
+    """
+
+    models: tuple[str, ...]
+    reference: str  # the format that counts as right
+    quantization: str
+    kl_divergence: float
+    kl_lower: float
+    kl_upper: float
+    agreement: float
+    positions: int
+    parameters: int | None  # of the model: another size of the same name is another model
+    text_sha256: str
+    backend: str | None
+    measured_at: str  # RFC 3339 UTC
+    eval_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """The quality loss of a quantization: ``loss`` = ln(perplexity / perplexity of the original).
 
-    ``basis``: measured (``source`` names the publication, ``model`` the model)
+    ``basis``: measured (``source`` names the publication, ``model`` the model; ``measurement`` is
+    there if this machine measured it)
 
     original (published in this format)
 
@@ -39,6 +64,7 @@ class Quality:
     source: str | None = None
     model: str | None = None
     kl_divergence: float | None = None
+    measurement: QualityMeasurement | None = None
 
 
 class Candidate:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
+
+Depth = Literal["small", "fast", "full"]
+"""A small model; a larger one with thinking switched off; a larger one as it is."""
+
+
+class RouteChoice(NamedTuple):
+    """How a route led to a backend: the kind of its name, its strategy, its number of backends."""
+
+    kind: str
+    strategy: str
+    candidates: int
+
+
+class ToolUse(NamedTuple):
+    """A tool that the model called, and how often; never its arguments."""
+
+    name: str
+    calls: int
 
 
 class Receipt(msgspec.Struct, array_like=True, gc=False):
     """What happened to one request; times in seconds, sizes in bytes, unknown is None.
 
     ``status`` is the one that the caller saw (499: the caller left first). ``left_machine_bytes``
-    are the bytes of the body that were sent to a host that is not this machine. Between processes
-    it is an array: one is made, sent and read for every request.
+    are the bytes of the body that were sent to hosts that are not this machine (``left_hosts``,
+    over all attempts), ``left_kinds`` what they were: text, tools, images, audio, files.
+    ``window_tokens``: the context that the backend serves, ``window_source`` who says so. Between
+    processes it is an array, and a stored row is one: a new field comes last, with a default.
     """
 
     trace_id: str
@@ -44,3 +64,24 @@ class Receipt(msgspec.Struct, array_like=True, gc=False):
     bytes_in: int = 0
     bytes_out: int = 0
     left_machine_bytes: int = 0
+    left_hosts: tuple[str, ...] = ()
+    left_kinds: tuple[str, ...] = ()
+    tools: tuple[ToolUse, ...] = ()
+    choice: RouteChoice | None = None
+    depth: Depth | None = None
+    window_tokens: int | None = None
+    window_source: str | None = None
+    wake_s: float | None = None
+
+
+class KeptContent(msgspec.Struct, array_like=True, gc=False):
+    """The body of a request and its answer, for requests whose texts are kept by choice.
+
+    ``cut``: one of them was longer than what is kept.
+    """
+
+    trace_id: str
+    at: float
+    request: bytes
+    answer: bytes
+    cut: bool = False

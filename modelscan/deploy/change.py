@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.deployment_state import ACTIVE_STATES, State
+from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError, UsageError
 from modelscan.core.launch import LocalLaunch
 from modelscan.deploy import lifecycle
@@ -48,6 +49,8 @@ def apply(session: Session, target: Target, new: NewDeployment, *, force: bool =
     previous = lifecycle.existing_row(session, new.name)
     if not force and new.request.is_like(previous.request):
         return Outcome(previous, changed=False)
+    if not force and new.request.shares_differently(previous.request):
+        return Outcome(lifecycle.with_swap_policy(session, previous, new.request), changed=True)
     new = replace(new, created_at=previous.created_at)
     if previous.state not in ACTIVE_STATES:
         return Outcome(_stored(session, target, new, previous), changed=True)
@@ -71,7 +74,13 @@ def _stored(
     except ModelscanError:
         session.save(previous)
         raise
-    row = stopped(replace(proposed, reason=previous.reason), session)
+    row = stopped(proposed, session)
+    if previous.asleep:
+        slept = previous.state is State.STOPPED
+        cause = previous.end_cause if slept else EndCause.PUT_TO_SLEEP
+        row = replace(
+            row, wakes=True, end_cause=cause, reason=previous.reason if slept else None
+        )  # fmt: skip
     session.save(row)
     return row
 

@@ -103,6 +103,23 @@ class Deployments:
         with self.session(name, _STOP_LOCK_S, events) as session:
             return lifecycle.stop(session, name, drain_s=drain_s, warn=warn)
 
+    def sleep(
+        self, name: str, *, by: str | None = None, drain_s: float = DRAIN_S,
+        only_idle: bool = False, events: Events = no_events,
+    ) -> Outcome:  # fmt: skip
+        """End the engine; a request through the gateway starts it again.
+
+        ``by``: the deployment that it makes room for; None: a user's wish. ``only_idle``: not where
+        requests still run after ``drain_s`` seconds; then ``Outcome.changed`` is False.
+        """
+        from modelscan.deploy import sleep
+
+        ending = sleep.PUT_TO_SLEEP if by is None else sleep.swapped(by)
+        if by is None:
+            self._interrupt_start(name)
+        with self.session(name, _STOP_LOCK_S, events) as session:
+            return sleep.sleep(session, name, ending, drain_s=drain_s, only_idle=only_idle)
+
     def restart(
         self, name: str, *, drain_s: float = DRAIN_S, timeout_s: float | None = None,
         events: Events = no_events,
@@ -172,18 +189,18 @@ class Deployments:
             return change.apply(session, target, new, force=True)
 
     def wake(self, name: str, events: Events = no_events) -> Outcome:
-        """Start a deployment that was stopped for idleness; a running one is left as it is.
+        """Start a deployment that is asleep; a running one is left as it is.
 
         Of several callers at once the first starts it, the others wait for the deployment's lock.
-        Raises UsageError for one that was stopped for another reason, StartFailed when it does
-        not become ready.
+        Raises UsageError for one that a user stopped or that failed by itself, StartFailed when it
+        does not become ready.
         """
         row = self.show(name)
-        if row.state not in (State.RUNNING, State.STARTING) and row.end_cause is not EndCause.IDLE:
+        if row.state not in (State.RUNNING, State.STARTING) and not row.asleep:
             raise UsageError(
                 f"{name} is {row.state.value}" + (f": {row.reason}" if row.reason else ""),
                 hint=f"modelscan start {name}",
-                code="not_idle",
+                code="not_asleep",
             )
         return self.start(name, events=events)
 

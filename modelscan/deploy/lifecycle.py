@@ -22,7 +22,18 @@ from modelscan.core.errors import (
 )
 from modelscan.core.verdict import Verdict
 from modelscan.deploy import routes
-from modelscan.deploy.reconcile import Warn, end, fail, finish, reconcile, stopped, unknown
+from modelscan.deploy.reconcile import (
+    BY_USER,
+    HowEnded,
+    Warn,
+    end,
+    fail,
+    falling_asleep,
+    finish,
+    reconcile,
+    stopped,
+    unknown,
+)
 from modelscan.targets.base import Effects, NewDeployment, Target
 from modelscan.targets.events import Planned, Planning, Running
 
@@ -51,10 +62,13 @@ def deploy(session: Session, target: Target, new: NewDeployment) -> Outcome:
     KeyboardInterrupt after every change was undone.
     """
     request, previous = new.request, refreshed_row(session, new.name)
+    shared = previous is not None and request.shares_differently(previous.request)
+    if previous is not None and shared:
+        previous = with_swap_policy(session, previous, request)
     if previous is not None and request.is_like(previous.request):
         outcome = _repeat(session, previous, request)
         if outcome is not None:
-            return outcome
+            return replace(outcome, changed=outcome.changed or shared)
     _refuse_replacing(previous, request)
     if request.route:
         routes.check_free(session.routing_file, new.name)
@@ -65,13 +79,21 @@ def deploy(session: Session, target: Target, new: NewDeployment) -> Outcome:
     return _deploy(session, target, new, previous)
 
 
+def with_swap_policy(session: Session, row: Deployment, request: Request) -> Deployment:
+    """The row with the request's pin, priority and group, which need no restart."""
+    assert row.request is not None
+    changed = replace(row, request=replace(row.request, swap=request.swap))
+    session.save(changed)
+    return changed
+
+
 def replace_running(
     session: Session, target: Target, new: NewDeployment, previous: Deployment
 ) -> Outcome:
     """End a running deployment and run the new one under its name, once the new one has a plan."""
     _check_replacement(session, target, new)
     session.target(previous).check_stop(previous)
-    _end(session, previous)
+    end_or_restore(session, previous)
     return _deploy(session, target, new, previous)
 
 
@@ -121,21 +143,26 @@ def restart(session: Session, name: str, *, drain_s: float, timeout_s: float) ->
     key, a file, a program, a port or its server is missing; else raises like ``start``.
     """
     deployment = existing_row(session, name)
-    _refuse_uncontrolled(session, deployment)
+    refuse_uncontrolled(session, deployment)
     _check_start(session, deployment)
     if deployment.state in ACTIVE_STATES or deployment.drift:
         session.target(deployment).check_stop(deployment)
-        deployment = _end(session, deployment, drain_s)
+        deployment = end_or_restore(session, deployment, drain_s)
     return _start(session, deployment, True, timeout_s)
 
 
-def _check_start(session: Session, deployment: Deployment) -> None:
+def require_plan(deployment: Deployment) -> None:
+    """Raises UsageError for a deployment that was never planned completely."""
     name = deployment.name
     if deployment.launch is None and deployment.remote is None:
         raise UsageError(
             f"the deployment {name} has no complete plan, so it cannot be started",
             hint=f"modelscan deploy {deployment.model} --name {name}",
         )
+
+
+def _check_start(session: Session, deployment: Deployment) -> None:
+    require_plan(deployment)
     if deployment.route:
         routes.check_free(session.routing_file, deployment.route)
     session.target(deployment).check_start(deployment)
@@ -161,11 +188,11 @@ def stop(session: Session, name: str, *, drain_s: float, warn: Warn | None = Non
     file that cannot be edited is an error after the engine has ended; with ``warn``, a warning.
     """
     deployment = existing_row(session, name)
-    _refuse_uncontrolled(session, deployment)
-    if deployment.state is State.STOPPED and not deployment.drift:
+    refuse_uncontrolled(session, deployment)
+    if deployment.state is State.STOPPED and not deployment.drift and not deployment.asleep:
         return Outcome(deployment, changed=False)
     session.target(deployment).check_stop(deployment)
-    ended = _end(session, deployment, drain_s)
+    ended = end_or_restore(session, deployment, drain_s)
     if ended.routed and (problem := routes.disable(session.routing_file, ended)):
         _report(routes.route_not_removed(ended, "stopped", problem), warn)
     return Outcome(ended, changed=True)
@@ -176,7 +203,7 @@ def remove(session: Session, name: str, *, drain_s: float, warn: Warn | None = N
     deployment = existing_row(session, name)
     if deployment.state in ACTIVE_STATES or deployment.drift:
         session.target(deployment).check_stop(deployment)
-        deployment = _end(session, deployment, drain_s)
+        deployment = end_or_restore(session, deployment, drain_s)
     problem = _delete(session, deployment)
     if problem is not None:
         _report(routes.route_not_removed(deployment, "removed", problem), warn)
@@ -290,19 +317,22 @@ def _fail(session: Session, deployment: Deployment, error: ModelscanError) -> No
     fail(row, session, error)
 
 
-def _end(session: Session, deployment: Deployment, drain_s: float = DRAIN_S) -> Deployment:
+def end_or_restore(
+    session: Session, deployment: Deployment, drain_s: float = DRAIN_S, ending: HowEnded = BY_USER
+) -> Deployment:
     """Stop it; if that is refused or interrupted, the row and the route say what runs."""
-    stopping = replace(deployment, state=State.STOPPING)
+    stopping, ending = falling_asleep(deployment, session, ending)
     session.save(stopping)
     try:
-        return end(deployment, session, drain_s=drain_s)
+        return end(stopping, session, ending, drain_s=drain_s)
     except (ModelscanError, KeyboardInterrupt):
         with session.shield(), contextlib.suppress(ModelscanError):
             reconcile(stopping, session)
         raise
 
 
-def _refuse_uncontrolled(session: Session, deployment: Deployment) -> None:
+def refuse_uncontrolled(session: Session, deployment: Deployment) -> None:
+    """Raises UsageError where modelscan does not control the process."""
     if session.target(deployment).controls != "nothing":
         return
     name = deployment.name

@@ -21,7 +21,7 @@ from typing import Any
 from modelscan.core.container import RUNTIMES
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
-from modelscan.core.units import parse_tokens
+from modelscan.core.units import parse_seconds, parse_tokens
 from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Workload
 from modelscan.core.yaml_reader import MAX_CHARACTERS, YamlDocument, YamlProblem, read_yaml
 from modelscan.deploy.manifest_format import DeploymentDocument, DeploymentFields
@@ -32,8 +32,10 @@ _TOP = tuple(one.name for one in fields(DeploymentDocument))
 KEYS = tuple(one.name for one in fields(DeploymentFields))
 _TEXT = ("model", "name", "target", "gpu", "quantization", "backend", "backend_version",
          "kv_cache", "flash_attention", "mode", "goal", "source", "api_key", "image_name",
-         "run_command", "placement_strategy", "context", "runtime", "image")  # fmt: skip
-_WHOLE = ("port", "parallel", "tensor_parallel", "replicas")
+         "run_command", "placement_strategy", "context", "runtime", "image", "ttl",
+         "group")  # fmt: skip
+_WHOLE = ("port", "parallel", "tensor_parallel", "replicas", "priority")
+_LEAST = {"port": 0, "priority": -1000}
 _NUMBER = ("memory_utilization", "timeout")
 _MAPPING = ("env", "worker_selector", "speculative_config", "extended_kv_cache")
 _CLUSTER = ("replicas", "env", "worker_selector", "speculative_config", "extended_kv_cache",
@@ -42,7 +44,8 @@ _WORKLOAD = ("quantization", "backend", "backend_version", "flash_attention", "m
              "source", "parallel", "tensor_parallel", "memory_utilization",
              "embedding", "allow_unsafe")  # fmt: skip
 _REQUEST = ("name", "target", "gpu", "port", "expose", "api_key", "route", "timeout",
-            "offline_after_download", "runtime", "image")  # fmt: skip
+            "offline_after_download", "runtime", "image", "ttl", "pin", "priority",
+            "group")  # fmt: skip
 _CHOICES = {
     "backend": BACKENDS, "goal": GOALS, "mode": MODES, "source": SOURCES,
     "placement_strategy": ("spread", "binpack"), "flash_attention": ("on", "off", "auto"),
@@ -141,6 +144,8 @@ def _workload(settings: Mapping[str, Any], place: KeyPlace) -> Workload:
 
 def _value(key: str, value: Any, place: KeyPlace) -> Any:
     """The value of a key, converted to its kind; raises UsageError for another kind."""
+    if key == "ttl":
+        return _seconds(text_of(value, place), place)
     if key in _TEXT:
         return _choice(key, text_of(value, place), place)
     if key in _WHOLE:
@@ -162,6 +167,13 @@ def _value(key: str, value: Any, place: KeyPlace) -> Any:
     return value
 
 
+def _seconds(text: str, place: KeyPlace) -> float:
+    try:
+        return parse_seconds(text)
+    except UsageError as error:
+        raise place.wrong(error.message, error.hint) from error
+
+
 def _choice(key: str, text: str, place: KeyPlace) -> str:
     choices = _CHOICES.get(key)
     if choices is None:
@@ -174,9 +186,9 @@ def _choice(key: str, text: str, place: KeyPlace) -> str:
 
 
 def _whole(key: str, value: Any, place: KeyPlace) -> int:
-    least = 0 if key == "port" else 1
+    least = _LEAST.get(key, 1)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise place.must_be("a whole number, 1 or more", value)
+        raise place.must_be(f"a whole number, {least or 1} or more", value)
     return value
 
 

@@ -99,6 +99,18 @@ class DeploymentFields:
     image: Text | None = field(
         default=None, metadata=_help("The image of that container; default: the official one.")
     )
+    ttl: Text | None = field(
+        default=None, metadata=_help("Sleep after this time without a request: 600, 10m, 2h.")
+    )
+    pin: bool | None = field(
+        default=None, metadata=_help("Whether it never makes room for another model.")
+    )
+    priority: int | None = field(
+        default=None, metadata=_help("Deployments of a lower priority make room first.")
+    )
+    group: Text | None = field(
+        default=None, metadata=_help("Of a group's members at most one runs.")
+    )
     parameters: dict[str, Any] | list[str] | None = field(
         default=None,
         metadata=_help(

@@ -10,10 +10,10 @@ import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.deployment_state import State
-from modelscan.core.end_cause import EndCause
+from modelscan.core.end_cause import SLEEP_CAUSES, EndCause, reason_text
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.nearest import nearest
 from modelscan.deploy import routes
@@ -32,6 +32,21 @@ _VERIFY_S = 30.0
 _OBSERVERS = 16
 _MAY_BE_SLOW = (EndCause.NO_ANSWER, EndCause.TIMED_OUT)  # on a busy machine, within _VERIFY_S
 Warn = Callable[[str], None]
+
+
+class HowEnded(NamedTuple):
+    """How a deployment ended. ``reason``: for people, None where the cause says everything.
+
+    ``withheld``: its owner had disabled its routing entry, so that no request wakes it.
+    """
+
+    cause: EndCause
+    reason: str | None = None
+    state: State = State.STOPPED
+    withheld: bool = False
+
+
+BY_USER = HowEnded(EndCause.STOPPED_BY_USER)
 
 
 def no_warnings(_: str) -> None:
@@ -116,8 +131,8 @@ def _agrees(row: Deployment, seen: Observation) -> bool:
 
 
 def _route_agrees(row: Deployment) -> bool:
-    """Whether the routing entry is enabled exactly while the deployment runs."""
-    return row.route is None or row.routed is (row.state is State.RUNNING)
+    """Whether the routing entry is enabled exactly while the deployment runs, or may run."""
+    return row.route is None or row.asleep or row.routed is (row.state is State.RUNNING)
 
 
 def reconcile(deployment: Deployment, session: Session) -> Deployment:
@@ -126,14 +141,14 @@ def reconcile(deployment: Deployment, session: Session) -> Deployment:
         downloading = deployment.state is State.DOWNLOADING
         phase = "while its weights were downloaded" if downloading else "before the engine started"
         reason = f"it was interrupted {phase}"
-        return _recorded(deployment, session, State.FAILED, EndCause.INTERRUPTED, reason)
+        return _recorded(deployment, session, HowEnded(EndCause.INTERRUPTED, reason, State.FAILED))
     seen = session.target(deployment).observe(deployment)
     if deployment.state is State.STOPPING:
         return _after_stop(deployment, seen, session)
     deployment = replace(deployment, restarts=max(deployment.restarts, seen.restarts))
     if seen.state in (State.FAILED, State.STOPPED) and deployment.state is not seen.state:
         cause = seen.cause or EndCause.FAILED
-        return _recorded(deployment, session, seen.state, cause, seen.reason)
+        return _recorded(deployment, session, HowEnded(cause, seen.reason, seen.state))
     if seen.ready:
         return _catch_up(deployment, session)
     if deployment.state is State.RUNNING:
@@ -149,8 +164,9 @@ def _after_stop(deployment: Deployment, seen: Observation, session: Session) -> 
     if seen.state is State.STOPPING:
         return _as_seen(deployment, seen)
     if seen.state not in (State.RUNNING, State.STARTING):
-        return _recorded(deployment, session, State.STOPPED, EndCause.STOPPED_BY_USER, None)
-    back = replace(deployment, state=seen.state, routed=False, health=seen.health)
+        slept = HowEnded(EndCause.PUT_TO_SLEEP) if deployment.wakes else BY_USER
+        return _recorded(deployment, session, slept)
+    back = replace(deployment, state=seen.state, routed=False, health=seen.health, wakes=False)
     session.store.put(back)
     return _as_seen(_with_route(back, session), seen)
 
@@ -177,7 +193,7 @@ def _with_route(deployment: Deployment, session: Session) -> Deployment:
     if deployment.state is State.RUNNING and deployment.route and not deployment.routed:
         with contextlib.suppress(ModelscanError):
             return finish(deployment, session)
-    ended = deployment.state in (State.STOPPED, State.FAILED)
+    ended = deployment.state in (State.STOPPED, State.FAILED) and not deployment.asleep
     if ended and deployment.routed and routes.disable(session.routing_file, deployment) is None:
         deployment = replace(deployment, routed=False)
         session.store.put(deployment)
@@ -196,13 +212,15 @@ def _catch_up(deployment: Deployment, session: Session) -> Deployment:
             return replace(deployment, reason=error.reason)  # it lives: a later command looks again
         if session.target(deployment).controls == "processes":
             return fail(deployment, session, error)
-        return _recorded(deployment, session, State.FAILED, *_why(error))
+        return _recorded(deployment, session, _why(error))
+    running = replace(running, wakes=False)
     session.store.put(running)
     return _with_route(running, session)
 
 
 def finish(deployment: Deployment, session: Session) -> Deployment:
     """Store the running deployment, then enable its routing entry, then store that."""
+    deployment = replace(deployment, wakes=False)
     session.store.put(deployment)
     target = session.target(deployment)
     sampling = functools.partial(recommended_sampling, deployment, session.config)
@@ -214,47 +232,84 @@ def finish(deployment: Deployment, session: Session) -> Deployment:
 
 def fail(deployment: Deployment, session: Session, error: ModelscanError) -> Deployment:
     """End a deployment that failed and store why: the engine's own reason where there is one."""
-    return _ended(deployment, session, State.FAILED, *_why(error))
+    return end(deployment, session, _why(error))
 
 
-def _why(error: ModelscanError) -> tuple[EndCause, str]:
+def _why(error: ModelscanError) -> HowEnded:
     if isinstance(error, StartFailed):
-        return error.cause, error.reason
-    return EndCause.FAILED, error.message
+        return HowEnded(error.cause, error.reason, State.FAILED)
+    return HowEnded(EndCause.FAILED, error.message, State.FAILED)
 
 
-def end(deployment: Deployment, session: Session, *, drain_s: float = 0) -> Deployment:
-    """Stop a deployment: route first, then process, then row. Each step can be repeated."""
-    return _ended(deployment, session, State.STOPPED, EndCause.STOPPED_BY_USER, None, drain_s)
-
-
-def _ended(
-    deployment: Deployment,
-    session: Session,
-    state: State,
-    cause: EndCause,
-    reason: str | None,
-    drain_s: float = 0,
+def end(
+    deployment: Deployment, session: Session, ending: HowEnded = BY_USER, *, drain_s: float = 0
 ) -> Deployment:
-    """Disable the route, end it at its target, and store that."""
-    routes.disable(session.routing_file, deployment)
+    """End a deployment: route first, then process, then row. Each step can be repeated."""
+    ending = _judged(ending, deployment, session)
+    if ending.cause is not EndCause.SWAPPED:
+        routes.disable(session.routing_file, deployment)
     cut = session.target(deployment).stop(deployment, drain_s=drain_s)
     if cut is not None:
         session.events(cut)
-    return _recorded(deployment, session, state, cause, reason)
+    return _stored(deployment, session, ending)
 
 
-def _recorded(
-    deployment: Deployment, session: Session, state: State, cause: EndCause, reason: str | None
-) -> Deployment:
+def falling_asleep(
+    deployment: Deployment, session: Session, ending: HowEnded
+) -> tuple[Deployment, HowEnded]:
+    """The row of a deployment whose end has begun, and the ending with what the file says.
+
+    Its row says that a request wakes it before its entry is disabled: a gateway that reads both at
+    any moment keeps the requests.
+    """
+    ending = _judged(ending, deployment, session)
+    sleeps = ending.cause in SLEEP_CAUSES and not ending.withheld
+    routed = deployment.routed and (ending.cause is EndCause.SWAPPED or not sleeps)
+    return replace(deployment, state=State.STOPPING, wakes=sleeps, routed=routed), ending
+
+
+def _recorded(deployment: Deployment, session: Session, ending: HowEnded) -> Deployment:
     """Store that it has ended, and disable its route; nothing is sent to its target."""
-    problem = routes.disable(session.routing_file, deployment)
-    ended = replace(
-        stopped(deployment, session), state=state, reason=reason, end_cause=cause,
-        routed=problem is not None,
+    return _stored(deployment, session, _judged(ending, deployment, session))
+
+
+def _judged(ending: HowEnded, deployment: Deployment, session: Session) -> HowEnded:
+    """With what the routing file says before it is changed."""
+    sleeps = ending.cause in SLEEP_CAUSES
+    return ending._replace(
+        withheld=ending.withheld
+        or (sleeps and routes.is_withheld(session.routing_file, deployment))
     )  # fmt: skip
-    session.store.put(ended)
-    return ended
+
+
+def _stored(deployment: Deployment, session: Session, ending: HowEnded) -> Deployment:
+    """Route first, then row; of a sleeper the row first, so that requests meanwhile wake it."""
+    row = ended_row(deployment, session, ending)
+    if row.wakes:
+        session.store.put(row)
+    if ending.cause is EndCause.SWAPPED:
+        return row
+    if routes.disable(session.routing_file, deployment) is not None:
+        row = replace(row, routed=True)
+    session.store.put(row)
+    return row
+
+
+def ended_row(deployment: Deployment, session: Session, ending: HowEnded) -> Deployment:
+    """The row of a deployment that ended; its route is to be disabled, except after a swap.
+
+    One that falls asleep wakes unless its entry was disabled by its owner; one that fails while it
+    wakes may be woken again.
+    """
+    sleeping = ending.cause in SLEEP_CAUSES
+    row = replace(
+        stopped(deployment, session), state=ending.state, end_cause=ending.cause,
+        reason=ending.reason or (reason_text(ending.cause) if sleeping else None),
+    )  # fmt: skip
+    if ending.cause is EndCause.SWAPPED:
+        return replace(row, routed=deployment.routed, wakes=True)
+    failed = deployment.wakes and ending.state is State.FAILED
+    return replace(row, wakes=(sleeping and not ending.withheld) or failed)
 
 
 def stopped(deployment: Deployment, session: Session) -> Deployment:
@@ -262,6 +317,7 @@ def stopped(deployment: Deployment, session: Session) -> Deployment:
     return replace(
         deployment, state=State.STOPPED, reason=None, end_cause=EndCause.STOPPED_BY_USER,
         health=None, routed=False, pid=None, pid_started_at=None, updated_at=session.now(),
+        wakes=False,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from modelscan.deploy.route_bundle import bundle
 from modelscan.routing.answers import RoutesExported
 from modelscan.routing.edit import load_plain
 from modelscan.routing.exports.plano import ENV_FILE, plano_config, variable_names
+from modelscan.routing.facts import known_entries
 from modelscan.routing.file import read_text
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.world import World
@@ -46,7 +47,8 @@ def export_routes(
     """The text of the file in that format. Keys are references in every format."""
     if format == "bundle":
         data = load_plain(read_text(config.routing_file) or "")
-        values = bundle(data, deployments())
+        entries = known_entries(file.routes, file.providers, world)
+        values = bundle(data, deployments(), entries)
         return RoutesExported(format, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
     plano, warnings = plano_config(file, world)
     return RoutesExported(format, _yaml(plano), warnings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from modelscan.core.deployment_state import State
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.resolve import RouteState, States, resolve
@@ -27,7 +28,22 @@ def route_states(file: RoutingFile, deployments: Sequence[Deployment]) -> States
     return states
 
 
+def is_asleep(route: Route, deployment: Deployment) -> bool:
+    """Whether requests to an entry wait for its deployment: asleep, or starting already.
+
+    An entry that its owner disabled wakes nothing; modelscan itself disables that of a sleeper, and
+    enables it a moment after it runs.
+    """
+    if deployment.state is State.RUNNING:
+        return not route.enabled and not deployment.routed
+    if not route.enabled and (deployment.routed or not deployment.asleep):
+        return False
+    return deployment.asleep or deployment.state is State.STARTING
+
+
 def _state(deployment: Deployment) -> RouteState:
+    if deployment.asleep:
+        return RouteState("asleep", "a request through modelscan serve starts it", ends=True)
     state = deployment.state.value
     sick = deployment.health in ("unhealthy", "unknown") and state == "running"
     reason = deployment.reason or (deployment.health if sick else None)
@@ -54,9 +70,9 @@ def _entries(file: RoutingFile, states: States, drifted: set[str]) -> Iterator[F
 def _problem(route: Route, state: RouteState, drifted: set[str]) -> str | None:
     if state is NOT_RECORDED:
         return f"its deployment '{route.deployment}' is not recorded on this machine"
-    quiet = state.state == "stopped" and state.reason is None
+    quiet = state.state == "asleep" or (state.state == "stopped" and state.reason is None)
     if not route.enabled and quiet and route.deployment not in drifted:
-        return None  # stopped and disabled, as it should be
+        return None  # it does not run and is disabled, as it should be
     if state.state != "running" or route.deployment in drifted or state.reason == "unknown":
         because = f": {state.reason}" if state.reason else ""
         return f"its deployment is {state.state}{because}"
@@ -64,13 +80,16 @@ def _problem(route: Route, state: RouteState, drifted: set[str]) -> str | None:
 
 
 def _hint(route: Route, state: RouteState | None) -> str:
-    startable = state is not None and state.state in ("stopped", "failed")
+    startable = state is not None and state.state in ("stopped", "failed", "asleep")
     return f"modelscan start {route.deployment}" if startable else "modelscan list"
 
 
 def _default(file: RoutingFile, states: States) -> Iterator[Finding]:
     if file.default_provider is None or file.route(file.default_provider) is None:
         return  # the schema reports a name that does not exist
+    asleep = states.get(file.default_provider)
+    if asleep is not None and asleep.state == "asleep":
+        return  # a request through the gateway starts it
     answer = resolve(file, None, states)
     if answer.how != "default":
         where = "routing.direct.default_provider"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from modelscan.deploy.route_states import route_states
+from modelscan.deploy.route_states import is_asleep, route_states
 from modelscan.routing.catalog_facts import model_facts
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.scoring import Runtime
@@ -13,6 +13,7 @@ from modelscan.routing.world import ProviderObservation, World
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
+    from modelscan.core.route import Route
     from modelscan.state.config import Config
 
 
@@ -21,21 +22,26 @@ def route_world(file: RoutingFile, config: Config, deployments: Sequence[Deploym
     by_name = {deployment.name: deployment for deployment in deployments}
     states = route_states(file, deployments)
     observations = {
-        route.name: _observation(states[route.name].reason, by_name.get(route.deployment or ""))
+        route.name: _observation(
+            route, states[route.name].reason, by_name.get(route.deployment or "")
+        )
         for route in file.routes
         if route.name in states
     }
     return World(observations, model_facts(file, config.paths))
 
 
-def _observation(reason: str | None, deployment: Deployment | None) -> ProviderObservation:
+def _observation(
+    route: Route, reason: str | None, deployment: Deployment | None
+) -> ProviderObservation:
     if deployment is None:
         return ProviderObservation(state="unknown", reason=reason)
-    state = deployment.state.value
+    state, asleep = deployment.state.value, is_asleep(route, deployment)
     return ProviderObservation(
         state=state,
         reason=reason,
-        ends=state in ("stopped", "failed", "stopping"),
+        ends=state in ("stopped", "failed", "stopping") and not asleep,
+        asleep=asleep,
         healthy={"ok": True, "unhealthy": False}.get(deployment.health or ""),
         engine=deployment.backend,
         runtime=Runtime(loaded=state == "running"),

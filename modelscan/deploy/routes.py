@@ -79,6 +79,17 @@ def disable(path: Path, deployment: Deployment) -> ModelscanError | None:
     return None
 
 
+def is_withheld(path: Path, deployment: Deployment) -> bool:
+    """Whether its owner disabled the entry while it ran, so that it gets no requests."""
+    if not deployment.route or not deployment.routed:
+        return False
+    try:
+        route = routing_file.load(path).route(deployment.route)
+    except ModelscanError:
+        return False
+    return route is not None and not route.enabled
+
+
 def delete(path: Path, deployment: Deployment) -> ModelscanError | None:
     """Remove the entry; returns the error where it could not be removed."""
     if not deployment.route:

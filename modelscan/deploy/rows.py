@@ -37,6 +37,10 @@ class DeploymentRow:
     restart: RestartPolicy | None
     restarts: int
     ttl_s: float | None
+    asleep: bool
+    pin: bool
+    priority: int
+    group: str | None
     log_path: str | None
     created_at: str
     started_at: str | None

@@ -23,11 +23,15 @@ _HEADER_CELLS = 8
 
 
 class BackendState(IntEnum):
-    """What the prober observed last; written by the serving process only. Not probed yet: UP."""
+    """What the prober observed last; written by the serving process only. Not probed yet: UP.
+
+    ASLEEP: its deployment does not run, and a request may start it.
+    """
 
     UP = choose.UP
     HALF_OPEN = choose.HALF_OPEN
     COOLING = choose.COOLING
+    ASLEEP = choose.ASLEEP
     DOWN = choose.DOWN
 
 

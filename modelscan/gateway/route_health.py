@@ -62,7 +62,8 @@ def route_health(config: Config, path: Path | None = None) -> RouteHealth:
 
 
 def _is_due(entry: Known, backend: Backend) -> bool:
-    return entry.route.enabled and not entry.seen.ends and is_probed(backend)
+    live = entry.route.enabled and not entry.seen.ends and not entry.seen.asleep
+    return live and is_probed(backend)
 
 
 def _row(entry: Known, result: BackendProbe | None) -> EntryHealth:
@@ -81,6 +82,8 @@ def _row(entry: Known, result: BackendProbe | None) -> EntryHealth:
 
 
 def _reason(entry: Known) -> str | None:
+    if entry.seen.asleep:
+        return "a request through modelscan serve starts it"
     if not entry.route.enabled:
         return "disabled"
     if entry.seen.ends:

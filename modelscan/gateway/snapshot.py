@@ -7,9 +7,10 @@ big endian, then msgpack), at the start and after each change; secrets never tou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from modelscan.core.access import Scope
-from modelscan.core.receipt import Receipt
+from modelscan.core.receipt import KeptContent, Receipt
 from modelscan.routing.table import RouteTable
 
 
@@ -47,17 +48,55 @@ class Access:
     origins: tuple[str, ...] = ()
 
 
+WakeState = Literal["asleep", "loading", "ready", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """What becomes of requests to a backend whose deployment is asleep, by the backend's name.
+
+    ``ready``: they may be sent. ``refused``: not before ``again_at`` (UNIX time; None: not by
+    waiting), for ``reason``. With another state they wait.
+    """
+
+    backend: str
+    state: WakeState
+    reason: str | None = None
+    again_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForWake:
+    """Requests of one worker that wait for a backend; ``oldest_at``: since when the first does."""
+
+    backend: str
+    count: int
+    oldest_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContentChoice:
+    """Whose texts are kept: everyone's, or those of some routes, roles and keys, by name."""
+
+    everything: bool = False
+    routes: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One complete state; a worker replaces its old one as a whole.
 
     ``slots`` are the table's backends' rows in the shared counters, in the table's order; a backend
-    keeps its slot across changes. Empty: the index in the table.
+    keeps its slot across changes. Empty: the index in the table. ``content`` None: no text is kept.
+    ``wakes``: of the backends that are asleep, and of those that requests wait for.
     """
 
     table: RouteTable
     access: Access
     slots: tuple[int, ...] = ()
+    content: ContentChoice | None = None
+    wakes: tuple[Wake, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +105,13 @@ class FromWorker:
 
     ``ready``: the first snapshot is applied and connections are accepted. ``revision``: that of
     the table which was applied last. ``dropped``: receipts that were lost since the last message.
+    ``contents``: texts that are kept by choice.
+    ``waiting``: all requests of this worker that wait for a wake; None: as in the message before.
     """
 
     ready: bool = False
     revision: int | None = None
     receipts: tuple[Receipt, ...] = ()
     dropped: int = 0
+    contents: tuple[KeptContent, ...] = ()
+    waiting: tuple[WaitingForWake, ...] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError
 from modelscan.core.route import Route
+from modelscan.deploy.route_states import is_asleep
 from modelscan.net.address import stays_here
 from modelscan.routing.catalog_facts import model_facts
 from modelscan.routing.parsed import RoutingFile
@@ -20,13 +21,18 @@ from modelscan.state.store import Store
 _ENDED = ("stopped", "failed", "stopping")
 
 
-def resolved_secrets(file: RoutingFile) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The secrets by their reference, and a sentence for each entry whose secret is missing."""
+def resolved_secrets(
+    file: RoutingFile, deployments: Mapping[str, Deployment]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The secrets by their reference, and a sentence for each entry whose secret is missing.
+
+    Those of entries that requests may reach, or wake.
+    """
     values: dict[str, str] = {}
     missing: list[str] = []
     for route in file.routes:
         faults = []
-        for reference in key_references(route) if route.enabled else ():
+        for reference in key_references(route) if _is_reached(route, deployments) else ():
             try:
                 values[reference] = values.get(reference) or resolve(reference)
                 break
@@ -35,6 +41,11 @@ def resolved_secrets(file: RoutingFile) -> tuple[dict[str, str], tuple[str, ...]
         else:
             missing += [f"{route.name}: {fault}" for fault in faults[:1]]
     return values, tuple(missing)
+
+
+def _is_reached(route: Route, deployments: Mapping[str, Deployment]) -> bool:
+    row = deployments.get(route.deployment or "")
+    return route.enabled or (row is not None and is_asleep(route, row))
 
 
 def recorded_deployments(config: Config) -> dict[str, Deployment]:
@@ -66,17 +77,18 @@ def recorded(
     deployment = deployments.get(route.deployment or "")
     if deployment is None:
         return ProviderObservation()
-    state = deployment.state.value
+    state, asleep = deployment.state.value, is_asleep(route, deployment)
     return ProviderObservation(
-        state, deployment.reason, ends=state in _ENDED, engine=deployment.backend
-    )
+        state, deployment.reason, ends=state in _ENDED and not asleep, asleep=asleep,
+        engine=deployment.backend,
+    )  # fmt: skip
 
 
 def routing_world(config: Config, file: RoutingFile) -> World:
     """What is recorded of every entry, the catalog's facts, and the secrets of the file."""
     file = with_plano(file)
     deployments = recorded_deployments(config)
-    secrets, _ = resolved_secrets(file)
+    secrets, _ = resolved_secrets(file, deployments)
     observations = {
         one.name: recorded(one, deployments, secrets, offline=config.offline) for one in file.routes
     }

@@ -42,6 +42,19 @@ class Verified:
     def __init__(self, paths: Paths) -> None:
         self._folder = paths.data / "verified"
 
+    def hash_of(self, path: Path) -> str | None:
+        """The SHA-256 that was verified or computed for this file as it is now; None: none was."""
+        try:
+            stored = json_value(self._record(path).read_text())
+            stat = path.stat()
+        except (OSError, ValueError):
+            return None
+        if not isinstance(stored, dict):
+            return None
+        same = (stored.get("size"), stored.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns)
+        value = stored.get("sha256")
+        return value if same and isinstance(value, str) else None
+
     def knows(self, path: Path, file: WeightFile) -> bool:
         """True if this file (size, modification time) was verified against this hash."""
         record = self._record(path)

@@ -14,6 +14,7 @@ from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
 from modelscan.models.decide import decide_here
 from modelscan.models.from_catalog import from_model
+from modelscan.models.measured_quality import with_measured_quality
 from modelscan.planner.context import device_label
 from modelscan.planner.feasibility import available_bytes, host_free
 
@@ -38,9 +39,9 @@ def fit_of(model: Model, machine: Machine, config: Config, *, brief: bool = Fals
     """
     wishes = default_wishes(config)
     try:
-        decision = decide_here(
-            machine, from_model(model, config, wishes, ask=not brief), wishes, brief=brief
-        )
+        resolved = from_model(model, config, wishes, ask=not brief)
+        resolved = with_measured_quality(resolved, config.paths)
+        decision = decide_here(machine, resolved, wishes, brief=brief)
     except ModelscanError as error:  # its files cannot be read
         return Fit(Verdict.UNKNOWN, None, None, machine.where, reason=error.message,
                    command=error.hint)  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.fit import Fit
+from modelscan.core.here import ModelHere
 from modelscan.core.model import (
     Capabilities,
     Model,
@@ -94,9 +95,10 @@ class ModelInfo(ComparedModel):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Models in the order of the request."""
+    """Models in the order of the request, and for each the entries of the routing file."""
 
     models: tuple[ComparedModel, ...]
+    here: tuple[ModelHere, ...] = ()
 
 
 def is_closed(model: Model) -> bool:

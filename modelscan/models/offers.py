@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from modelscan.catalog.offers import OwnCost, blended_price, own_cost, ranked_offers
+from modelscan.core.here import MeasuredHere, Privacy, RouteHere
 from modelscan.core.model import Offering
 
 if TYPE_CHECKING:
@@ -20,19 +21,26 @@ class Offer(Offering):
     """A provider's offering with one price for comparison.
 
     ``blended_usd_per_mtok`` is US dollars per million tokens, three input tokens for one output
-    token; None where one of the two prices is unknown.
+    token; None where one of the two prices is unknown. ``privacy``: whose machine answers;
+    ``measured``: how fast it answered this machine.
     """
 
     blended_usd_per_mtok: float | None = None
+    privacy: Privacy = "third_party"
+    measured: MeasuredHere | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOffers:
-    """The offerings of the model with the id ``model``, cheapest first, unknown prices last."""
+    """The offerings of the model with the id ``model``, cheapest first, unknown prices last.
+
+    ``routes``: the entries of the routing file that serve it.
+    """
 
     model: str
     offers: tuple[Offer, ...]
     own_machine: OwnCost
+    routes: tuple[RouteHere, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

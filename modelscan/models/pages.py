@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ListedModel(CatalogEntry):
-    """A model in a list; ``fit`` is None unless the list is limited to models that fit."""
+    """A model in a list; ``fit`` is None unless the list is limited to models that fit.
+
+    ``routes``: names of trusted entries of the routing file, where the list is limited to them.
+    """
 
     fit: Fit | None = None
+    routes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,9 @@ class ModelPage(SearchAnswer):
     """``SearchAnswer`` whose entries may include their fit."""
 
     models: tuple[ListedModel, ...]
+
+
+Trusted = Mapping[str, tuple[str, ...]]
 
 
 def ignore(_: str) -> None:
@@ -52,14 +59,18 @@ def find_page(
     config: Config,
     machine: Machine | None = None,
     progress: Callable[[str], None] = ignore,
+    trusted: Trusted | None = None,
 ) -> ModelPage:
     """The page of models for ``query``; with a machine, only models that fit it.
+
+    ``trusted``: names of trusted entries of the routing file by model: only these models, with a
+    machine also those that fit.
 
     ``progress`` receives the id of each model that is planned. Raises UsageError for an unknown
     source and for filters that a hub cannot apply, RemoteError if the hub fails.
     """
-    if machine is not None:
-        return _fitting_page(query, config, machine, progress)
+    if machine is not None or trusted is not None:
+        return _chosen_page(query, config, machine, progress, trusted or {})
     page = search(query, config)
     models = tuple(_listed(model) for model in page.models)
     return ModelPage(
@@ -68,15 +79,16 @@ def find_page(
     )  # fmt: skip
 
 
-def _fitting_page(
-    query: Query, config: Config, machine: Machine, progress: Callable[[str], None]
-) -> ModelPage:
+def _chosen_page(
+    query: Query, config: Config, machine: Machine | None, progress: Callable[[str], None],
+    trusted: Trusted,
+) -> ModelPage:  # fmt: skip
     from modelscan.catalog.search.query import search as find
     from modelscan.models.fit import fitting
 
     if query.source in HUBS and query.text and not config.offline:
         raise UsageError(
-            f"{query.source} cannot search by --fits",
+            f"{query.source} cannot search by --fits or --trusted",
             hint=f"modelscan catalog search {query.text} --source {query.source}",
         )
     with open_index(config.paths) as index:
@@ -87,13 +99,17 @@ def _fitting_page(
         left_out: Counter[LeftOutReason] = Counter()
         left_out[LeftOutReason.OTHER_TASK] = other_uses(index, query, every.total)
         rows = announced(every.rows, progress)
-        planned = list(fitting(index, rows, machine, config, left_out))
+        fits: dict[str, Fit] = {}
+        if machine is not None:
+            fits = {row.id: fit for row, fit in fitting(index, rows, machine, config, left_out)}
+        planned = [row for row in every.rows if row.id in fits or row.id in trusted]
     end = None if query.limit is None else query.offset + query.limit
-    models = tuple(_listed(entry(row), fit) for row, fit in planned[query.offset : end])
+    shown = planned[query.offset : end]
+    models = tuple(_listed(entry(r), fits.get(r.id), trusted.get(r.id, ())) for r in shown)
     total = len(planned)
     return ModelPage(
         query.text, every.corrected, total, query.offset, models, overlay_warnings(sources),
-        every.without_filters, order_of(query, [row for row, _ in planned[query.offset : end]]),
+        every.without_filters, order_of(query, shown),
         groups(left_out),
     )  # fmt: skip
 
@@ -105,6 +121,8 @@ def announced(rows: Iterable[Row], progress: Callable[[str], None]) -> Iterator[
         yield row
 
 
-def _listed(model: CatalogEntry, fit: Fit | None = None) -> ListedModel:
+def _listed(
+    model: CatalogEntry, fit: Fit | None = None, routes: tuple[str, ...] = ()
+) -> ListedModel:  # fmt: skip
     values = {field.name: getattr(model, field.name) for field in fields(CatalogEntry)}
-    return ListedModel(**values, fit=fit)
+    return ListedModel(**values, fit=fit, routes=routes)

@@ -28,7 +28,9 @@ def load_subject(
     network is needed and ``--offline`` is set. A model with closed weights has ``closed`` set: the
     planner refuses it.
     """
-    model = _resolved(text, config, workload, cached=cached)
+    from modelscan.models.measured_quality import with_measured_quality
+
+    model = with_measured_quality(_resolved(text, config, workload, cached=cached), config.paths)
     if not workload.parameters:
         return model
     from modelscan.models.named_files import with_named_files

@@ -108,8 +108,13 @@ def with_reserve(inventory: Inventory) -> Inventory:
     host = inventory.host
     if host.free_bytes is None:
         return inventory
-    reserve = min(_MOST_RESERVED_BYTES, int(_RESERVED_SHARE * (host.memory_bytes or 0)))
-    return replace(inventory, host=replace(host, free_bytes=max(0, host.free_bytes - reserve)))
+    left = max(0, host.free_bytes - system_reserve(inventory))
+    return replace(inventory, host=replace(host, free_bytes=left))
+
+
+def system_reserve(inventory: Inventory) -> int:
+    """Bytes of the host's memory that its system needs to work."""
+    return min(_MOST_RESERVED_BYTES, int(_RESERVED_SHARE * (inventory.host.memory_bytes or 0)))
 
 
 def short_of_slots_only(estimate: Estimate) -> bool:

@@ -7,9 +7,9 @@ Formats without a measurement are interpolated by bits per weight and marked so.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from modelscan.core.plan import Quality
+from modelscan.core.plan import Quality, QualityMeasurement
 from modelscan.formats.quantization import bits_per_weight, canonical
 
 QualityTable = Mapping[str, tuple[float, Quality]]
@@ -77,6 +77,35 @@ def _interpolated(name: str, table: QualityTable) -> Quality:
     return Quality(worse + share * (better - worse), "interpolated")
 
 
+def with_measurements(
+    quality: Quality,
+    quantization: str | None,
+    measurements: Sequence[QualityMeasurement],
+    table: QualityTable,
+) -> Quality:
+    """The quality of a format of a model that was measured on this machine, the newest first.
+
+    The loss is that of the reference's format plus the measured divergence: a mean divergence of
+    the next token is close to ln(perplexity ratio), as the rows of ``catalogs/quality.tsv`` that
+    have both show. Lossless formats stay so.
+    """
+    name = canonical(quantization)
+    if name is None or quality.basis in ("original", "upcast"):
+        return quality
+    for one in measurements:
+        if canonical(one.quantization) == name:
+            base = quality_of(one.reference, table)
+            return Quality(
+                loss=base.loss + one.kl_divergence,
+                basis="measured",
+                source=f"modelscan eval show {one.eval_id}",
+                model=one.models[0] if one.models else None,
+                kl_divergence=one.kl_divergence,
+                measurement=one,
+            )
+    return quality
+
+
 def _percent(value: float) -> str:
     """Two significant digits, never an exponent."""
     return f"{value:,.0f}" if value >= 99.5 else f"{value:.2g}"
@@ -84,6 +113,8 @@ def _percent(value: float) -> str:
 
 def describe(quality: Quality) -> str:
     """The quality as a phrase for a reason."""
+    if quality.measurement is not None:
+        return _measured_here(quality.measurement)
     if quality.basis == "original":
         return "no loss (the published precision)"
     if quality.basis == "upcast":
@@ -94,3 +125,11 @@ def describe(quality: Quality) -> str:
     if quality.basis == "interpolated":
         return f"about {change} (interpolated by bits per weight)"
     return "quality unknown"
+
+
+def _measured_here(one: QualityMeasurement) -> str:
+    return (
+        f"measured here on this model: the same next token as {one.reference} at "
+        f"{_percent(100 * one.agreement)} % of {one.positions} positions, "
+        f"divergence {one.kl_divergence:.2g} (95 %: {one.kl_lower:.2g} to {one.kl_upper:.2g})"
+    )

@@ -36,5 +36,6 @@ def _facts(model: Model) -> RouteModelFacts:
         family=family.name if family else None,
         context_tokens=model.limits.context_tokens,
         task=model.task,
+        parameters=model.parameters,
         texts=tuple(filter(None, (model.name, model.family, model.description))),
     )

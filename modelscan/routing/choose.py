@@ -13,7 +13,7 @@ from modelscan.routing.scoring import live_score
 from modelscan.routing.table import Backend, RouteEntry
 
 # The states of a backend, as numbers because they are cells of shared memory.
-UP, HALF_OPEN, COOLING, DOWN = range(4)
+UP, HALF_OPEN, COOLING, ASLEEP, DOWN = range(5)
 NONE: tuple[int, ...] = ()
 _ONLY = (0,)
 _TIE = 1e-9  # what a request costs among equal scores
@@ -34,8 +34,8 @@ def choose(entry: RouteEntry, backends: Sequence[Backend], live: Live) -> tuple[
     """The candidates of a route by their index in ``entry.candidates``, the best first.
 
     A backend that is down is left out. One that cools down after errors, that is being tried again
-    or that has all the requests it may have, comes after the others: the only backend of a route
-    is never excluded for errors.
+    or that has all the requests it may have, comes after the others, one that is asleep comes last:
+    the only backend of a route is never excluded for errors.
     """
     candidates = entry.candidates
     if len(candidates) == 1:
@@ -50,7 +50,7 @@ def choose(entry: RouteEntry, backends: Sequence[Backend], live: Live) -> tuple[
         most = backends[index].max_in_flight
         flying = live.in_flight[index]
         free = not flying if state == HALF_OPEN else most is None or flying < most
-        if free and state != COOLING:
+        if free and state < COOLING:
             ready.append(at)
         else:
             later.append((state, at))

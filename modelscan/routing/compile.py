@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from modelscan.routing.automatic_rules import automatic_rules
 from modelscan.routing.built_in import AUTO, role_named, roles_of
-from modelscan.routing.effective import effective_policy
+from modelscan.routing.effective import depth_of, effective_policy, thinking_of
 from modelscan.routing.facts import (
     TASKS,
     Known,
@@ -21,6 +22,7 @@ from modelscan.routing.facts import (
     why_unusable,
 )
 from modelscan.routing.lookup import find_route
+from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import through_plano, with_plano
 from modelscan.routing.role_format import RoleFields
@@ -42,22 +44,27 @@ _PORTS = {"http": 80, "https": 443}
 Routes = dict[str, RouteEntry]
 
 
-def compile(file: RoutingFile, world: World) -> RouteTable:
+def compile(file: RoutingFile, world: World, memo: TableMemo | None = None) -> RouteTable:
     """The table. Its backends are the file's entries, index by index, usable or not.
 
     Of two routes of one name, one that the file writes counts before one that a node reports.
+    ``memo``: of the last table; it is brought up to date.
     """
     file = with_plano(file)
     entries = tuple(known_entries(file.routes, file.providers, world))
-    backends = tuple(_backend(entry) for entry in entries)
-    candidates = _Candidates()
+    memo = memo or TableMemo()
+    memo.begin(file.roles, entries)
+    backends = tuple(memo.made(one, "backend", partial(_backend, one)) for one in entries)
+    candidates = _Candidates(memo)
     services = _services(_names(entries), file, candidates)
     reported = {name: one.route for name, one in services.items() if not one.written}
     written = {name: one.route for name, one in services.items() if one.written}
     short = _services(_short_names(entries), file, candidates)
     own_short = {name: one.route for name, one in short.items() if one.written}
     far_short = {name: one.route for name, one in short.items() if not one.written}
-    roles = {role.role_id: _role_entry(role, entries, file, world) for role in roles_of(file)}
+    roles = {
+        role.role_id: _role_entry(role, entries, file, world, candidates) for role in roles_of(file)
+    }
     aliases = _aliases(file, {**reported, **roles, **written})
     # Of one name the later one counts.
     routes = {**far_short, **reported, **own_short, **roles, **aliases, **written}
@@ -170,7 +177,8 @@ def _only_model(entry: Known) -> str | None:
 
 def _configured(entry: Known) -> bool:
     """Whether an entry has a backend to ask; whether that is healthy is decided per request."""
-    return entry.route.enabled and not entry.seen.ends and not entry.spent
+    enabled = entry.route.enabled or entry.seen.asleep
+    return enabled and not entry.seen.ends and not entry.spent
 
 
 def _refused(matches: Iterable[Known]) -> tuple[RefusedCandidate, ...]:
@@ -186,19 +194,27 @@ def _others(file: RoutingFile, matches: Sequence[Known]) -> tuple[str, ...]:
 
 
 class _Candidates:
-    """Candidates of entries without a role, made once each: most entries have several names."""
+    """Candidates, made once for each role and without one: most entries have several names."""
 
-    def __init__(self) -> None:
-        self._made: dict[int, RouteCandidate] = {}
+    def __init__(self, memo: TableMemo) -> None:
+        self.memo = memo
 
     def candidate(self, entry: Known, served: str | None) -> RouteCandidate:
-        """The candidate; ``served``: the name to send, of a server of many models."""
+        """A candidate without a role; ``served``: the name to send, of a server of many models."""
         if entry.route.model is None:
             return _candidate(entry, None, served)
-        made = self._made.get(entry.place)
-        if made is None:
-            made = self._made[entry.place] = _candidate(entry, None)
-        return made
+        return self._placed(entry, "candidate", partial(_candidate, entry, None))
+
+    def of_role(self, entry: Known, role: RoleFields, value: float) -> RouteCandidate:
+        """A candidate of a role, with its score there."""
+        make = partial(_candidate, entry, role, None, value)
+        return self._placed(entry, ("candidate", role.role_id), make)
+
+    def _placed(
+        self, entry: Known, key: Hashable, make: Callable[[], RouteCandidate]
+    ) -> RouteCandidate:
+        made = self.memo.made(entry, key, make)
+        return made if made.backend == entry.place else replace(made, backend=entry.place)
 
 
 def _candidate(
@@ -214,6 +230,7 @@ def _candidate(
         loaded=entry.seen.runtime.loaded,
         served_model=served if many else None,
         waiting=entry.seen.runtime.queue,
+        depth=depth_of(entry, thinking_of(entry, role)),
     )
 
 
@@ -224,10 +241,11 @@ def _context(entries: Iterable[Known]) -> int | None:
 
 
 def _role_entry(
-    role: RoleFields, entries: Sequence[Known], file: RoutingFile, world: World
-) -> RouteEntry:
+    role: RoleFields, entries: Sequence[Known], file: RoutingFile, world: World,
+    made: _Candidates,
+) -> RouteEntry:  # fmt: skip
     empty = role is AUTO or role.role_id in world.spent
-    pool = RolePool((), ()) if empty else role_pool(entries, role)
+    pool = RolePool((), ()) if empty else role_pool(entries, role, made.memo)
     chosen = [choice.entry for choice in pool.choices]
     return RouteEntry(
         name=role.role_id,
@@ -235,7 +253,7 @@ def _role_entry(
         operation=TASKS[role.operation][0],
         strategy=strategy_of(role),
         candidates=tuple(
-            _candidate(one.entry, role, None, one.score) for one in pool.choices[:MOST_CANDIDATES]
+            made.of_role(one.entry, role, one.score) for one in pool.choices[:MOST_CANDIDATES]
         ),
         fallbacks=fallback_chain(file, role),
         refused=tuple(
@@ -286,6 +304,7 @@ def _aliases(file: RoutingFile, routes: Routes) -> Routes:
 
 def _backend(entry: Known) -> Backend:
     route, fields = entry.route, entry.fields
+    window = context_window(entry)
     parts = urlsplit(route.base_url)
     scheme = "https" if parts.scheme == "https" else "http"
     return Backend(
@@ -303,7 +322,8 @@ def _backend(entry: Known) -> Backend:
         engine=engine_of(entry),
         tier=route.tier,
         deployment=route.deployment,
-        context_tokens=context_window(entry).tokens,
+        context_tokens=window.tokens,
+        context_source=window.source,
         max_in_flight=fields.max_in_flight,
         tags=route.tags,
         tls=entry.seen.tls if scheme == "https" else None,

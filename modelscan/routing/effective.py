@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from modelscan.core.receipt import Depth
 from modelscan.engines.registry import ENGINES
 from modelscan.engines.thinking import THINKS_BY_DEFAULT, template_switch
 from modelscan.routing.facts import TASKS, Known, engine_of, family_name, operations_of
@@ -12,6 +13,7 @@ from modelscan.routing.policy import merge
 from modelscan.routing.role_format import PolicyFields, PromptFields, RoleFields, Thinking
 from modelscan.routing.table import GENERATING, BodyPolicy, Operation
 
+SMALL_PARAMETERS = 4_000_000_000
 NO_POLICY = PolicyFields()
 NO_PROMPT = PromptFields()
 
@@ -66,6 +68,20 @@ def switched(entry: Known, setting: Thinking) -> Switched:
         return Switched({}, f"how to switch the thinking of {family} at {where} is not known")
     word = "on" if setting == "on" else "off"
     return Switched(body, f"thinking {word} for the family {family} at {_engine_word(entry)}")
+
+
+def depth_of(entry: Known, setting: Thinking) -> Depth | None:
+    """How deep an entry works on a request: by its model's size, then by its thinking.
+
+    None: the size is not known, and thinking is not switched off.
+    """
+    parameters = entry.model.parameters
+    if parameters is not None and parameters <= SMALL_PARAMETERS:
+        return "small"
+    body = switched(entry, setting).body
+    if setting == "off" or (setting == "auto" and body):
+        return "fast"
+    return None if parameters is None else "full"
 
 
 def _switch(entry: Known, family: str, on: bool) -> Mapping[str, Any] | None:

@@ -12,12 +12,11 @@ from typing import Any
 from modelscan.core.nearest import nearest
 from modelscan.routing.automatic import decide
 from modelscan.routing.built_in import role_named
-from modelscan.routing.choose import DOWN, UP, Live, choose
+from modelscan.routing.choose import ASLEEP, DOWN, UP, Live, choose
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.effective import switched, thinking_of
 from modelscan.routing.facts import (
     Availability,
-    ContextSource,
     Known,
     availability,
     context_window,
@@ -29,16 +28,29 @@ from modelscan.routing.plano import with_plano
 from modelscan.routing.policy import apply_to, raw_values
 from modelscan.routing.scoring import Signals
 from modelscan.routing.select import NO_SELECTION, measured, role_signals
-from modelscan.routing.table import Operation, RouteCandidate, RouteEntry, RouteTable, Tier
+from modelscan.routing.table import (
+    ContextSource,
+    Operation,
+    RouteCandidate,
+    RouteEntry,
+    RouteTable,
+    Tier,
+)
 from modelscan.routing.world import World
 
 _OFFERED = 3
 
 
+def _health(entry: Known) -> int:
+    if entry.seen.asleep:
+        return ASLEEP
+    return DOWN if entry.seen.healthy is False else UP
+
+
 @dataclass(frozen=True, slots=True)
 class ExplainStep:
-    """One step of the decision: ``stage`` is name, automatic, gates, strategy, fallback or
-    policy."""
+    """One step of the decision: ``stage`` is name, automatic, gates, strategy, wake, fallback,
+    policy or traces (whether texts are kept)."""
 
     stage: str
     text: str
@@ -208,12 +220,19 @@ class _Explainer:
             if order:
                 names = [self.table.backends[one.candidates[at].backend].name for at in order]
                 self._say("strategy", f"{one.strategy} tries {', '.join(names)}")
+                self._say_asleep(one, order)
                 return one, order
             self._say("gates", f"'{one.name}' has no backend that can answer")
         return entry, ()
 
+    def _say_asleep(self, entry: RouteEntry, order: Sequence[int]) -> None:
+        first = self.entries[entry.candidates[order[0]].backend]
+        if first.seen.asleep:
+            text = f"{first.name} is asleep: the request starts it, and waits until it is ready"
+            self._say("wake", text)
+
     def _live(self) -> Live:
-        health = [DOWN if one.seen.healthy is False else UP for one in self.entries]
+        health = [_health(one) for one in self.entries]
         return Live([one.seen.runtime.queue for one in self.entries], health)
 
     def _candidates(self, entry: RouteEntry, order: Sequence[int]) -> Iterator[ExplainedCandidate]:

@@ -13,7 +13,7 @@ from modelscan.engines.families import family_of
 from modelscan.engines.registry import ENGINES
 from modelscan.routing.format import ProviderFields
 from modelscan.routing.presets import key_references
-from modelscan.routing.table import GENERATING, Operation
+from modelscan.routing.table import GENERATING, ContextSource, Operation
 from modelscan.routing.world import (
     NOTHING_OBSERVED,
     UNKNOWN_MODEL,
@@ -22,9 +22,10 @@ from modelscan.routing.world import (
     World,
 )
 
-# How far a model is: the catalog has it, it could be run, it runs, requests reach it.
-Availability = Literal["known", "deployable", "deployed", "routable"]
-ContextSource = Literal["routing file", "engine", "catalog"]
+# How far a model is: the catalog has it, it could be run, it runs, a request starts it, requests
+# reach it.
+Availability = Literal["known", "deployable", "deployed", "asleep", "routable"]
+_NOT_RUNNING = ("stopped", "failed")
 TASKS: dict[str, tuple[Operation, ...]] = {
     "chat": (*GENERATING, "tokenize"), "embedding": ("embeddings", "tokenize"),
     "embeddings": ("embeddings", "tokenize"), "rerank": ("rerank", "tokenize"),
@@ -70,8 +71,9 @@ def known_entries(
 
 def why_unusable(entry: Known) -> str | None:
     """Why an entry gets no requests, as words after its name; None: it may get some."""
-    if not entry.route.enabled:
-        return "is disabled"
+    if not entry.route.enabled and not entry.seen.asleep:
+        stopped = entry.seen.ends and entry.seen.state in _NOT_RUNNING
+        return f"is {entry.seen.state}: {_command(entry)}" if stopped else "is disabled"
     if entry.spent:
         return "has used up its budget"
     if entry.seen.ends:
@@ -85,14 +87,26 @@ def why_unusable(entry: Known) -> str | None:
     return None
 
 
+def _command(entry: Known) -> str:
+    """The command that starts a deployment that was stopped on purpose, or that failed."""
+    return f"no request starts it, but modelscan start {entry.route.deployment}"
+
+
 def availability(entry: Known) -> Availability:
     """``routable`` only if a request would reach a server that is not known to be dead."""
-    return "routable" if why_unusable(entry) is None else without_requests(entry)
+    if why_unusable(entry) is None:
+        return "asleep" if entry.seen.asleep else "routable"
+    return without_requests(entry)
 
 
 def without_requests(entry: Known) -> Availability:
-    """How far an entry's model is where no request reaches it."""
-    return "deployed" if entry.route.deployment is not None else "known"
+    """How far an entry's model is where no request reaches it.
+
+    A deployment that is recorded and does not run could be started: ``deployable``.
+    """
+    if entry.route.deployment is None or entry.seen.state is None:
+        return "known"
+    return "deployable" if entry.seen.state in _NOT_RUNNING else "deployed"
 
 
 def context_window(entry: Known) -> ContextWindow:

@@ -196,6 +196,20 @@ class LimitsFields:
     connect_timeout_s: float | None = field(
         default=None, metadata=described("Seconds for a connection to a backend.", minimum=0)
     )
+    wake_timeout_s: float | None = field(
+        default=None,
+        metadata=described("Seconds that a request waits for a deployment that wakes.", minimum=0),
+    )
+    residence_s: float | None = field(
+        default=None,
+        metadata=described(
+            "Seconds that a deployment is kept before it makes room for another.", minimum=0
+        ),
+    )
+    loading_comments: bool | None = field(
+        default=None,
+        metadata=described("Whether streams get comments while they wait for a model to load."),
+    )
 
 
 @dataclass(frozen=True, slots=True)

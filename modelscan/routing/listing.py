@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.facts import (
     Availability,
-    ContextSource,
     Known,
     availability,
     context_window,
@@ -21,10 +20,12 @@ from modelscan.routing.facts import (
 )
 from modelscan.routing.offload import Suitability, suitability
 from modelscan.routing.parsed import RoutingFile
-from modelscan.routing.table import Operation, RouteEntry, RouteKind, Tier
+from modelscan.routing.table import ContextSource, Operation, RouteEntry, RouteKind, Tier
 from modelscan.routing.world import NOTHING_OBSERVED, World
 
-_STATES: tuple[Availability, ...] = ("routable", "deployed", "deployable", "known")
+_STATES: tuple[Availability, ...] = (
+    "routable", "asleep", "deployed", "deployable", "known",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

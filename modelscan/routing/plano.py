@@ -24,7 +24,7 @@ Routes = Mapping[str, RouteEntry]
 
 
 def with_plano(file: RoutingFile) -> RoutingFile:
-    """The file with Plano as its last entry; in mode direct, and a second time, the same file."""
+    """The file with Plano after its own entries; in mode direct, and a second time, the same."""
     place = _place(file)
     if place is None or file.route(PLANO) is not None:
         return file
@@ -34,7 +34,12 @@ def with_plano(file: RoutingFile) -> RoutingFile:
     tier = "local" if near else "self_hosted"
     route = Route(PLANO, "openai", address.rstrip("/"), None, api_key=key, tier=tier)  # type: ignore[arg-type]
     fields = ProviderFields(PLANO, "openai", base_url=address, api_key=key)
-    return replace(file, routes=(*file.routes, route), providers=(*file.providers, fields))
+    own = len(file.written)  # entries that nodes report come after it
+    return replace(
+        file,
+        routes=(*file.routes[:own], route, *file.routes[own:]),
+        providers=(*file.providers[:own], fields, *file.providers[own:]),
+    )
 
 
 def _place(file: RoutingFile) -> tuple[str, str | None] | None:

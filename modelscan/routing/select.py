@@ -18,6 +18,7 @@ from modelscan.routing.facts import (
     family_name,
     why_unusable,
 )
+from modelscan.routing.memo import TableMemo
 from modelscan.routing.role_format import RoleFields, SelectionFields
 from modelscan.routing.scoring import (
     ROLE_WEIGHTS,
@@ -62,20 +63,22 @@ def strategy_of(role: RoleFields) -> Strategy:
     return "scored" if name == "loaded_first" else name
 
 
-def role_pool(entries: Sequence[Known], role: RoleFields) -> RolePool:
-    """The entries that a role may use."""
+def role_pool(
+    entries: Sequence[Known], role: RoleFields, memo: TableMemo | None = None
+) -> RolePool:
+    """The entries that a role may use; ``memo``: what is known of them from the last time."""
     selection = role.routing_policy or NO_SELECTION
     refused: list[Refused] = []
     passed: list[Known] = []
     for entry in _in_order(entries, selection.providers):
-        reason = _gate(entry, role, selection)
+        reason = _gated(entry, role, selection, memo)
         if reason is None:
             passed.append(entry)
         else:
             refused.append(Refused(entry, f"{entry.name} {reason}"))
     for name, keep in _preferences(selection):
         passed = _prefer(passed, refused, name, keep)
-    choices = [_choice(entry, role, selection) for entry in passed]
+    choices = [_chosen(entry, role, selection, memo) for entry in passed]
     if strategy_of(role) == "scored":
         choices.sort(key=lambda one: -one.score)
     refused.sort(key=lambda one: one.entry.place)
@@ -88,6 +91,23 @@ def _in_order(entries: Sequence[Known], names: Sequence[str] | None) -> Iterable
         return entries
     place = {name: at for at, name in enumerate(names)}
     return sorted(entries, key=lambda one: (place.get(one.name, len(place)), one.place))
+
+
+def _gated(
+    entry: Known, role: RoleFields, selection: SelectionFields, memo: TableMemo | None
+) -> str | None:
+    if memo is None:
+        return _gate(entry, role, selection)
+    return memo.made(entry, ("gate", role.role_id), lambda: _gate(entry, role, selection))
+
+
+def _chosen(
+    entry: Known, role: RoleFields, selection: SelectionFields, memo: TableMemo | None
+) -> Choice:
+    if memo is None:
+        return _choice(entry, role, selection)
+    made = memo.made(entry, ("choice", role.role_id), lambda: _choice(entry, role, selection))
+    return made if made.entry.place == entry.place else made._replace(entry=entry)
 
 
 def _gate(entry: Known, role: RoleFields, selection: SelectionFields) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelscan.core.receipt import Depth
 from modelscan.core.tls import TlsFiles
 
 Operation = Literal[
@@ -20,6 +21,7 @@ Strategy = Literal["scored", "round_robin", "least_loaded", "priority"]
 Tier = Literal["local", "self_hosted", "third_party"]
 RouteKind = Literal["provider", "model", "alias", "role"]
 Position = Literal["prepend", "append", "replace"]
+ContextSource = Literal["routing file", "engine", "catalog"]
 GENERATING: tuple[Operation, ...] = ("chat", "completions", "responses", "messages")
 
 
@@ -50,8 +52,9 @@ class Backend:
     ``authorization`` is a header's name and value with the secret resolved: never written to disk
     or to a log. ``served_model`` is the name to send; None sends the caller's (hosted providers).
     ``operations`` None: not known, every operation is tried. ``context_tokens`` None: not known.
-    ``dialects``: requests of these (responses, messages) pass untranslated. ``tls``: files for
-    https to a server of one's own; None: the system's authorities, without a certificate.
+    ``context_source``: who states the context. ``dialects``: requests of these (responses,
+    messages) pass untranslated. ``tls``: files for https to a server of one's own; None: the
+    system's authorities, without a certificate.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Backend:
     max_in_flight: int | None = None
     tags: tuple[str, ...] = ()
     tls: TlsFiles | None = None
+    context_source: ContextSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class RouteCandidate:
 
     ``score`` is 0..1 without the live queue, by ``routing.scoring``; None where nothing is known.
     ``served_model``: the name to send, where it is not the backend's. ``waiting``: requests of
-    other clients that its server reports.
+    other clients that its server reports. ``depth`` None: the model's size is not known.
     """
 
     backend: int
@@ -89,6 +93,7 @@ class RouteCandidate:
     loaded: bool | None = None
     served_model: str | None = None
     waiting: int = 0
+    depth: Depth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,11 @@ class AutomaticRule:
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """Limits of the data path; seconds, bytes, counts."""
+    """Limits of the data path; seconds, bytes, counts.
+
+    ``wake_timeout_s``: for a deployment that is asleep. ``residence_s``: how long one that woke is
+    kept before it makes room. ``loading_comments``: streams get comments while they wait for it.
+    """
 
     max_body_bytes: int = 64 * 1024 * 1024
     max_held_bytes: int = 512 * 1024 * 1024
@@ -147,6 +156,9 @@ class GatewayLimits:
     queue_timeout_s: float = 60.0
     request_timeout_s: float = 600.0
     connect_timeout_s: float = 5.0
+    wake_timeout_s: float = 300.0
+    residence_s: float = 10.0
+    loading_comments: bool = False
 
 
 @dataclass(frozen=True, slots=True)

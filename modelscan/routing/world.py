@@ -14,6 +14,7 @@ class ProviderObservation:
     """One provider of the routing file; None: not known.
 
     ``ends``: its deployment does not answer, and waiting will not help; ``reason`` says why.
+    ``asleep``: its deployment does not run, and a request through the gateway starts it.
     ``healthy``: the prober's finding. ``served``: the ids that its server lists, with the context
     that it serves (None: not stated). ``engine``: which program serves. ``node``: the host that
     reports it; None: it is written in the routing file. ``tls``: files for https to it.
@@ -22,6 +23,7 @@ class ProviderObservation:
     state: str | None = None
     reason: str | None = None
     ends: bool = False
+    asleep: bool = False
     healthy: bool | None = None
     served: Mapping[str, int | None] | None = None
     engine: str | None = None
@@ -41,6 +43,7 @@ class RouteModelFacts:
     task: str | None = None
     tags: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    parameters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,9 @@ class Config:
     vllm: Path | None = _setting(None, "the Python or vllm command of an environment with vLLM")
     sglang: Path | None = _setting(None, "the Python of an environment with SGLang")
     ollama_endpoint: str = _setting("http://127.0.0.1:11434", "address of the Ollama server")
+    deployments_memory_gib: float | None = _setting(
+        None, "host memory that all local deployments may use together, GiB (default: what is free)"
+    )
     port_range: str = _setting("41000-41999", "range of ports for local engines")
     serve_port: int = _setting(8900, "port of modelscan serve", minimum=0)
     serve_hosts: str | None = _setting(
@@ -106,6 +109,15 @@ class Config:
     )
     machine_watts: float | None = _setting(
         None, "power consumption while serving in watts, for cost comparisons"
+    )
+    hardware_usd: float | None = _setting(
+        None, "price of this machine in US dollars, for cost comparisons"
+    )
+    hardware_lifetime_s: float | None = _setting(
+        None, "seconds after which the machine's price is paid off, for cost comparisons", minimum=1
+    )
+    contents_keep_days: float = _setting(
+        7.0, "days that texts of requests are kept, where they are kept at all", minimum=0.01
     )
     host_root: Path = _setting(
         Path("/"), "testing: read /proc, /sys and /dev below this folder", testing=True

@@ -94,6 +94,10 @@ class Store:
         self.notes = tuple(notes)
         return tuple(deployments)
 
+    def stamp(self) -> int:
+        """A number that differs, very probably, after any change of a row."""
+        return hash(tuple(self._database.rows("SELECT name, document FROM deployments")))
+
     def names(self) -> frozenset[str]:
         """All names in use, including rows that only a later release can read."""
         return frozenset(str(row[0]) for row in self._database.rows("SELECT name FROM deployments"))

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.container import ContainerRuntime
+from modelscan.core.deployment_name import check_name
 from modelscan.core.deployment_state import RestartPolicy
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.limits import NO_LIMITS, Limits
 from modelscan.core.reference import Kind, parse_reference
+from modelscan.core.swap_policy import NO_SWAP_POLICY, SwapPolicy
 from modelscan.core.workload import Workload
 from modelscan.engines import ollama
 
@@ -56,6 +58,7 @@ class Request:
     image: str | None = None  # instead of the engine's official one
     # replicas, env, worker_selector, image_name … as ``engines.gpustack.body.Choices`` has them
     cluster: Mapping[str, Any] = field(default_factory=dict)
+    swap: SwapPolicy = NO_SWAP_POLICY
 
     @property
     def host(self) -> str:
@@ -94,11 +97,14 @@ class Request:
                 "--image names a container's image, so it needs --runtime",
                 hint=f"modelscan deploy {self.model} --runtime podman --image {self.image}",
             )
+        if self.swap.group is not None:
+            _check_group(self.swap.group)
         only_local = (self.restart, self.ttl_s, self.runtime)
-        if self.target != "local" and (any(only_local) or self.limits != NO_LIMITS):
+        limits = self.limits != NO_LIMITS or self.swap != NO_SWAP_POLICY
+        if self.target != "local" and (any(only_local) or limits):
             raise UsageError(
-                "--runtime, --restart, --ttl and limits apply to this machine, not to "
-                f"{self.target}",
+                "--runtime, --restart, --ttl, --pin, --priority, --group and limits apply to this "
+                f"machine, not to {self.target}",
                 hint=f"modelscan deploy {self.model} --target local",
                 code="local_only",
             )
@@ -109,6 +115,12 @@ class Request:
         if before is not None and request.port is None:
             before = changed(before, port=None)
         return before == request
+
+    def shares_differently(self, before: DeployRequest | None) -> bool:
+        """Whether only the swap policy differs from the recorded request: that needs no restart."""
+        if before is None or before.swap == self.swap:
+            return False
+        return self.is_like(changed(before, swap=self.swap))
 
     def record(self) -> DeployRequest:
         """The fields that make two requests the same: repeating one changes nothing."""
@@ -133,7 +145,19 @@ class Request:
             runtime=self.runtime,
             image=self.image,
             cluster=to_json(self.cluster),
+            swap=self.swap,
         )
+
+
+def _check_group(group: str) -> None:
+    try:
+        check_name(group)
+    except UsageError as error:
+        raise UsageError(
+            f"'{group}' is not a name for a group: lower-case letters, digits, '.', '_' and '-'",
+            hint=(error.hint or "").replace("--name", "--group"),
+            code="bad_name",
+        ) from None
 
 
 def repeated(record: DeployRequest, name: str) -> Request:

@@ -1,67 +1,35 @@
-"""The results of ``modelscan trace``: receipts as spans, each with one JSON form."""
+"""The results of ``modelscan trace``: typed values, each with one JSON form."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
-from modelscan.core.receipt import Receipt
-from modelscan.routing.table import Tier
+from modelscan.core.request_id import trace_id_of
 from modelscan.state.clock import text_of
+from modelscan.state.server.audit import local_user, record_audit
+from modelscan.traces.choices import ChoiceStore, ContentOf
+from modelscan.traces.content_view import ContentView
+from modelscan.traces.contents import ContentStore
+from modelscan.traces.cost import CostInputs, OwnCosts, TraceCost, named_models, trace_cost
+from modelscan.traces.dataset import DatasetBuilder, DatasetWish, TraceDataset
+from modelscan.traces.export import ExportFormat, TraceExport, TraceExported
+from modelscan.traces.known_values import known_values
+from modelscan.traces.prices import PriceBook, catalog_models, read_prices
+from modelscan.traces.pricing import ReceiptPricer
+from modelscan.traces.redaction.redact import Redactor
+from modelscan.traces.retention import receipt_store
+from modelscan.traces.rollups import HOUR_S, busy_time, delete_sums, read_sums
+from modelscan.traces.spans import Price, Span, span_of
 from modelscan.traces.store import ReceiptFilter, ReceiptStore
 
 if TYPE_CHECKING:
+    from modelscan.state.config import Config
     from modelscan.state.server.database import ServerDatabase
-
-
-@dataclass(frozen=True, slots=True)
-class SpanUsage:
-    """Tokens of a request; None: the server did not say."""
-
-    input_tokens: int | None
-    output_tokens: int | None
-    cached_tokens: int | None
-    reasoning_tokens: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class LeftMachine:
-    """What was sent to a host that is not this machine: bytes of the request's body."""
-
-    bytes: int
-    host: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One request; times in seconds, ``started_at`` in UTC. It has no prompt and no answer."""
-
-    trace_id: str
-    started_at: str
-    duration_s: float | None
-    operation: str
-    requested_model: str
-    route: str | None
-    role: str | None
-    provider: str | None
-    served_model: str | None
-    endpoint_host: str | None
-    tier: Tier | None
-    reasons: tuple[str, ...]
-    retries: int
-    fallback_from: str | None
-    status: int
-    error_type: str | None
-    stream: bool
-    ttft_s: float | None
-    queue_s: float | None
-    finish_reasons: tuple[str, ...]
-    usage: SpanUsage
-    left_machine: LeftMachine | None
-    key: str | None
-    client: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +46,86 @@ class SpanShown:
     span: Span
 
 
+@dataclass(frozen=True, slots=True)
+class TraceStatus:
+    """What is recorded and how much is stored. ``receipts``: whether requests are recorded;
+    ``content_of``: whose texts are kept: everything, routes and roles, keys. Sizes in bytes."""
+
+    receipts: bool
+    content: bool
+    content_of: ContentChosen
+    stored_receipts: int
+    oldest_at: str | None
+    stored_contents: int
+    content_bytes: int
+    receipt_bytes: int
+    keep_receipts_s: float
+    keep_receipts_bytes: int
+    keep_contents_s: float
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContentChosen:
+    """Whose texts are kept."""
+
+    everything: bool
+    routes: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TracePruned:
+    """What was deleted; ``sums``: rows of hourly sums, only where they were to go, too."""
+
+    receipts: int
+    contents: int
+    sums: int
+
+
+@dataclass(frozen=True, slots=True)
+class TraceAccess:
+    """The settings and the database, for every question about requests."""
+
+    config: Config
+    database: ServerDatabase
+
+    @property
+    def store(self) -> ReceiptStore:
+        """The receipts."""
+        return receipt_store(self.config, self.database)
+
+    @property
+    def contents(self) -> ContentStore:
+        """The kept texts."""
+        return ContentStore(self.database)
+
+    def own_costs(self, given: OwnCosts | None = None) -> OwnCosts:
+        """The options, else the settings."""
+        config, own = self.config, given or OwnCosts()
+        return OwnCosts(
+            _first(own.watts, config.machine_watts),
+            _first(own.usd_per_kwh, config.electricity_usd_per_kwh),
+            _first(own.hardware_usd, config.hardware_usd),
+            _first(own.lifetime_s, config.hardware_lifetime_s),
+        )
+
+    def prices(self, file: Path | None = None) -> PriceBook:
+        """The catalog's prices, and those of a file."""
+        own = {} if file is None else read_prices(file)
+        return PriceBook(catalog_models(self.config.paths), own, "" if file is None else file.name)
+
+    def price(self) -> Price:
+        """Prices of single requests."""
+        return ReceiptPricer(self.prices(), self.own_costs())
+
+
+def _first(option: float | None, setting: float | None) -> float | None:
+    return setting if option is None else option
+
+
 def list_spans(
-    database: ServerDatabase,
+    access: TraceAccess,
     *,
     limit: int,
     since_s: float | None = None,
@@ -87,51 +133,128 @@ def list_spans(
     status: int | None = None,
 ) -> SpanList:
     """The newest requests; ``since_s``: not older than so many seconds."""
-    since = None if since_s is None else time.time() - since_s
-    receipts = ReceiptStore(database).newest(limit, ReceiptFilter(since, route, status))
-    return SpanList(tuple(map(span_of, receipts)))
+    receipts = access.store.newest(limit, ReceiptFilter(_since(since_s), route, status))
+    price = access.price()
+    return SpanList(tuple(span_of(one, price) for one in receipts))
 
 
-def show_span(database: ServerDatabase, trace_id: str) -> SpanShown:
-    """The request with that id. Raises UsageError if there is none."""
-    receipt = ReceiptStore(database).find(trace_id)
+def _since(since_s: float | None) -> float | None:
+    return None if since_s is None else time.time() - since_s
+
+
+def show_span(access: TraceAccess, trace_id: str) -> SpanShown:
+    """The request with that id, with its texts if they were kept; also by a client's own
+    id. Raises UsageError."""
+    receipt = access.store.find(trace_id) or access.store.find(trace_id_of(trace_id))
     if receipt is None:
         raise UsageError(
             f"there is no request '{trace_id}'", hint="modelscan trace list", code="unknown_trace"
         )
-    return SpanShown(span_of(receipt))
+    content = ContentView(access.contents).of(receipt)
+    return SpanShown(span_of(receipt, access.price(), content))
 
 
-def span_of(receipt: Receipt) -> Span:
-    """A receipt as it is printed."""
-    left = receipt.left_machine_bytes
-    finish = receipt.finish_reason
-    return Span(
-        trace_id=receipt.trace_id,
-        started_at=text_of(receipt.at),
-        duration_s=receipt.duration_s,
-        operation=receipt.operation,
-        requested_model=receipt.requested_model,
-        route=receipt.route,
-        role=receipt.role,
-        provider=receipt.backend,
-        served_model=receipt.served_model,
-        endpoint_host=receipt.host,
-        tier=receipt.tier,
-        reasons=receipt.reasons,
-        retries=receipt.retries,
-        fallback_from=receipt.fallback_from,
-        status=receipt.status,
-        error_type=receipt.error,
-        stream=receipt.stream,
-        ttft_s=receipt.ttft_s,
-        queue_s=receipt.queue_s,
-        finish_reasons=() if finish is None else (finish,),
-        usage=SpanUsage(
-            receipt.input_tokens, receipt.output_tokens, receipt.cached_tokens,
-            receipt.reasoning_tokens,
-        ),
-        left_machine=LeftMachine(left, receipt.host) if left else None,
-        key=receipt.key,
-        client=receipt.client,
-    )  # fmt: skip
+def find_cost(
+    access: TraceAccess,
+    *,
+    since_s: float | None = None,
+    prices: Path | None = None,
+    own: OwnCosts | None = None,
+    against: Sequence[str] = (),
+) -> TraceCost:
+    """The costs; ``against``: hosted models to compare with. Raises UsageError for unknown ones."""
+    from modelscan.catalog.search.lookup import find_model
+
+    since = _since(since_s)
+    with access.database.reading() as connection:
+        sums, busy = read_sums(connection, since), busy_time(connection, since)
+    inputs = CostInputs(sums, busy, access.own_costs(own), access.prices(prices))
+    models = named_models(against, lambda text: find_model(text, access.config.paths))
+    begin = None if since is None else text_of(since // HOUR_S * HOUR_S)
+    return trace_cost(inputs, models, begin)
+
+
+def trace_status(access: TraceAccess) -> TraceStatus:
+    """What is recorded, and how much is stored."""
+    store, contents = access.store, access.contents.count()
+    choices = ChoiceStore(access.database).read()
+    oldest = next(iter(store.each()), None)
+    return TraceStatus(
+        receipts=choices.receipts,
+        content=choices.content,
+        content_of=ContentChosen(choices.everything, choices.routes, choices.keys),
+        stored_receipts=store.count(),
+        oldest_at=None if oldest is None else text_of(oldest.at),
+        stored_contents=contents.requests,
+        content_bytes=contents.bytes,
+        receipt_bytes=store.used_bytes(),
+        keep_receipts_s=store.keep_s,
+        keep_receipts_bytes=store.keep_bytes,
+        keep_contents_s=store.contents_keep_s,
+        file=access.database.place.shown,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSwitch:
+    """What to switch: receipts, or with ``content`` texts: of everything, or of routes and keys."""
+
+    content: bool = False
+    routes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+def switch_traces(access: TraceAccess, switch: TraceSwitch, on: bool) -> TraceStatus:
+    """Record (or not) what is named. Raises UsageError for names without ``content``."""
+    store = ChoiceStore(access.database)
+    if not switch.content and (switch.routes or switch.keys):
+        raise UsageError(
+            "routes and keys are chosen for texts: add --content",
+            hint=f"modelscan trace {'on' if on else 'off'} --content",
+        )
+    names: list[tuple[ContentOf, str]] = [
+        *(("route", name) for name in switch.routes),
+        *(("key", name) for name in switch.keys),
+    ]  # fmt: skip
+    if not switch.content:
+        store.record(on)
+    elif not names and not on:
+        store.keep_no_content()
+    for of, name in names or ([("everything", "")] if switch.content and on else []):
+        store.keep_content(of, name, on)
+    return trace_status(access)
+
+
+def prune_traces(access: TraceAccess, older_than_s: float, *, sums: bool = False) -> TracePruned:
+    """Delete what is older; ``sums``: the hourly sums, too."""
+    before = time.time() - older_than_s
+    receipts = access.store.delete_before(before)
+    contents = access.contents.delete_before(before)
+    with access.database.writing() as connection:
+        deleted = delete_sums(connection, before) if sums else 0
+        record_audit(connection, local_user(), "trace.prune", text_of(before), after=receipts)
+    return TracePruned(receipts, contents, deleted)
+
+
+def export_file(
+    access: TraceAccess,
+    file: Path,
+    format: ExportFormat,
+    *,
+    only: ReceiptFilter,
+    with_content: bool = False,
+) -> TraceExported:
+    """Write requests to a file, redacted. Raises ModelscanError if a secret would remain."""
+    texts = ContentView(access.contents) if with_content else None
+    redactor = Redactor(known_values(access.config))
+    return TraceExport(access.store.each(only), redactor, access.price(), texts).write(file, format)
+
+
+def write_dataset(
+    access: TraceAccess, file: Path, wish: DatasetWish, only: ReceiptFilter
+) -> TraceDataset:
+    """Write kept conversations for training. Raises UsageError without consent."""
+    wish.check()
+    redactor = Redactor(known_values(access.config))
+    texts = ContentView(access.contents)
+    return DatasetBuilder(access.store.each(only), texts, redactor, wish).write(file)

@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Sequence
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.receipt import Receipt
+from modelscan.core.receipt import KeptContent, Receipt
+from modelscan.traces.contents import ContentStore
 from modelscan.traces.store import DELETED_AT_ONCE, ReceiptStore
 
 MOST_WAITING = 50_000
+MOST_TEXTS = 100
 BATCH = 2_000
 _PRUNE_EVERY_S = 60.0
 _RETRY_S = 1.0
@@ -21,8 +23,17 @@ _GATHER_S = 0.5
 class ReceiptWriter:
     """Takes receipts from the event loop and writes them in its own thread."""
 
-    def __init__(self, store: ReceiptStore, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self,
+        store: ReceiptStore,
+        most_waiting: int = MOST_WAITING,
+        contents: ContentStore | None = None,
+    ) -> None:
+        """``contents``: where texts are written of requests that are kept by choice."""
         self._store = store
+        self._contents = contents
+        self._texts: deque[KeptContent] = deque(maxlen=MOST_TEXTS)
+        self.recorded = True
         self._waiting: deque[Receipt] = deque()
         self._most = most_waiting
         self._change = threading.Condition()
@@ -45,6 +56,11 @@ class ReceiptWriter:
                 self.dropped += 1
             self._change.notify()
 
+    def add_texts(self, texts: Sequence[KeptContent]) -> None:
+        """Queue texts; they are written with the next receipts."""
+        with self._change:
+            self._texts.extend(texts)
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what waits, for at most ``timeout_s``, and end the thread."""
         with self._change:
@@ -64,7 +80,8 @@ class ReceiptWriter:
             if not batch:
                 return
             try:
-                self._store.write(batch)
+                self._store.write(batch, self.recorded)
+                self._write_texts()
                 if time.monotonic() >= prune_at:
                     all_gone = self._store.prune(time.time()) < DELETED_AT_ONCE
                     prune_at = time.monotonic() + (_PRUNE_EVERY_S if all_gone else 0.0)
@@ -76,6 +93,12 @@ class ReceiptWriter:
             else:
                 self.error = None
                 self._written(batch)
+
+    def _write_texts(self) -> None:
+        with self._change:
+            texts = [self._texts.popleft() for _ in range(len(self._texts))]
+        if texts and self._contents is not None:
+            self._contents.write(texts)
 
     def _batch(self) -> list[Receipt]:
         """The oldest receipts that wait; they stay queued until they are written."""

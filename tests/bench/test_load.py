@@ -7,6 +7,7 @@ import json
 import statistics
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,6 +173,24 @@ def test_the_key_is_sent_and_a_refused_one_is_an_error(server: BenchServer) -> N
     server.key = "sk-2"
     with pytest.raises(AuthError, match="refuses the key"):
         bench(server, requests=1, place=place_of(server, key="sk-1"))
+
+
+def test_a_server_on_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with BenchServer(unix=path) as server:
+        place = place_of(server, root="http://localhost", socket_path=path)
+        assert place.is_here
+        report = bench(server, requests=3, place=place)
+    assert report.points[0].errors.total == 0 and len(server.sent) >= 3
+
+
+def test_a_proxy_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@127.0.0.1:9")
+    place = BenchPlace("x", "https://api.example.com", "m")
+    with pytest.raises(UsageError, match="the proxy that HTTPS_PROXY names") as error:
+        measure(place, BenchRequest("x", shape(8, 2)), load(), QUIET)
+    assert error.value.hint == "export NO_PROXY=api.example.com"
+    assert "secret" not in error.value.message
 
 
 def test_an_open_loop_does_not_wait_for_answers(server: BenchServer) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import Ran
+from conftest import REPOSITORY, Ran
 from support.bench_server import BenchServer
+
+from modelscan.hub.checksums import sha256
 
 RunInProcess = Callable[..., Ran]
 SCHEMAS = Path(__file__).resolve().parents[2] / "modelscan" / "schemas"
@@ -208,7 +210,12 @@ def test_a_deployment_is_measured_after_its_start(
         check = report["points"][0]["server_check"]
         assert check["source"] == "timings" and check["tpot_s"] > 0
         assert report["receipt"]["engine"].startswith("llama.cpp ")
+        assert report["receipt"]["sha256"] == sha256(REPOSITORY / "examples" / "demo-model.gguf")
         assert report["receipt"]["hardware"] and report["receipt"]["foreign_requests"] is False
+        stopped = cli("stop", "tiny")
+        assert stopped.code == 0, stopped.err
+        ended = cli("bench", "run", "tiny")
+        assert ended.code == 5 and "hint: modelscan start tiny" in ended.err, ended.err
         estimate = cli("estimate", "demo", "--json").json
         assert "measured here" in estimate["speed"]["basis"]
     finally:

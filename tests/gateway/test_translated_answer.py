@@ -21,7 +21,7 @@ def answer(dialect: Any = "messages", **upstream: Any) -> TranslatedAnswer:
         {"model": "m", "max_tokens": 9, "stream": True, "messages": [], "input": "x"}
     ).encode()
     facts = {
-        "status": 200, "headers": [b"x-request-id: 7\r\n", b"server: engine\r\n"], "chunked": True, "length": -1,
+        "status": 200, "headers": [b"x-upstream-request-id: 7\r\n", b"server: engine\r\n"], "chunked": True, "length": -1,
         "content_type": b"text/event-stream; charset=utf-8", **upstream,
     }  # fmt: skip
     return TranslatedAnswer(
@@ -35,7 +35,7 @@ def test_nothing_is_sent_before_the_first_event() -> None:
     assert one.keep_alive(100.0, 60.0) == b""
     head, _, first = one.chunk(CHUNK).partition(b"\r\n\r\n")
     assert b"text/event-stream" in head
-    assert b"x-request-id: 7" in head
+    assert b"x-upstream-request-id: 7" in head
     assert b"server: engine" not in head
     assert b"message_start" in first
 

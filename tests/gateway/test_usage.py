@@ -34,7 +34,7 @@ CASES = {
         b'event: message_start\ndata: {"message":{"usage":{"input_tokens":11,'
         b'"cache_read_input_tokens":5,"output_tokens":1}}}\n\n' + b"data: {}\n\n" * 3000
         + b'data: {"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":40}}\n\n',
-        TokenUsage(11, 40, 5),
+        TokenUsage(16, 40, 5),  # messages count what was cached apart from the input
         "end_turn",
     ),
     "responses": (

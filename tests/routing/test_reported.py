@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from support.node_messages import service
 from modelscan.core.node import RegisteredService
 from modelscan.routing.compile import MOST_CANDIDATES, compile
 from modelscan.routing.lookup import find_route
+from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.reported import (
     ReportedEntry,
@@ -183,3 +185,29 @@ def test_kinds_policies_and_addresses() -> None:
     for text in ("http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"):
         assert root_of(text) == "http://h:1"
     assert root_of("http://h:1/base/v1") == "http://h:1/base"
+
+
+def test_a_table_from_a_memo_is_the_table_that_is_made_from_nothing() -> None:
+    roles = [
+        {"role_id": "r"},
+        {"role_id": "q", "routing_policy": {"preferred_families": ["qwen3"]}},
+    ]
+    written = file({"roles": roles, "aliases": {"first": "r"}})
+    chance, memo, last = random.Random(5), TableMemo(), list[ReportedEntry]()
+    known = {
+        f"s{n}": reported(service(f"s{n}", f"http://10.0.0.1:{n + 1}", f"qwen3-{n % 3}b"))[0]
+        for n in range(12)
+    }
+    for turn in range(40):
+        name = f"s{chance.randrange(12)}"
+        state = {"health": chance.choice(["healthy", "unhealthy"])}
+        figures = {"p50_latency_ms": chance.choice([100, 3000, 9000])}
+        changed = service(name, "http://10.0.0.1:9", "llama-3", state=state, observed=figures)
+        known[name] = reported(changed)[0]
+        last = chance.sample(list(known.values()), chance.randrange(4, 12))
+        whole = with_reported(written, last)
+        seen = {
+            one.route.name: observation(one, Runtime(), None, None, one.refused) for one in last
+        }
+        world = World(seen, revision=turn)
+        assert compile(whole, world, memo) == compile(whole, world)

@@ -143,6 +143,9 @@ def test_a_damaged_file_changes_nothing(server_database: ServerDatabase, tmp_pat
             backups.restore(server_database, missing, WHO)
     with pytest.raises(UsageError, match="exists already"):
         backups.backup(server_database, file)
+    with pytest.raises(UsageError, match="no folder") as refused:
+        backups.backup(server_database, tmp_path / "new" / "b.gz")
+    assert refused.value.hint == f"mkdir -p '{tmp_path / 'new'}'"
     with server_database.reading() as connection:
         assert connection.execute(sa.select(CHANGES)).all() == before
 

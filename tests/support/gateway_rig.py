@@ -22,7 +22,7 @@ from modelscan.gateway.data.channel import frame
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.listener import open_sockets
 from modelscan.gateway.data.options import Tls, WorkerOptions
-from modelscan.gateway.snapshot import Access, FromWorker, Key, Snapshot
+from modelscan.gateway.snapshot import Access, FromWorker, Key, Snapshot, WaitingForWake
 from modelscan.routing.table import Backend, GatewayLimits, RouteCandidate, RouteEntry, RouteTable
 
 HASH_KEY = hashlib.sha256(b"tests").digest()
@@ -77,6 +77,7 @@ class Gateway:
         self.counters = Counters.create(Sizes(workers=workers, backends=64, keys=64, turns=64))
         self.receipts: list[Receipt] = []
         self.revisions: dict[int, int] = {}
+        self.waiting: dict[int, tuple[WaitingForWake, ...]] = {}
         self.processes: list[subprocess.Popen[bytes]] = []
         self._channels: list[socket.socket] = []
         self._news = threading.Condition()
@@ -122,6 +123,8 @@ class Gateway:
                     if message.revision is not None:
                         self.revisions[worker] = message.revision
                     self.receipts.extend(message.receipts)
+                    if message.waiting is not None:
+                        self.waiting[worker] = message.waiting
                     self._news.notify_all()
 
     def wait_for(self, condition: object, timeout_s: float = DEADLINE_S) -> None:

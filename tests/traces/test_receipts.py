@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from modelscan.core.errors import ModelscanError
@@ -34,6 +35,11 @@ def test_what_is_written_is_read(store: ReceiptStore) -> None:
 
 def test_rows_of_this_release_stay_readable() -> None:
     """A receipt is stored as an array: a new field comes last and has a default."""
+    assert Receipt.__struct_fields__[29:36] == (
+        "left_hosts", "left_kinds", "tools", "choice", "depth", "window_tokens", "window_source",
+    )  # fmt: skip
+    old = msgspec.msgpack.encode(msgspec.structs.astuple(receipt(1))[:29])
+    assert msgspec.msgpack.decode(old, type=Receipt) == receipt(1)
     assert Receipt.__struct_fields__[:29] == (
         "trace_id", "at", "operation", "requested_model", "route", "role", "reasons",
         "served_model", "backend", "host", "tier", "status", "error", "stream", "ttft_s",
@@ -61,7 +67,7 @@ class StuckStore:
         self.failures = 1
         self.rows: list[Receipt] = []
 
-    def write(self, batch: Sequence[Receipt]) -> None:
+    def write(self, batch: Sequence[Receipt], recorded: bool) -> None:
         self.go.wait()
         if self.failures:
             self.failures -= 1

@@ -11,6 +11,7 @@ from modelscan.cli.catalog.filters import SEARCH_LIMIT, Filters, Gpu, Limit, Use
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
 from modelscan.cli.framework import command, group
+from modelscan.core.errors import UsageError
 
 app = group("Search models and their facts.")
 
@@ -48,11 +49,20 @@ def info(
     compare: Annotated[
         bool, typer.Option("--compare", help="Show several models side by side.")
     ] = False,
+    offers: Annotated[
+        bool, typer.Option("--offers", help="Only its providers, as catalog offers does.")
+    ] = False,
 ) -> Document[Any]:
     """Show every fact about a model with its source."""
     from modelscan.cli.catalog.compare import compare_document
     from modelscan.cli.catalog.info import info_document
 
+    if offers and (compare or len(model) > 1):
+        raise UsageError("--offers is about one model", hint=f"modelscan catalog offers {model[0]}")
+    if offers:
+        from modelscan.cli.catalog.offers import offers_document
+
+        return offers_document(context, model[0], gpu=gpu)
     if compare or len(model) > 1:
         return compare_document(context, model, gpu)
     return info_document(context, model[0], gpu)

@@ -83,6 +83,13 @@ class Filters(Options):
     fits: Annotated[
         bool, typer.Option("--fits", help="Only models that fit this machine (or --gpu).")
     ] = False
+    trusted: Annotated[
+        bool,
+        typer.Option(
+            "--trusted",
+            help="Only models of a route tagged trusted or curated; with --fits: of either kind.",
+        ),
+    ] = False
     gpu: Gpu = None
     sort: Annotated[str | None, typer.Option("--sort", click_type=click.Choice(SORTS))] = None
     limit: Annotated[

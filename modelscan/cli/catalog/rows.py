@@ -15,6 +15,9 @@ from modelscan.models.pages import ModelPage
 
 _COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "MIN MEMORY", "RELEASED", "CAN", "LICENSE")
 _NUMERIC = ("PARAMS", "CONTEXT", "MIN MEMORY")
+_EMPTY_TRUSTED = (
+    "no model: tag an entry of the routing file (modelscan route edit NAME --set tags=[trusted])"
+)
 _OPTIONAL = ("CONTEXT", "LICENSE", "RELEASED", "CAN")
 
 
@@ -28,8 +31,9 @@ def page_document(
     query = filters.query(text, limit)
     with context.output.status("planning" if filters.only_fitting else "searching") as status:
         page = context.workspace.search(
-            query, fits=filters.only_fitting, gpu=filters.gpu, progress=status.update
-        )
+            query, fits=filters.only_fitting, trusted=filters.trusted, gpu=filters.gpu,
+            progress=status.update,
+        )  # fmt: skip
     blocks: list[Block] = []
     if page.corrected is not None:
         blocks.append(Note(f"nothing matches '{query.text}'; showing '{page.corrected}'"))
@@ -38,7 +42,10 @@ def page_document(
     if any(model.score for model in page.models):
         columns.append("SCORE")
         cells = [(*row, score_cell(m.score)) for row, m in zip(cells, page.models, strict=True)]
-    empty = _empty(query, page)
+    if filters.trusted:
+        columns.append("TRUSTED ROUTE")
+        cells = [(*row, ", ".join(m.routes)) for row, m in zip(cells, page.models, strict=True)]
+    empty = _EMPTY_TRUSTED if filters.trusted and not query.text else _empty(query, page)
     blocks.append(Table(columns, cells, numeric=_NUMERIC, optional=_OPTIONAL, empty=empty))
     shown = query.offset + len(page.models)
     if page.models and shown < page.total:

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from modelscan.core.jsonform import to_json
 from modelscan.core.nearest import nearest
 from modelscan.gateway.control import other_lists
+from modelscan.gateway.control.audit_api import audit_handlers
 from modelscan.gateway.control.cluster_api import ClusterApi
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
@@ -27,10 +28,11 @@ from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.nodes.api import Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
-from modelscan.gateway.control.scopes import PATHS, PathScope, allows
+from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
 from modelscan.gateway.metrics.exposition import exposition
 from modelscan.gateway.metrics.families import MetricFamily
+from modelscan.gateway.scopes import INFERENCE, PathScope
 from modelscan.traces.writer import ReceiptWriter
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
@@ -65,7 +67,8 @@ class ControlApp:
 
     def build(self, extra: Sequence[BaseRoute] = ()) -> Starlette:
         """The application."""
-        cluster = ClusterApi(self._gateway)
+        key_of = lambda request: self.caller(request).key  # noqa: E731
+        cluster = ClusterApi(self._gateway, key_of)
         handlers: dict[str, Handler] = {
             **cluster.handlers(),
             "/v1/models": self._models,
@@ -78,20 +81,25 @@ class ControlApp:
             "/ready": self._ready,
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
+            **audit_handlers(self._gateway.database),
         }
         nodes = self._gateway.nodes
         if nodes is not None:
-            key_of = lambda request: self.caller(request).key  # noqa: E731
             handlers |= NodesApi(self._gateway, nodes, key_of, self._report).handlers()
         routes = [
             Route(row.path, self._guarded(row, handlers[row.path]), methods=list(row.methods))
             for row in PATHS
             if row.path in handlers
         ]
+        # Never reached by their own methods: the data path forwards those. Others are refused.
+        routes += [Route(row.path, self._other_method, methods=row.methods) for row in INFERENCE]
         return Starlette(
             routes=[*routes, *extra],
             exception_handlers={HTTPException: self._refused, HttpProblem: self._problem},
         )
+
+    async def _other_method(self, request: Request) -> Response:
+        raise HttpProblem(404, "path_not_found", f"there is no path {request.url.path}")
 
     def caller(self, request: Request) -> Caller:
         """Who sends it. Without any key configured, this machine's programs may do everything."""
@@ -112,7 +120,11 @@ class ControlApp:
 
     async def _models(self, request: Request) -> Response:
         tags = frozenset(request.query_params.getlist("tag"))
-        models = model_list(self._gateway, self._allowed(request), tags, self._open_view(request))
+        everything = request.query_params.get("all") in ("1", "true")
+        models = model_list(
+            self._gateway, self._allowed(request), tags, self._open_view(request),
+            everything=everything,
+        )  # fmt: skip
         if "anthropic-version" in request.headers:
             return JSONResponse(other_lists.anthropic_models(models.data))
         # Workers may repeat it for a second: clients ask for this list again and again.

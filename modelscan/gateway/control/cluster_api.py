@@ -24,12 +24,14 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.geniehive import ClusterView, modality
+from modelscan.gateway.control.nodes.api import CLIENT_HEADER
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.routing.built_in import role_named, roles_of
 from modelscan.routing.explain import RouteExplained, explain
 from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.match import MatchedRoute, match
 from modelscan.routing.role_format import RoleFields, RoleOperation
+from modelscan.state.server.audit import Actor
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -54,8 +56,9 @@ class MatchRequest(msgspec.Struct, kw_only=True):
 class ClusterApi:
     """The handlers, over the state of the serving process."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, key_of: Callable[[Request], str | None]) -> None:
         self._gateway = gateway
+        self._key_of = key_of
 
     def handlers(self) -> dict[str, Handler]:
         """By their paths."""
@@ -170,7 +173,8 @@ class ClusterApi:
         except ReportFault as error:
             raise HttpProblem(400, "invalid_report", str(error)) from None
         try:
-            done, rows = await asyncio.to_thread(self._store, report)
+            who = self._actor(request)
+            done, rows = await asyncio.to_thread(self._store, report, who)
         except ModelscanError as error:
             raise HttpProblem(503, error.code, error.message) from None
         return JSONResponse({
@@ -180,10 +184,15 @@ class ClusterApi:
             "modelscan": to_json(done),
         })  # fmt: skip
 
-    def _store(self, report: GivenReport) -> tuple[BenchIngested, list[dict[str, Any]]]:
+    def _actor(self, request: Request) -> Actor:
+        key = self._key_of(request)
+        address = request.headers.get(CLIENT_HEADER, "")
+        return Actor("gateway", address) if key is None else Actor("key", key)
+
+    def _store(self, report: GivenReport, who: Actor) -> tuple[BenchIngested, list[dict[str, Any]]]:
         """Store the samples; the rows are as they came, with the entry that each is about."""
         resolve = self._resolver()
-        done = ingest(self._gateway.database, report, resolve)
+        done = ingest(self._gateway.database, report, resolve, who)
         rows = []
         for one in report.samples:
             found = resolve(one)

@@ -19,6 +19,7 @@ EventName = Literal[
     "warning",
     "collector",
     "request",
+    "wake",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from modelscan.core.deployment import Deployment
@@ -29,6 +30,8 @@ def figures(
     yield from requests.families()
     yield from _backends(gateway)
     yield from _engines(gateway)
+    hosts = gateway.nodes.hosts.values() if gateway.nodes is not None else ()
+    yield by_label(d.NODES, Counter(host.state for host in hosts).items())
     yield by_label(d.DEPLOYMENT_MEMORY, _memory(gateway.loaded.deployments.values()))
     yield from _process(gateway, workers, writer)
 

@@ -33,7 +33,7 @@ from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.slots import Slots
 from modelscan.gateway.counters import BackendRow, BackendState, Counters, KeyCap
-from modelscan.gateway.snapshot import Access, Key, Snapshot
+from modelscan.gateway.snapshot import Access, ContentChoice, Key, Snapshot, Wake
 from modelscan.gateway.sources import (
     catalog_facts,
     recorded,
@@ -44,6 +44,7 @@ from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
+from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import with_plano
 from modelscan.routing.scoring import EXPIRES_S, Runtime
@@ -53,6 +54,7 @@ from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 from modelscan.state.server.usage import User, UserKind, used_tokens
+from modelscan.traces.choices import ChoiceStore, TraceChoices
 from modelscan.traces.recent import Latency, RuntimeHistory
 
 _MOST_SAMPLES = 10_000
@@ -72,6 +74,7 @@ class GatewayInputs:
     models: Mapping[str, RouteModelFacts]
     spent: frozenset[str] = frozenset()
     samples: tuple[StoredSample, ...] = ()
+    traces: TraceChoices = field(default_factory=TraceChoices)
 
 
 def read(
@@ -82,14 +85,16 @@ def read(
     ``kept``: keys and budgets are taken from there instead of a database that is away.
     """
     file = with_plano(check(config.routing_file))
-    values, missing = resolved_secrets(file)
+    deployments = recorded_deployments(config)
+    values, missing = resolved_secrets(file, deployments)
     if kept is None:
         keys, spent = tuple(KeyStore(database).list()), spent_budgets(file, database)
+        traces = ChoiceStore(database).read()
     else:
-        keys, spent = kept.keys, kept.spent
+        keys, spent, traces = kept.keys, kept.spent, kept.traces
     return GatewayInputs(
-        file, values, missing, keys, recorded_deployments(config), catalog_facts(config, file),
-        spent, recent_samples(database) if kept is None else kept.samples,
+        file, values, missing, keys, deployments, catalog_facts(config, file),
+        spent, recent_samples(database) if kept is None else kept.samples, traces,
     )  # fmt: skip
 
 
@@ -117,6 +122,8 @@ def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]
 class Gateway:
     """Everything that the serving process knows. Only its event loop changes it.
 
+    ``wakes``: what becomes of requests to sleepers. ``closed``: backends that get no requests until
+    their deployment is ready; these are not probed.
     ``shares_limits``: whether there are other gateways; a thread writes it and reads ``key_rows``.
     ``file``: the routing file with the services of nodes after its own entries.
     """
@@ -139,6 +146,8 @@ class Gateway:
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
+    wakes: tuple[Wake, ...] = ()
+    closed: frozenset[str] = frozenset()
     database_fault: str | None = None
     shares_limits: bool = False
     share_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -146,6 +155,8 @@ class Gateway:
     _reported: ReportedRoutes = field(init=False)
     _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
+    _memo: TableMemo = field(default_factory=TableMemo)
+    _aside: int = 0
     _rows: Mapping[str, int] = field(default_factory=dict)
     _backends: Mapping[str, Backend] = field(default_factory=dict)
     _hash_key: bytes = field(init=False)
@@ -180,14 +191,21 @@ class Gateway:
     def compile(self) -> None:
         """Make the table again from what is known now, and the health column."""
         file, world = self._inputs()
-        self._use(file, world, compile_table(file, world))
+        memo = None if self._aside else self._memo  # a thread may be using it
+        self._use(file, world, compile_table(file, world, memo))
 
     async def compile_aside(self) -> None:
         """Like ``compile``; a large table is made in a thread, while other requests go on."""
         file, world = self._inputs()
         if len(file.routes) < _LARGE:
-            return self._use(file, world, compile_table(file, world))
-        table = await asyncio.to_thread(compile_table, file, world)
+            memo = None if self._aside else self._memo
+            return self._use(file, world, compile_table(file, world, memo))
+        self._aside += 1
+        try:
+            memo = self._memo if self._aside == 1 else None
+            table = await asyncio.to_thread(compile_table, file, world, memo)
+        finally:
+            self._aside -= 1
         if world.revision == self._revision:  # else a newer table was made meanwhile
             self._use(file, world, table)
 
@@ -196,7 +214,8 @@ class Gateway:
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
         self._reported = ReportedRoutes(self.nodes, offline=self.config.offline)
-        self.file = self._reported.merge(self.loaded.file)
+        room = self.counters.sizes.backends - 1 - len(self.loaded.file.routes)
+        self.file = self._reported.merge(self.loaded.file, max(0, room))
         return self.file, self._world()
 
     def _use(self, file: RoutingFile, world: World, table: RouteTable) -> None:
@@ -291,7 +310,7 @@ class Gateway:
         """Whether a backend has its model in memory; None: not known."""
         state = self.state_of(name)
         seen = self.probes.get(name)
-        if state is HealthState.DOWN:
+        if state is HealthState.DOWN or name in self.closed:
             return False
         entry = self._reported.entry(name)
         if entry is not None and entry.runtime.loaded is not None:
@@ -309,13 +328,30 @@ class Gateway:
         """Write the states of the backends where the workers read them."""
         shown = columns(self.table, self.state_of)
         for backend, slot in zip(self.table.backends, self.slots, strict=True):
-            self.counters.set_state(slot, shown[backend.name])
+            closed = backend.name in self.closed
+            self.counters.set_state(slot, BackendState.ASLEEP if closed else shown[backend.name])
         self.silence()
+
+    def show_wakes(self, wakes: tuple[Wake, ...], closed: frozenset[str]) -> bool:
+        """Take over what becomes of requests to sleepers; False: nothing changed.
+
+        What was known of a backend's health before it slept says nothing of the one that woke.
+        """
+        if (wakes, closed) == (self.wakes, self.closed):
+            return False
+        for name in closed ^ self.closed:
+            self.health.pop(name, None)
+            self.probes.pop(name, None)
+        self.wakes, self.closed = wakes, closed
+        self.show_health()
+        return True
 
     def silence(self) -> None:
         """Take the backends of nodes that get no requests out at once, before the next table."""
         for name in self._reported.silenced():
-            self.counters.set_state(self._rows[name], BackendState.DOWN)
+            slot = self._rows.get(name)
+            if slot is not None:  # else it is in the next table for the first time
+                self.counters.set_state(slot, BackendState.DOWN)
 
     def slot(self, name: str) -> int:
         """A backend's row in the counters; KeyError: it is not in the table."""
@@ -324,7 +360,9 @@ class Gateway:
     def is_used(self, name: str) -> bool:
         """Whether requests may be sent to an entry: enabled, and its deployment did not end."""
         entry = self.known.get(name)
-        return entry is not None and entry.route.enabled and not entry.seen.ends
+        if entry is None or entry.seen.ends:
+            return False
+        return entry.route.enabled or entry.seen.asleep
 
     def backend(self, name: str) -> Backend | None:
         """The backend of that name."""
@@ -332,7 +370,8 @@ class Gateway:
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""
-        return Snapshot(self.table, self._access(), self.slots)
+        kept = _kept(self.loaded.traces)
+        return Snapshot(self.table, self._access(), self.slots, kept, self.wakes)
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
@@ -351,6 +390,12 @@ def _server(backend: Backend) -> object:
     """What makes a backend another server."""
     place = (backend.scheme, backend.host, backend.port, backend.path, backend.unix_socket)
     return place, backend.authorization
+
+
+def _kept(choices: TraceChoices) -> ContentChoice | None:
+    if not choices.receipts or not choices.content:
+        return None
+    return ContentChoice(choices.everything, frozenset(choices.routes), frozenset(choices.keys))
 
 
 def _key(record: KeyRecord, slot: int) -> Key:

@@ -3,17 +3,19 @@ GenieHive's names under ``geniehive``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.geniehive import ClusterView
-from modelscan.routing.facts import ContextSource, context_window
+from modelscan.routing.facts import availability, context_window
 from modelscan.routing.offload import Suitability, suitability
-from modelscan.routing.table import Backend, RouteEntry, RouteKind, Tier
+from modelscan.routing.table import Backend, ContextSource, RouteEntry, RouteKind, Tier
 from modelscan.traces.recent import Latency
+
+ListedState = Literal["routable", "unproven", "asleep", "deployed", "deployable", "known"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,15 @@ class ContextFacts:
 
 @dataclass(frozen=True, slots=True)
 class ServedFacts:
-    """What a client can choose by. ``state`` is routable, or starting while no probe answered.
+    """What a client can choose by. ``state``: routable; unproven while no probe answered; asleep
+    where a request starts it; or, in the list of everything, how far a model that cannot answer is.
 
     ``where``: the places of the backends; third_party: requests leave for a hosted provider.
     """
 
     kind: RouteKind
     operation: str | None
-    state: Literal["routable", "unproven"]
+    state: ListedState
     where: tuple[Tier, ...]
     loaded: bool | None
     context: ContextFacts
@@ -69,14 +72,18 @@ def model_list(
     allowed: tuple[str, ...] | None,
     tags: frozenset[str],
     open_view: bool = True,
+    *,
+    everything: bool = False,
 ) -> ModelRows:
     """The routes that a key may use and that can answer, by kind; ``tags``: with all of these.
 
-    A route without a backend that answers is left out, unless a fallback route can take over.
-    ``open_view`` false: without the addresses of the servers.
+    A route without a backend that answers, or that a request wakes, is left out, unless a fallback
+    route can take over. ``everything``: those are listed, too, with their state. ``open_view``
+    false: without the addresses of the servers.
     """
     view = ClusterView(gateway, open_view)
-    rows = (_row(view, entry) for entry in routable(gateway) if _allowed(entry, allowed))
+    entries = gateway.table.routes.values() if everything else routable(gateway)
+    rows = (_row(view, entry) for entry in entries if _allowed(entry, allowed))
     return ModelRows("list", tuple(row for row in rows if tags <= set(row.modelscan.tags)))
 
 
@@ -119,7 +126,7 @@ def _row(view: ClusterView, entry: RouteEntry) -> ModelRow:
     facts = ServedFacts(
         kind=entry.kind,
         operation=entry.operation,
-        state="routable" if proven else "unproven",
+        state=_state(gateway, entry, backends, proven=proven),
         where=tuple(dict.fromkeys(one.tier for one in alive)),
         loaded=loaded,
         context=_context(gateway, entry, best),
@@ -132,6 +139,26 @@ def _row(view: ClusterView, entry: RouteEntry) -> ModelRow:
     owner = best.tier if best is not None else "modelscan"
     created = int(gateway.started_at)
     return ModelRow(entry.name, "model", created, owner, facts, view.model(entry))
+
+
+def _state(
+    gateway: Gateway, entry: RouteEntry, backends: Sequence[Backend], *, proven: bool
+) -> ListedState:
+    """By the best of its backends; a fallback route that answers makes it routable."""
+    if proven:
+        return "routable"
+    alive = [one for one in backends if _alive(gateway, one)]
+    if any(one.name not in gateway.closed for one in alive):
+        return "unproven"
+    if alive:
+        return "asleep"
+    if _answers(gateway, entry, frozenset()):
+        return "routable"
+    places = (*(one.backend for one in entry.candidates), *(one.backend for one in entry.refused))
+    known = [gateway.known.get(gateway.table.backends[at].name) for at in places]
+    states = {availability(one) for one in known if one is not None}
+    reached: tuple[ListedState, ...] = ("deployed", "deployable")
+    return next((one for one in reached if one in states), "known")
 
 
 def _loaded(values: list[bool | None]) -> bool | None:

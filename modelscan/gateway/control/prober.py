@@ -70,7 +70,8 @@ class Prober:
                 health = after_requests(health, answered, failed, now)
                 gateway.health[backend.name] = health
                 due = now >= health.next_at and backend.name not in self._running
-                if due and self._may_start(at) and gateway.is_used(backend.name):
+                due = due and self._may_start(at) and backend.name not in gateway.closed
+                if due and gateway.is_used(backend.name):
                     self._start(backend)
             else:
                 after = after_hosted_requests(health, answered, failed, now, _chance())
@@ -115,7 +116,7 @@ class Prober:
             )
         finally:
             self._running.discard(backend.name)
-        if gateway.backend(backend.name) != backend:
+        if gateway.backend(backend.name) != backend or backend.name in gateway.closed:
             return  # the entry was changed meanwhile: this answer is of the old one
         merged = replace(_merged(before, result), others=self._others(backend.name, result))
         gateway.probes[backend.name] = merged

@@ -1,27 +1,8 @@
-"""Which scope each path of the control application needs: the table, also of the documentation."""
+"""Which scope each path of the control application needs, and the table of all paths."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from modelscan.core.access import Scope
-
-Open = Literal["loopback"]
-
-
-@dataclass(frozen=True, slots=True)
-class PathScope:
-    """One row. One of ``scopes`` is needed; ``open_on_loopback``: none where only this machine
-    can connect. A key with the scope admin may do everything.
-    """
-
-    methods: tuple[str, ...]
-    path: str
-    scopes: tuple[Scope, ...]
-    what: str
-    open_on_loopback: bool = False
-
+from modelscan.gateway.scopes import INFERENCE, OTHER, PathScope
 
 PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/models", ("infer", "read"), "the models that this key may use"),
@@ -30,6 +11,7 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/api/ps", ("infer", "read"), "those of them that are loaded"),
     PathScope(("POST",), "/api/show", ("infer", "read"), "one of them, in Ollama's form"),
     PathScope(("GET",), "/api/version", ("infer", "read"), "the version, for Ollama's clients"),
+    PathScope(("GET",), "/v1/audit", ("admin",), "who changed what, the newest first"),
     PathScope(("POST",), "/v1/nodes/register", ("node",), "a node registers with its services"),
     PathScope(("POST",), "/v1/nodes/heartbeat", ("node",), "a node lives; 404: register again"),
     PathScope(("POST",), "/v1/nodes/leave", ("node",), "a node stops"),
@@ -60,6 +42,9 @@ PATHS: tuple[PathScope, ...] = (
         ("GET",), "/openapi.json", ("read",), "this table as OpenAPI", open_on_loopback=True,
     ),
 )  # fmt: skip
+
+TABLE: tuple[PathScope, ...] = (*INFERENCE, *PATHS, OTHER)
+"""Every path, of inference too."""
 
 
 def allows(row: PathScope, scopes: frozenset[str] | None, *, loopback: bool) -> bool:

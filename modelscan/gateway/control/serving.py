@@ -35,6 +35,8 @@ from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.shares import limit_shares
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
+from modelscan.gateway.control.wake.effects import DeploymentEffects
+from modelscan.gateway.control.wake.waker import Waker
 from modelscan.gateway.control.watch import KeyWatch, Watch
 from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
@@ -48,8 +50,8 @@ from modelscan.state.config import Config
 from modelscan.state.server.database import open_server
 from modelscan.state.server.keys import hash_key
 from modelscan.state.server.nodes import NodeStore
-from modelscan.state.server.retention import DAY_S
-from modelscan.traces.store import ReceiptStore
+from modelscan.traces.contents import ContentStore
+from modelscan.traces.retention import receipt_store
 from modelscan.traces.writer import ReceiptWriter
 
 READY_S = 30.0
@@ -83,7 +85,7 @@ def serve(
         nodes = NodeRegistry(NodeStore(database), Sealer(hash_key(database)))
         nodes.load()
         gateway = Gateway(config, options, database, counters, loaded, nodes)
-        gateway.recall(ReceiptStore(database).recent(time.time()))
+        gateway.recall(receipt_store(config, database).recent(time.time()))
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
@@ -99,13 +101,6 @@ class Companion(Protocol):
 
     async def leave(self) -> None:
         """The gateway is about to stop: requests still have answers."""
-
-
-def receipt_store(gateway: Gateway) -> ReceiptStore:
-    """The receipts, kept as the settings say."""
-    config = gateway.config
-    keep_s = config.receipts_keep_days * DAY_S
-    return ReceiptStore(gateway.database, keep_s, config.receipts_keep_mib << 20)
 
 
 class GatewayProcess:
@@ -124,13 +119,18 @@ class GatewayProcess:
         self._companion = companion
         self._report = report
         self._workers: list[WorkerProcess] = []
-        self._writer = ReceiptWriter(receipt_store(gateway))
+        self._writer = ReceiptWriter(
+            receipt_store(gateway.config, gateway.database),
+            contents=ContentStore(gateway.database),
+        )
         self._shares = limit_shares(gateway, self.url)
         self._upkeep = Upkeep(gateway, watches, report, self._publish)
         self._requests = RequestFigures()
         self._push: OtlpPush | None = None
         if gateway.config.otlp_endpoint:
             self._push = OtlpPush(gateway.config, self.figures, self._resource, report)
+        effects = DeploymentEffects(gateway.config)
+        self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
@@ -156,6 +156,7 @@ class GatewayProcess:
         """Start the workers; raises ModelscanError if they do not accept connections."""
         gateway = self._gateway
         options = self._worker_options(control)
+        await self._waker.step()  # the first snapshot says what is asleep
         snapshot = frame(gateway.snapshot())
         self._workers = [
             WorkerProcess(index, sockets, options, self._received, self._ended, snapshot)
@@ -168,7 +169,7 @@ class GatewayProcess:
                 hint="modelscan doctor",
                 code="workers",
             )
-        loops = [*self._upkeep.loops(), self._shares.run()]
+        loops = [*self._upkeep.loops(), self._shares.run(), self._waker.run()]
         loops += [self._push.run()] if self._push else []
         tasks += [asyncio.create_task(one) for one in loops]
 
@@ -245,7 +246,12 @@ class GatewayProcess:
 
     def _received(self, index: int, message: FromWorker) -> None:
         self._writer.dropped += message.dropped
+        if message.contents:
+            self._writer.add_texts(message.contents)
+        if message.waiting is not None:
+            self._waker.waiting(index, message.waiting)
         if message.receipts:
+            self._writer.recorded = self._gateway.loaded.traces.receipts
             self._gateway.runtime.add(message.receipts)
             self._requests.add(message.receipts)
             self._writer.add(message.receipts)
@@ -255,6 +261,7 @@ class GatewayProcess:
 
     def _ended(self, index: int, code: int) -> None:
         self._gateway.counters.forget_worker(index)
+        self._waker.waiting(index, ())
         how = f"signal {-code}" if code < 0 else f"status {code}"
         self._event("worker", f"worker {index} ended ({how}); starting it again",
                     worker=index, status=code)  # fmt: skip

@@ -28,7 +28,8 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class BackendStatus:
-    """A backend. ``state`` unknown: not probed, or not yet; ``reason``: why it is not up."""
+    """A backend. ``state`` unknown: not probed, or not yet; asleep: a request starts it.
+    ``reason``: why it is not up."""
 
     name: str
     state: str
@@ -123,8 +124,9 @@ def _backends(gateway: Gateway) -> Iterator[BackendStatus]:
         seen = gateway.probes.get(backend.name)
         at = gateway.requests_at(backend.name)
         requests = gateway.runtime.requests[backend.name]
+        state = "asleep" if backend.name in gateway.closed else health.state.value
         yield BackendStatus(
-            backend.name, health.state.value, health.reason, backend.tier,
+            backend.name, state, health.reason, backend.tier,
             backend.engine or (seen.engine if seen else None), at[BackendRow.IN_FLIGHT], requests,
             at[BackendRow.FAILURES],
         )  # fmt: skip

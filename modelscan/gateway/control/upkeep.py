@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import ModelscanError
@@ -15,6 +16,7 @@ from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway, GatewayInputs, read, sentence, spent_budgets
 from modelscan.gateway.control.prober import HealthChange, Prober
 from modelscan.gateway.control.watch import TICK_S, KeyWatch, Watch
+from modelscan.state.server.audit import owner_of, record_audit
 from modelscan.state.server.failures import UNREACHABLE
 from modelscan.state.server.keys import KeyStore
 from modelscan.state.server.retention import prune
@@ -48,6 +50,7 @@ class Upkeep:
         self._nodes_fault: str | None = None
         self._changed = asyncio.Event()
         self._reloading = asyncio.Lock()
+        self._file_bytes = _content(gateway.config.routing_file)
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What has to run as tasks."""
@@ -137,7 +140,7 @@ class Upkeep:
             references = [one.api_key for one in gateway.loaded.file.routes if one.api_key]
             due |= await asyncio.to_thread(self._files.changed, references)
             if due:
-                due = not await self._reload()
+                due = not await self.reload()
             await asyncio.sleep(TICK_S)
 
     async def _watch_keys(self) -> None:
@@ -152,7 +155,7 @@ class Upkeep:
             else:
                 self._note_database(None)
             if due and self._gateway.database_fault is None:
-                due = not await self._reload()
+                due = not await self.reload()
             await asyncio.sleep(TICK_S if self._gateway.database_fault is None else _AWAY_S)
 
     def _note_database(self, fault: str | None) -> None:
@@ -164,17 +167,30 @@ class Upkeep:
         elif fault is None and before is not None:
             self._event("database", "the database is back", reachable=True, error=None)
 
-    async def _reload(self) -> bool:
+    async def reload(self) -> bool:
         """Read everything again; False where the database went away meanwhile."""
         gateway = self._gateway
         async with self._reloading:  # what was read first is taken over first
             kept = gateway.loaded if gateway.database_fault is not None else None
             try:
+                before = gateway.loaded.file
                 self._take(await asyncio.to_thread(read, gateway.config, gateway.database, kept))
+                if gateway.loaded.file != before:
+                    await asyncio.to_thread(self._record_file)
             except ModelscanError as error:
                 self._event("warning", f"nothing was reloaded: {error.message}")
                 return error.code != UNREACHABLE
         return True
+
+    def _record_file(self) -> None:
+        """Write into the log of changes that another routing file is in use."""
+        file = self._gateway.config.routing_file
+        before, self._file_bytes = self._file_bytes, _content(file)
+        with self._gateway.database.writing() as connection:
+            record_audit(
+                connection, owner_of(file), "routing.reload", str(file),
+                before=before, after=self._file_bytes,
+            )  # fmt: skip
 
     def _take(self, loaded: GatewayInputs) -> None:
         gateway = self._gateway
@@ -248,3 +264,10 @@ class Upkeep:
 
     def _event(self, name: EventName, text: str, **values: Any) -> None:
         self._report(ServeEvent(name, text, values))
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None

@@ -15,6 +15,7 @@ from modelscan.bench.samples import CHANGED as SAMPLES_CHANGED
 from modelscan.state.paths import expand
 from modelscan.state.server.database import ServerDatabase, change_number
 from modelscan.state.server.keys import CHANGED as KEYS_CHANGED
+from modelscan.traces.choices import CHANGED as TRACES_CHANGED
 
 TICK_S = 0.25
 _FRESH_S = 2.0  # a file changed so recently may change again within its time stamp's resolution
@@ -49,8 +50,8 @@ class Watch:
 
 
 class KeyWatch:
-    """Compares the numbers of changes of keys and of benchmark results with those at the last
-    call."""
+    """Compares the numbers of changes of keys, of benchmark results and of what is recorded with
+    those at the last call."""
 
     def __init__(self, database: ServerDatabase) -> None:
         self._database = database
@@ -62,7 +63,7 @@ class KeyWatch:
         """
         before, self._numbers = self._numbers, ()
         with self._database.reading() as connection:
-            kinds = (KEYS_CHANGED, SAMPLES_CHANGED)
+            kinds = (KEYS_CHANGED, SAMPLES_CHANGED, TRACES_CHANGED)
             self._numbers = tuple(change_number(connection, kind) for kind in kinds)
         return before is not None and before != self._numbers
 

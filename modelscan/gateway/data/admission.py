@@ -7,6 +7,8 @@ import math
 from modelscan.gateway.counters import Counters, KeyRow
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.state import LiveKey
+from modelscan.gateway.scopes import needed
+from modelscan.routing.table import Operation
 
 _MINUTE = 60
 
@@ -18,10 +20,11 @@ def check_key(key: LiveKey, wall: float) -> None:
         raise RefusedError(Cause.EXPIRED_KEY, f"the key {key.key.name} has expired")
 
 
-def check_inference(counters: Counters, key: LiveKey, wall: float) -> None:
+def check_inference(counters: Counters, key: LiveKey, operation: Operation, wall: float) -> None:
     """Raise RefusedError if a key may not send a request to a model now; else count the request."""
-    if not key.infer:
-        raise RefusedError(Cause.SCOPE, f"the key {key.key.name} lacks the scope infer")
+    if operation not in key.operations:
+        text = f"the key {key.key.name} lacks the scope {needed(operation)}"
+        raise RefusedError(Cause.SCOPE, text)
     if key.key.spent_out:
         raise RefusedError(Cause.BUDGET, f"the budget of the key {key.key.name} is used up")
     count_request(counters, key, wall)

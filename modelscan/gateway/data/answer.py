@@ -34,6 +34,12 @@ class RelayedAnswer:
         self.size = 0
         self.tail = Tail()
 
+    def continue_opened(self) -> None:
+        """Its head is out already, as that of an event stream in chunks."""
+        self._hold = False
+        self._length = -1
+        self.committed = self._chunked = True
+
     def chunk(self, data: bytes) -> bytes:
         """What to write now for a piece of the body; nothing while the answer is held."""
         self.size += len(data)

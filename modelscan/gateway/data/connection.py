@@ -39,7 +39,7 @@ class AnsweringConnection(asyncio.Protocol):
         """Answer a request that is not accepted, and close."""
         body = request is None or request.method != b"HEAD"
         cors = request.facts.cors if request is not None and hasattr(request, "facts") else b""
-        tail = cors + b"connection: close\r\n"
+        tail = cors + (request.id_line if request else b"") + b"connection: close\r\n"
         self.write(refusal_answer(refusal, dialect_of(path or b"/v1/"), tail, body))
         self.linger()
 
@@ -49,7 +49,7 @@ class AnsweringConnection(asyncio.Protocol):
         """Answer a request that was received; the connection stays if its body is complete."""
         if drain:
             request.keep = False
-        tail = request.facts.cors
+        tail = request.facts.cors + request.id_line
         if not request.keep:
             tail += b"connection: close\r\n"
         body = request.method != b"HEAD"

@@ -8,13 +8,19 @@ from abc import abstractmethod
 from modelscan.gateway.data.answer import RelayedAnswer
 from modelscan.gateway.data.attempts import Attempt, BackendAttempts
 from modelscan.gateway.data.errors import Cause, RefusedError
+from modelscan.gateway.data.left import LeftBytes
 from modelscan.gateway.data.outgoing import Outgoing
 from modelscan.gateway.data.parts import ClientSide
-from modelscan.gateway.data.plan import RoutePlan
+from modelscan.gateway.data.plan import RoutePlan, relocate
 from modelscan.gateway.data.request import ClientRequest
+from modelscan.gateway.data.state import LiveBackend
 from modelscan.gateway.data.upload import Upload
 from modelscan.gateway.data.upstream import SendFailure, Upstream
 from modelscan.gateway.data.waiting import Room
+from modelscan.gateway.data.waking import refused_now
+
+MAX_WAKES = 3
+"""How often one request waits for a deployment that is put to sleep again before it is sent."""
 
 
 class Dispatch:
@@ -22,8 +28,9 @@ class Dispatch:
 
     __slots__ = (
         "answer", "attempt", "attempts", "client", "deadline", "error", "failures", "first_at",
-        "left_bytes", "outgoing", "over", "plan", "queued_s", "request", "sent_at", "started_at",
-        "status", "tried_again", "upload", "upstream", "waiting_at",
+        "left", "opened_at", "outgoing", "over", "plan", "queued_s", "refused_wake",
+        "request", "sent_at", "started_at", "status", "tried_again", "upload", "upstream",
+        "waiting_at", "wake_s", "wakes", "waking_at",
     )  # fmt: skip
 
     def __init__(
@@ -43,9 +50,14 @@ class Dispatch:
         self.failures: list[str] = []
         self.waiting_at: list[Attempt] = []
         self.error: str | None = None
-        self.status = self.left_bytes = 0
+        self.status = 0
+        self.left: LeftBytes | None = None
         self.started_at = time.perf_counter()
-        self.first_at = self.sent_at = self.queued_s = 0.0
+        self.first_at = self.sent_at = self.queued_s = self.wake_s = 0.0
+        self.waking_at: LiveBackend | None = None
+        self.wakes = 0
+        self.opened_at = 0.0
+        self.refused_wake: RefusedError | None = None
         self.deadline = 0.0
 
     # Choosing
@@ -55,6 +67,8 @@ class Dispatch:
         attempt = self.attempts.take()
         if attempt is None:
             self._give_up(SendFailure.NOT_SENT)
+        elif self.plan.state.wakes and attempt.backend.asleep:
+            self._wait_for_wake(attempt)
         elif attempt.backend.take():
             self._try(attempt)
         else:
@@ -70,6 +84,8 @@ class Dispatch:
         """Wait for the first free place at any backend of the route."""
         self.attempts.put_back(attempt)
         choices = self.attempts.of_route()
+        if self.plan.state.wakes:
+            choices = [one for one in choices if not one.backend.asleep]
         limits = self.plan.state.limits
         queues = self.client.worker.queues
         if not queues.has_room(choices, limits.queue):
@@ -82,6 +98,61 @@ class Dispatch:
         self.deadline = self.client.worker.now + limits.queue_timeout_s
         queues.add(self)
         self.client.worker.poll_queues()
+
+    # Waking
+
+    def _wait_for_wake(self, attempt: Attempt) -> None:
+        """Wait until the backend's deployment is ready; where that failed lately, go on."""
+        name, state = attempt.backend.spec.name, self.plan.state
+        refusal = refused_now(state.wakes, name, self.client.worker.wall)
+        if refusal is None and self.wakes >= MAX_WAKES:
+            refusal = RefusedError(Cause.ASLEEP, f"{name} was put to sleep again", retry_after=1)
+        if refusal is None and not self.client.worker.queues.has_room(
+            [attempt], state.limits.queue
+        ):
+            text = f"{state.limits.queue} requests wait for {name} to load already"
+            refusal = RefusedError(Cause.QUEUE_FULL, text, retry_after=5)
+        if refusal is None:
+            self.wait_for(attempt.backend, state.limits.wake_timeout_s)
+        else:
+            self.refused_wake = refusal
+            self.failures.append(f"{name}: {refusal.message}")
+            self.choose()
+
+    def wait_for(self, backend: LiveBackend, seconds: float) -> None:
+        """Wait for a backend's deployment, at most so long."""
+        self.wakes += 1
+        self.waking_at = backend
+        self.wake_s -= time.perf_counter()
+        self.deadline = self.client.worker.now + seconds
+        self.client.worker.waking.add(self, backend)
+
+    def leave_wake(self) -> None:
+        """Wait for a wake no more."""
+        backend, self.waking_at = self.waking_at, None
+        if backend is not None:
+            self.client.worker.waking.remove(self, backend)
+            self.wake_s += time.perf_counter()
+
+    def woken(self) -> None:
+        """The deployment is ready: choose again, in the newest table."""
+        self.leave_wake()
+        try:
+            relocate(self.plan, self.client.worker.state)
+        except RefusedError as refusal:
+            self._refuse(refusal)
+            return
+        self.attempts = BackendAttempts(self.plan, self.client.worker.counters)
+        self.choose()
+
+    def not_woken(self, refusal: RefusedError) -> None:
+        """It does not wake now: try the other backends, if there are any."""
+        backend = self.waking_at
+        self.leave_wake()
+        self.refused_wake = refusal
+        if backend is not None:
+            self.failures.append(f"{backend.spec.name}: {refusal.message}")
+        self.choose()
 
     def _leave_queues(self) -> list[Attempt]:
         choices, self.waiting_at = self.waiting_at, []
@@ -111,8 +182,9 @@ class Dispatch:
 
     def _send(self, attempt: Attempt, fresh: bool) -> None:
         head, body = self.outgoing.for_attempt(self.request, self.plan, attempt)
-        if attempt.backend.spec.tier != "local":
-            self.left_bytes += len(body)
+        if attempt.backend.elsewhere:
+            self.left = self.left or LeftBytes(self.plan.operation)
+            self.left.add(attempt.backend.spec.host, body)
         attempt.backend.pool.send(self, head, body, fresh)
 
     def connected(self, upstream: Upstream | None) -> bool:
@@ -131,7 +203,7 @@ class Dispatch:
 
     def progress(self) -> None:
         """The client sent more of the body."""
-        if not self.waiting_at:
+        if not self.waiting_at and self.waking_at is None:
             self.deadline = self.client.worker.now + self.plan.state.limits.request_timeout_s
 
     def _stop_upload(self) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 
-from modelscan.gateway.data import verdicts
+from modelscan.gateway.data import loading, verdicts
 from modelscan.gateway.data.answer import RelayedAnswer
-from modelscan.gateway.data.dispatch import Dispatch
+from modelscan.gateway.data.dispatch import MAX_WAKES, Dispatch
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.upstream import SendFailure, Upstream
 
 CLIENT_LEFT = 499
 BROKEN_OFF = 599
+SUSPECTED_S = 10.0
+"""How long a request waits for the answer whether its backend fell asleep."""
+
+
+def _is_stream(upstream: Upstream) -> bool:
+    return upstream.status == 200 and upstream.content_type.startswith(b"text/event-stream")
 
 
 class Exchange(Dispatch):
@@ -27,13 +33,30 @@ class Exchange(Dispatch):
             self.choose()
             return False
         self.first_at = time.perf_counter()
-        extra = self.request.facts.cors
-        if not self.request.keep or upstream.uploading:
-            extra += b"connection: close\r\n"
-        self.answer = self.outgoing.answer(upstream, extra, self.request.old)
+        if self.opened_at and not _is_stream(upstream):
+            return self._refuse_opened(upstream)
+        self.answer = self.outgoing.answer(upstream, self._extra(upstream), self.request.old)
+        if self.plan.tail is not None:
+            self.answer.tail = self.plan.tail()
+        if self.opened_at:
+            self.answer.continue_opened()
         if self.client.write_paused:
             upstream.transport.pause_reading()
         return True
+
+    def _extra(self, upstream: Upstream | None = None) -> bytes:
+        extra = self.request.facts.cors + self.request.id_line
+        if not self.request.keep or (upstream is not None and upstream.uploading):
+            extra += b"connection: close\r\n"
+        return extra
+
+    def _refuse_opened(self, upstream: Upstream) -> bool:
+        """The stream was opened with comments, and the backend answers with something else."""
+        upstream.abort()
+        self._attempt_over()
+        text = f"{self._name()} answered with status {upstream.status} and no event stream"
+        self._refuse(RefusedError(Cause.UPSTREAM, text))
+        return False
 
     def _is_used(self, upstream: Upstream) -> bool:
         """Whether an error answer goes to the client; else the next backend is tried."""
@@ -148,10 +171,35 @@ class Exchange(Dispatch):
         self.client.break_off(self.request.old)
 
     def _give_up(self, failure: SendFailure) -> None:
+        if failure is SendFailure.NOT_SENT and self._may_be_asleep():
+            assert self.attempt is not None
+            self.wait_for(self.attempt.backend, SUSPECTED_S)
+            return
+        if self.refused_wake is not None and not self.attempts.made:
+            self._refuse(self.refused_wake)
+            return
         self._refuse(verdicts.final_refusal(failure, self.attempts, self.failures, self.plan))
+
+    def _may_be_asleep(self) -> bool:
+        """Whether the backend that does not listen may have fallen asleep a moment ago: the serving
+        process looks."""
+        attempt = self.attempt
+        return (
+            attempt is not None
+            and attempt.backend.spec.deployment is not None
+            and self.plan.recorded
+            and not self.wakes
+            and self.outgoing.repeatable
+            and not self.client.worker.stopping
+        )
 
     def _refuse(self, refusal: RefusedError) -> None:
         self.error = refusal.cause.code
+        if self.opened_at:
+            self._finish(BROKEN_OFF)
+            self.client.write(loading.failure(refusal, self.request.path))
+            self.client.request_done(self.request)
+            return
         unread = self.upload is not None and not self.upload.complete
         self._finish(refusal.cause.status)
         self.client.answer_refusal(self.request, refusal, drain=unread)
@@ -169,6 +217,9 @@ class Exchange(Dispatch):
             text = f"no place became free within {self.plan.state.limits.queue_timeout_s:g} s"
             self._refuse(RefusedError(Cause.QUEUE_TIMEOUT, text, retry_after=1))
             return
+        if self.waking_at is not None:
+            self._wake_timed_out(self.waking_at.spec.name)
+            return
         connecting = self.upstream is None
         self._abort_upstream()
         if connecting:
@@ -176,6 +227,16 @@ class Exchange(Dispatch):
             self._give_up(SendFailure.SLOW)
         else:
             self.failed("no answer in time", SendFailure.SLOW)
+
+    def _wake_timed_out(self, name: str) -> None:
+        self.leave_wake()
+        if self.attempts.made:  # it was only suspected to be asleep
+            self.wakes = MAX_WAKES
+            self._give_up(SendFailure.NOT_SENT)
+            return
+        limit_s = self.plan.state.limits.wake_timeout_s
+        text = f"{name} did not become ready within {limit_s:g} s; it goes on loading"
+        self._refuse(RefusedError(Cause.WAKE_TIMEOUT, text, retry_after=10))
 
     def refuse_upload(self, refusal: RefusedError) -> None:
         """The body is not acceptable after all."""
@@ -200,12 +261,27 @@ class Exchange(Dispatch):
             self.upstream.transport.resume_reading()
 
     def keep_alive(self, now: float) -> None:
-        """Send what resets a client's timer while its backend is silent."""
+        """Send what resets a client's timer while its backend is silent, or loads its model."""
+        if self.waking_at is not None:
+            self._say_loading(now)
+            return
         if self.answer is not None and not self.client.write_paused:
             silent_s = now - (self.deadline - self.client.worker.timing.gap_s)
             data = self.answer.keep_alive(now, silent_s)
             if data:
                 self.client.write(data)
+
+    def _say_loading(self, now: float) -> None:
+        """A comment now and then; the first one comes after the head of the answer."""
+        if self.client.write_paused or now < self.opened_at + loading.EVERY_S:
+            return
+        if self.opened_at:
+            self.client.write(loading.chunk(loading.COMMENT))
+        elif loading.may_open(self.request, self.plan):
+            self.client.write(loading.opening(self._extra()) + loading.chunk(loading.COMMENT))
+        else:
+            return
+        self.opened_at = now
 
     def _finish(self, status: int) -> None:
         if self.over:
@@ -214,6 +290,8 @@ class Exchange(Dispatch):
         self.status = status
         if self.waiting_at:
             self._leave_queues()
+        if self.waking_at is not None:
+            self.leave_wake()
         if self.attempt is not None and self.sent_at:
             self.attempt.backend.note_duration(time.perf_counter() - self.sent_at)
             self._attempt_over()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from modelscan.core.request_id import HEADER as REQUEST_ID
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.state import GatewayState, LiveKey
 from modelscan.gateway.data.upstream import HOP_HEADERS
@@ -14,7 +15,15 @@ _KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key", b"x-geniehive-node-
 _NOT_FORWARDED = HOP_HEADERS.union(
     _KEY_HEADERS,
     # accept-encoding: a compressed answer could not be read for its token counts.
-    (b"host", b"authorization", b"accept-encoding", b"expect", b"cookie", b"http2-settings"),
+    (
+        b"host",
+        b"authorization",
+        b"accept-encoding",
+        b"expect",
+        b"cookie",
+        b"http2-settings",
+        REQUEST_ID,
+    ),
 )
 _ONCE = frozenset(
     (

@@ -135,7 +135,7 @@ def head_for(
     """
     backend = attempt.backend
     method = b"GET" if request.method == b"HEAD" else request.method
-    return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%b%b\r\n" % (
+    return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%bx-request-id: %b\r\n%b\r\n" % (
         method, backend.prefix, target or request.target, backend.authority, backend.credential,
-        request.facts.forward, framing,
+        request.facts.forward, request.request_id, framing,
     )  # fmt: skip

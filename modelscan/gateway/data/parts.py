@@ -75,6 +75,28 @@ class WaitingLines(Protocol):
         """Wait no more."""
 
 
+class WakingWork(Protocol):
+    """An exchange that waits for a deployment to wake."""
+
+    plan: RoutePlan
+
+    def woken(self) -> None:
+        """The backend may be tried."""
+
+    def not_woken(self, refusal: RefusedError) -> None:
+        """It does not wake now."""
+
+
+class WakingRequests(Protocol):
+    """Requests that wait for deployments to wake."""
+
+    def add(self, exchange: WakingWork, backend: LiveBackend) -> None:
+        """Wait for a backend's deployment."""
+
+    def remove(self, exchange: WakingWork, backend: LiveBackend) -> None:
+        """Wait no more."""
+
+
 class Services(Protocol):
     """The worker, as connections and exchanges see it."""
 
@@ -92,6 +114,13 @@ class Services(Protocol):
     @property
     def queues(self) -> WaitingLines:
         """Requests that wait."""
+
+    def trace_id(self) -> str:
+        """An id that no other request has."""
+
+    @property
+    def waking(self) -> WakingRequests:
+        """Requests that wait for a wake."""
 
     def poll_queues(self) -> None:
         """Look soon whether a place is free."""

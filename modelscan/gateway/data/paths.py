@@ -4,36 +4,13 @@ from __future__ import annotations
 
 import re
 
+from modelscan.gateway.scopes import CONTROL_AREAS, INFERENCE
 from modelscan.routing.table import Operation
 
 OPERATIONS: dict[bytes, Operation] = {
-    b"/v1/chat/completions": "chat",
-    b"/v1/completions": "completions",
-    b"/v1/embeddings": "embeddings",
-    b"/v1/rerank": "rerank",
-    b"/v2/rerank": "rerank",
-    b"/rerank": "rerank",
-    b"/v1/audio/transcriptions": "transcription",
-    b"/v1/audio/translations": "transcription",
-    b"/v1/audio/speech": "speech",
-    b"/v1/images/generations": "image",
-    b"/v1/images/edits": "image",
-    b"/v1/images/variations": "image",
-    b"/v1/responses": "responses",
-    b"/v1/messages": "messages",
-    b"/v1/messages/count_tokens": "messages",
-    b"/api/chat": "chat",
-    b"/api/generate": "chat",
-    b"/api/embed": "embeddings",
-    b"/api/embeddings": "embeddings",
-    b"/tokenize": "tokenize",
-    b"/detokenize": "tokenize",
-    b"/v1/tokenize": "tokenize",
-    b"/v1/detokenize": "tokenize",
+    row.path.encode(): row.operation for row in INFERENCE if row.operation is not None
 }
-_CONTROL = frozenset(
-    (b"models", b"cluster", b"nodes", b"deployments", b"registry", b"events", b"keys", b"traces")
-)
+_CONTROL = frozenset(area.encode() for area in CONTROL_AREAS)
 _UNSAFE = re.compile(rb"[^\x21-\x7e]|[\\#]|//|/\.{1,2}(?:[/%]|$)|%2e|%5c|%00", re.IGNORECASE)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.state import GatewayState, LiveKey, LiveRoute
+from modelscan.gateway.data.tools import ToolTail
 from modelscan.routing.automatic import decide
 from modelscan.routing.lookup import find_route
 from modelscan.routing.table import Operation
@@ -27,12 +28,23 @@ class RoutePlan:
 
     ``requested`` is the name in the body; None: there was none, the default route serves it.
     ``recorded`` False: not a request to a model, no receipt and no fallback. ``model``: the model
-    of NAME/MODEL, sent as it is written. ``reasons``: why the role auto chose the route.
+    of NAME/MODEL, sent as it is written. ``reasons``: why the role auto chose the route. ``tail``:
+    what is read of the answer besides its counts; None: nothing.
     """
 
     __slots__ = (
-        "document", "key", "model", "operation", "reasons", "recorded", "requested", "route",
-        "state", "stream",
+        "document",
+        "keeps_content",
+        "key",
+        "model",
+        "operation",
+        "reasons",
+        "recorded",
+        "requested",
+        "route",
+        "state",
+        "stream",
+        "tail",
     )  # fmt: skip
 
     def __init__(self, state: GatewayState, key: LiveKey | None, operation: Operation) -> None:
@@ -44,6 +56,8 @@ class RoutePlan:
         self.reasons: tuple[str, ...] = ()
         self.stream = False
         self.recorded = True
+        self.keeps_content = False
+        self.tail: type[ToolTail] | None = None
         self.document: Document | None = None
         self.route: LiveRoute
 
@@ -86,6 +100,8 @@ def plan_body(
         raise RefusedError(
             Cause.BODY, f"the body is not a JSON object with a model ({error})"
         ) from None
+    if "tools" in document:
+        plan.tail = ToolTail
     plan.document = document
     _locate(plan, plan.requested)
     return plan
@@ -99,6 +115,13 @@ def plan_name(
     plan.requested = name
     _locate(plan, name)
     return plan
+
+
+def relocate(plan: RoutePlan, state: GatewayState) -> None:
+    """Find the route again in a newer table, for a request that waited. Raises RefusedError."""
+    if plan.recorded:
+        plan.state, plan.model = state, None
+        _locate(plan, plan.requested)
 
 
 def _locate(plan: RoutePlan, name: str | None) -> None:

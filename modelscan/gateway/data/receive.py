@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import parse_qs
 
+from modelscan.core.request_id import HEADER, accepted, trace_id_of
 from modelscan.gateway.data import admission
+from modelscan.gateway.data.content import ContentTail, keeps
 from modelscan.gateway.data.control import control_outgoing, control_plan
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.exchange import Exchange
@@ -30,11 +32,14 @@ def admit(
     state = client.worker.state
     known = dict(headers)
     length = known.pop(b"content-length", None)
+    given = known.pop(HEADER, None)
     facts = client.facts
-    whole = len(known) + (length is not None) == len(headers)
+    whole = len(known) + (length is not None) + (given is not None) == len(headers)
     if facts is None or not whole or not facts.repeats(known, version, state):
         client.facts = facts = read_head(headers, known, version, state)
     request.facts = facts
+    if given is not None and accepted(given):
+        request.request_id, request.trace_id = given, trace_id_of(given.decode())
     _read_target(request)
     request.length = CHUNKED if facts.chunked else int(length or b"0")
     _check_caller(client, request)
@@ -87,7 +92,7 @@ def _check_caller(client: ClientSide, request: ClientRequest) -> None:
     if key is not None:
         admission.check_key(key, worker.wall)
         if request.operation is not None:
-            admission.check_inference(worker.counters, key, worker.wall)
+            admission.check_inference(worker.counters, key, request.operation, worker.wall)
     elif facts.problem is not None:
         needless = request.operation is None and facts.problem.cause is Cause.NO_KEY
         if not needless or request.length:
@@ -150,6 +155,9 @@ def receive_end(client: ClientSide, request: ClientRequest) -> None:
 def begin(client: ClientSide, request: ClientRequest) -> None:
     """Start work on a request whose turn it is."""
     worker = client.worker
+    if request.operation is not None and not request.trace_id:
+        request.trace_id = worker.trace_id()
+        request.request_id = request.trace_id.encode()
     ready = _ready_answer(client, request) if request.operation is None else None
     if ready is not None:
         client.write(ready)
@@ -165,6 +173,9 @@ def begin(client: ClientSide, request: ClientRequest) -> None:
         worker.refused(client, request, refusal)
         client.answer_refusal(request, refusal, drain=client.request is request)
         return
+    content = worker.state.snapshot.content
+    if content is not None and plan.recorded and keeps(content, plan):
+        plan.keeps_content, plan.tail = True, ContentTail
     exchange = Exchange(client, request, plan, outgoing)
     client.active = exchange
     worker.exchange_begins(exchange)

@@ -8,6 +8,7 @@ from modelscan.core.receipt import Receipt
 from modelscan.gateway.data.dispatch import Dispatch
 from modelscan.gateway.data.errors import RefusedError
 from modelscan.gateway.data.request import ClientRequest
+from modelscan.gateway.data.tools import ToolTail
 from modelscan.gateway.data.usage import UNKNOWN
 
 
@@ -20,6 +21,8 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
     key, spec = plan.key, attempt.backend.spec if attempt is not None else None
     route = attempt.route.entry.name if attempt is not None else entry.name
     usage, finish = (UNKNOWN, None) if answer is None else answer.tail.read()
+    tail = None if plan.tail is None or answer is None else answer.tail
+    left = exchange.left
     return Receipt(  # by position: names would cost as much again
         trace_id,
         wall - duration,
@@ -49,7 +52,15 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
         exchange.client.address,
         exchange.request.received,
         answer.size if answer is not None else 0,
-        exchange.left_bytes,
+        0 if left is None else left.total(exchange.upload),
+        () if left is None else tuple(left.hosts),
+        () if left is None else left.kinds(exchange.upload),
+        tail.tools() if isinstance(tail, ToolTail) else (),
+        None if attempt is None else attempt.route.choice,
+        None if attempt is None else attempt.route.depths[attempt.at],
+        None if spec is None else spec.context_tokens,
+        None if spec is None else spec.context_source,
+        exchange.wake_s or None,
     )
 
 

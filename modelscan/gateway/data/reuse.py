@@ -29,7 +29,7 @@ class ReusableAnswers:
 
     def find(self, request: ClientRequest, key: LiveKey | None, now: float) -> bytes | None:
         """An answer that may be repeated."""
-        if not self._answers or request.method != b"GET" or not request.keep:
+        if not self._answers or request.method != b"GET" or not request.keep or request.request_id:
             return None
         found = self._answers.get(_identity(request, key))
         return found[1] if found is not None and now < found[0] else None
@@ -39,7 +39,8 @@ class ReusableAnswers:
         now: float,
     ) -> None:  # fmt: skip
         """Keep an answer if its headers allow it."""
-        if request.method != b"GET" or not request.keep or len(answer) > _MOST_BYTES:
+        whole = request.method == b"GET" and request.keep and len(answer) <= _MOST_BYTES
+        if not whole or request.request_id:  # an answer with a request's own id is only its own
             return
         age = next((found for line in headers if (found := _MAX_AGE.match(line))), None)
         if age is None or not int(age.group(1)):

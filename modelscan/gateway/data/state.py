@@ -9,13 +9,16 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from modelscan.core.access import key_digest
+from modelscan.core.receipt import RouteChoice
 from modelscan.gateway.counters import BackendRow, Counters, KeyCap, KeyRow
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
 from modelscan.gateway.data.writes import Writes
+from modelscan.gateway.scopes import permitted
 from modelscan.gateway.snapshot import Key, Snapshot
-from modelscan.routing.choose import COOLING
+from modelscan.net.address import is_loopback
+from modelscan.routing.choose import ASLEEP, COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
 from modelscan.routing.table import Backend, GatewayLimits, Operation, RouteEntry
 
@@ -25,7 +28,7 @@ class LiveBackend:
 
     __slots__ = (
         "_cells", "_counters", "_own", "authority", "connect_s", "cool_until", "credential",
-        "in_flight", "limit", "mean_s", "pool", "prefix", "slot", "spec", "waiting",
+        "elsewhere", "in_flight", "limit", "mean_s", "pool", "prefix", "slot", "spec", "waiting",
     )  # fmt: skip
 
     def __init__(self, spec: Backend, slot: int, counters: Counters, pool: ConnectionPool) -> None:
@@ -39,6 +42,7 @@ class LiveBackend:
         self.limit = spec.max_in_flight
         self.cool_until = 0.0
         self.mean_s = 1.0
+        self.elsewhere = is_elsewhere(spec)
         self.authority = _authority(spec)
         self.prefix = spec.path.rstrip("/").encode()
         self.credential = _credential(spec)
@@ -59,6 +63,11 @@ class LiveBackend:
         if self.waiting:
             self.waiting.start_next(self)
 
+    @property
+    def asleep(self) -> bool:
+        """Whether its deployment does not run, and a request may start it."""
+        return self._counters.state_number(self.slot) == ASLEEP
+
     def note_duration(self, seconds: float) -> None:
         """Keep a moving average of how long a request takes."""
         self.mean_s += (seconds - self.mean_s) * 0.1
@@ -71,8 +80,8 @@ class LiveRoute:
     """
 
     __slots__ = (
-        "_by_operation", "backends", "encoded", "entry", "models", "one_model", "policies",
-        "strips", "turn", "unlimited",
+        "_by_operation", "backends", "choice", "depths", "encoded", "entry", "models", "one_model",
+        "policies", "strips", "turn", "unlimited",
     )  # fmt: skip
 
     def __init__(self, entry: RouteEntry, backends: list[LiveBackend], counters: Counters) -> None:
@@ -96,6 +105,8 @@ class LiveRoute:
             candidate.policy is not None and candidate.policy.reasoning == "strip"
             for candidate in entry.candidates
         ]
+        self.choice = RouteChoice(entry.kind, entry.strategy, len(self.backends))
+        self.depths = [candidate.depth for candidate in entry.candidates]
         self.turn = counters.turn(zlib.crc32(entry.name.encode()))
         self._by_operation: dict[Operation, frozenset[int]] = {}
 
@@ -115,14 +126,14 @@ class LiveKey:
     """A key and its rows in the counters."""
 
     __slots__ = (
-        "concurrent_cap", "current", "in_flight", "infer", "key", "last_used", "minute", "models",
-        "previous", "rate_cap", "refused", "scopes",
+        "concurrent_cap", "current", "in_flight", "key", "last_used", "minute", "models",
+        "operations", "previous", "rate_cap", "refused", "scopes",
     )  # fmt: skip
 
     def __init__(self, key: Key, counters: Counters) -> None:
         self.key = key
         self.models = None if key.models is None else frozenset(key.models)
-        self.infer = "infer" in key.scopes or "admin" in key.scopes
+        self.operations = permitted(key.scopes)
         self.scopes = ",".join(key.scopes).encode()
         self.in_flight = counters.key(key.slot, KeyRow.IN_FLIGHT)
         self.minute = counters.key(key.slot, KeyRow.MINUTE)
@@ -139,7 +150,7 @@ class GatewayState:
 
     __slots__ = (
         "all_up", "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys",
-        "limits", "open", "origins", "revision", "routes", "snapshot",
+        "limits", "open", "origins", "revision", "routes", "snapshot", "wakes",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -147,6 +158,7 @@ class GatewayState:
         self.snapshot = snapshot
         self.revision = table.revision
         self.limits: GatewayLimits = table.limits
+        self.wakes = {wake.backend: wake for wake in snapshot.wakes}
         self.backends = backends
         self.routes = {
             name: LiveRoute(entry, backends, counters) for name, entry in table.routes.items()
@@ -257,6 +269,14 @@ def _identity(spec: Backend) -> bytes:
 def serves(backend: Backend, operation: Operation) -> bool:
     """Whether a backend may serve an operation; what is not known is tried."""
     return operation == "other" or backend.operations is None or operation in backend.operations
+
+
+def is_elsewhere(spec: Backend) -> bool:
+    """Whether what a backend is sent leaves this machine: by its address, and by its tier, since
+    a server here may pass requests on."""
+    if spec.tier != "local":
+        return True
+    return spec.unix_socket is None and not is_loopback(spec.host)
 
 
 def _authority(spec: Backend) -> bytes:

@@ -153,7 +153,8 @@ class TranslatedAnswer(WholeAnswer):
         if upstream.status == 200 and upstream.content_type.startswith(b"text/event-stream"):
             self._translator = StreamTranslator(translation.stream(), strips)
             content_type = translation.content_type
-        kept = [h for h in upstream.headers if h.startswith((b"retry-after:", b"x-request-id:"))]
+        passed = (b"retry-after:", b"x-upstream-request-id:")
+        kept = [line for line in upstream.headers if line.startswith(passed)]
         self.headers = [b"content-type: %b\r\n" % content_type.encode(), *kept]
         self._hold = False
         self._length = -1

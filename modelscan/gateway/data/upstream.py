@@ -8,6 +8,7 @@ from typing import Protocol
 
 import httptools
 
+from modelscan.core.request_id import HEADER
 from modelscan.gateway.data.limits import MAX_ANSWER_HEAD, SMALL_BODY
 from modelscan.gateway.data.writes import Writes
 
@@ -36,6 +37,8 @@ def _kind(name: bytes) -> tuple[bytes, int]:
         kind = _READ
     elif lowered.startswith(b"access-control-"):  # the gateway decides which pages may read it
         kind = _DROPPED
+    elif lowered == HEADER:  # the client gets the gateway's, and can still name the backend's
+        lowered = b"x-upstream-request-id"
     if len(_KINDS) < _MOST_KINDS:
         _KINDS[name] = lowered, kind
     return lowered, kind

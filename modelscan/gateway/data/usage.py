@@ -35,6 +35,7 @@ class _Usage(msgspec.Struct):
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -172,12 +173,20 @@ def _merged(later: TokenUsage, found: _Usage) -> TokenUsage:
     reasoning = None if out is None else out.reasoning_tokens
     prompt, completion = found.prompt_tokens, found.completion_tokens
     usage = TokenUsage(
-        found.input_tokens if prompt is None else prompt,
+        _all_input(found) if prompt is None else prompt,
         found.output_tokens if completion is None else completion,
         cached,
         reasoning,
     )
     return usage if later is UNKNOWN else _filled(later, usage)
+
+
+def _all_input(found: _Usage) -> int | None:
+    """Messages count tokens that come from the cache, or go there, apart from the others."""
+    if found.input_tokens is None or found.input_tokens_details is not None:
+        return found.input_tokens
+    cache = (found.cache_read_input_tokens or 0) + (found.cache_creation_input_tokens or 0)
+    return found.input_tokens + cache
 
 
 def _filled(later: TokenUsage, before: TokenUsage) -> TokenUsage:

@@ -18,6 +18,7 @@ from modelscan.gateway.counters import BackendRow, Counters, GlobalRow
 from modelscan.gateway.data import admission, listener
 from modelscan.gateway.data.channel import Channel
 from modelscan.gateway.data.client import ClientConnection
+from modelscan.gateway.data.content import kept_content
 from modelscan.gateway.data.control import control_route
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.exchange import Exchange
@@ -37,8 +38,9 @@ from modelscan.gateway.data.state import (
     StateBuilder,
     close_unused,
 )
+from modelscan.gateway.data.waking import Waking
 from modelscan.gateway.data.writes import Writes
-from modelscan.gateway.snapshot import FromWorker, Snapshot
+from modelscan.gateway.snapshot import FromWorker, Snapshot, WaitingForWake
 from modelscan.routing.table import Backend
 
 _POLL_S = 0.01
@@ -53,6 +55,7 @@ class Worker:
         self.timing = options.timing
         self.counters = Counters.attach(options.counters, options.worker)
         self.queues = Queues(self.counters)
+        self.waking = Waking(self.counters, self._report_waiting, loop.call_soon, time.time)
         self.receipts = Receipts(self._send_receipts)
         self.reusable = ReusableAnswers()
         self.stopping = False
@@ -65,7 +68,7 @@ class Worker:
         self._channel = Channel(self._apply, self.stop)
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
-        self._trace_prefix = os.urandom(8).hex()
+        self._trace_prefix = os.urandom(12).hex()
         self._traced = 0
         self._polling = False
         counters = self.counters
@@ -83,6 +86,8 @@ class Worker:
         if before is not None:
             close_unused(before, self.state)
             self._channel.send(FromWorker(True, self.state.revision))
+            if self.waking:
+                self.waking.apply(self.state)
 
     def live_backend(self, spec: Backend) -> LiveBackend:
         """A backend outside the table, in the last slot."""
@@ -139,12 +144,15 @@ class Worker:
         if exchange.plan.recorded:
             if exchange.plan.key is not None:
                 admission.leave(self.counters, exchange.plan.key)
-            self.receipts.add(receipt_of(exchange, self.trace_id(), self.wall))
+            receipt = receipt_of(exchange, exchange.request.trace_id, self.wall)
+            self.receipts.add(receipt)
+            if exchange.plan.keeps_content:
+                self._send_content(receipt, exchange)
 
     def refused(self, client: ClientSide, request: ClientRequest, refusal: RefusedError) -> None:
         """A request to a model that was refused before a backend was chosen."""
         if request.operation is not None:
-            receipt = refusal_receipt(request, refusal, self.trace_id(), self.wall, client.address)
+            receipt = refusal_receipt(request, refusal, request.trace_id, self.wall, client.address)
             self.receipts.add(receipt)
 
     def trace_id(self) -> str:
@@ -162,6 +170,9 @@ class Worker:
             self._polling = True
             self.loop.call_later(_POLL_S, self._poll)
 
+    def _report_waiting(self, waiting: tuple[WaitingForWake, ...]) -> bool:
+        return self._channel.send(FromWorker(True, self.state.revision, waiting=waiting))
+
     def _poll(self) -> None:
         self._polling = False
         self.queues.poll()
@@ -174,6 +185,11 @@ class Worker:
         encoded = cast(tuple[Receipt, ...], receipts)  # the same bytes as of the receipts
         return self._channel.send(FromWorker(True, self.state.revision, encoded, dropped))
 
+    def _send_content(self, receipt: Receipt, exchange: Exchange) -> None:
+        tail = None if exchange.answer is None else exchange.answer.tail
+        content = kept_content(receipt, exchange.request.body, tail)
+        self._channel.send(FromWorker(True, self.state.revision, contents=(content,)))
+
     def _sweep(self) -> None:
         self.now = now = self.loop.time()
         self.wall = time.time()
@@ -185,6 +201,8 @@ class Worker:
         if self.control is not None:
             self.control.backends[0].pool.sweep(now)
         self.receipts.flush()
+        if self.waking.unsent:
+            self.waking.send()
         self.loop.call_later(self.timing.sweep_s, self._sweep)
 
     def _renew(self, tls: listener.ServerTls) -> None:
@@ -231,6 +249,7 @@ class Worker:
 
     async def _drain(self) -> None:
         """Idle connections close now, the others with their answer, at most ``drain_s`` long."""
+        self.waking.refuse_all()
         for client in tuple(self._clients):
             client.close_if_idle()
         end = self.loop.time() + self.timing.drain_s

@@ -141,6 +141,11 @@ DEPLOYMENT_MEMORY = MetricDefinition(
     ("deployment", "kind"), "bytes",
 )  # fmt: skip
 
+NODES = MetricDefinition(
+    "modelscan_nodes", "gauge", "Machines that report here: ready, draining, stale or left.",
+    ("state",),
+)  # fmt: skip
+
 CONNECTIONS = MetricDefinition("modelscan_connections", "gauge", "Open connections of clients.")
 IN_FLIGHT = MetricDefinition("modelscan_in_flight", "gauge", "Requests under way.")
 HELD_BYTES = MetricDefinition(
@@ -177,7 +182,8 @@ METRICS = (
     REQUESTS, DURATION, FIRST_TOKEN, PER_TOKEN, QUEUED, INPUT_TOKENS, OUTPUT_TOKENS, TOKENS_USED,
     RETRIES, FALLBACKS, REFUSED, LEFT_MACHINE, KEY_REQUESTS, KEY_TOKENS, BACKEND_UP,
     BACKEND_IN_FLIGHT, BACKEND_WAITING, BACKEND_FAILURES, BACKEND_LOADED, ENGINE_RUNNING,
-    ENGINE_WAITING, ENGINE_KV, DEPLOYMENT_MEMORY, CONNECTIONS, IN_FLIGHT, HELD_BYTES, EXCHANGES,
+    ENGINE_WAITING, ENGINE_KV, DEPLOYMENT_MEMORY, NODES, CONNECTIONS, IN_FLIGHT, HELD_BYTES,
+    EXCHANGES,
     WORKERS, WORKER_RESTARTS, RECEIPTS_WRITTEN, RECEIPTS_DROPPED, FILE_VALID, ROUTES, ROUTABLE,
     STARTED, BUILD,
 )  # fmt: skip

@@ -16,8 +16,8 @@ from modelscan.gateway.top.overview import (
     DeploymentLook,
     DeviceFigures,
     GatewayLook,
-    Look,
     Overview,
+    TopLook,
     overview,
 )
 from modelscan.gateway.top.page import read_page
@@ -55,7 +55,7 @@ class Observer:
         self._here = url is None
         self._url = gateway_root(url or f"http://127.0.0.1:{config.serve_port}")
         self._key = None if key is None else resolve(key)
-        self._before: Look | None = None
+        self._before: TopLook | None = None
         if config.offline and not stays_here(self._url):
             raise UsageError(
                 f"--offline is set, and {self._url} is another machine", hint="modelscan top"
@@ -74,7 +74,7 @@ class Observer:
                     pool.map(lambda one: deployment_look(one, backends.get(one.name, ())), records)
                 )
                 devices = device_figures(self._hardware(), records)
-            now = Look(time.monotonic(), gateway.result(), deployments, devices)
+            now = TopLook(time.monotonic(), gateway.result(), deployments, devices)
         before, self._before = self._before, now
         return overview(before, now)
 

@@ -58,7 +58,7 @@ class DeviceFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TopLook:
     """Everything at one time; ``at``: seconds of a monotonic clock."""
 
     at: float
@@ -114,7 +114,7 @@ class Overview:
     warnings: tuple[str, ...] = field(default=())
 
 
-def overview(before: Look | None, now: Look) -> Overview:
+def overview(before: TopLook | None, now: TopLook) -> Overview:
     """The rows; without a look before there are no rates."""
     seconds = None if before is None else now.at - before.at
     pages = _GatewayRates(before.gateway.page if before else None, now.gateway.page)

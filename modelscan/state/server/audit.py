@@ -13,6 +13,7 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -67,6 +68,15 @@ def local_user() -> Actor:
     return Actor("user", f"{user}@{socket.gethostname()}")
 
 
+def owner_of(file: Path) -> Actor:
+    """The user whose file it is: who wrote it, as far as the file system says."""
+    try:
+        name = file.owner()
+    except (KeyError, OSError, NotImplementedError):
+        name = "unknown"
+    return Actor("user", f"{name}@{socket.gethostname()}")
+
+
 def digest(value: object) -> str | None:
     """SHA-256 of a JSON value or of bytes, for ``before`` and ``after``; None stays None."""
     if value is None:
@@ -103,11 +113,19 @@ def record_audit(
     connection.execute(sa.insert(AUDIT).values(row))
 
 
-def list_audit(database: ServerDatabase, *, limit: int, since: float | None = None) -> AuditList:
-    """The newest changes, at most ``limit``, not before a UNIX time."""
+def list_audit(
+    database: ServerDatabase,
+    *,
+    limit: int,
+    since: float | None = None,
+    before_id: int | None = None,
+) -> AuditList:
+    """The newest changes first, not before a UNIX time; ``before_id``: those with lower ids."""
     query = sa.select(AUDIT).order_by(AUDIT.c.id.desc()).limit(limit)
     if since is not None:
         query = query.where(AUDIT.c.at >= since)
+    if before_id is not None:
+        query = query.where(AUDIT.c.id < before_id)
     with database.reading() as connection:
         rows = tuple(_row(dict(one)) for one in connection.execute(query).mappings())
         return AuditList(rows, broken_at(connection))

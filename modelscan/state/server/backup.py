@@ -20,7 +20,6 @@ import sqlalchemy as sa
 
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.state.clock import text_of
-from modelscan.state.files import ensure_dir, explain_os_errors
 from modelscan.state.server.audit import Actor, record_audit
 from modelscan.state.server.backup_file import (
     SCHEMA,
@@ -42,6 +41,7 @@ from modelscan.state.server.keys import hash_key, replaced_hash_key
 from modelscan.state.server.status import running_gateways
 
 _NOT_KEPT = frozenset(("alembic_version", "gateways", "shares", "server_values"))
+_OF_REQUESTS = frozenset(("receipts", "receipt_contents"))
 _BATCH = 1_000
 
 
@@ -157,7 +157,7 @@ def _tables(connection: sa.Connection, receipts: bool) -> list[sa.Table]:
     """Every table that is kept, those first that others refer to."""
     metadata = sa.MetaData()
     metadata.reflect(connection)
-    left = _NOT_KEPT if receipts else _NOT_KEPT | {"receipts"}
+    left = _NOT_KEPT if receipts else _NOT_KEPT | _OF_REQUESTS
     return [table for table in metadata.sorted_tables if table.name not in left]
 
 
@@ -211,6 +211,10 @@ def _file(place: Path) -> Path:
     if place.is_dir():
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         place = place / f"modelscan-server-{stamp}.jsonl.gz"
+    if not place.parent.is_dir():
+        raise UsageError(
+            f"there is no folder {place.parent}", hint=f"mkdir -p '{place.parent}'", code="no_file"
+        )
     if place.exists():
         raise UsageError(
             f"{place} exists already", hint=f"modelscan server backup '{place.parent}'",
@@ -222,9 +226,7 @@ def _file(place: Path) -> Path:
 @contextlib.contextmanager
 def _new_file(file: Path) -> Iterator[Any]:
     """A file that is there under its name only when it is complete."""
-    if not file.parent.is_dir():
-        ensure_dir(file.parent)
-    with explain_os_errors(file):
+    with written_errors(file):
         stream = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed below, then renamed
             prefix=f".{file.name}.", suffix=".tmp", dir=file.parent, delete=False
         )
@@ -235,3 +237,16 @@ def _new_file(file: Path) -> Iterator[Any]:
         except BaseException:
             Path(stream.name).unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def written_errors(file: Path) -> Iterator[None]:
+    """Errors of the file system (full, read-only) as ModelscanError."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelscanError(
+            f"cannot write {file}: {error.strerror or error}",
+            hint="modelscan server backup FOLDER   (another one, with space)",
+            code="file_system",
+        ) from error

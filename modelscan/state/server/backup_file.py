@@ -21,7 +21,6 @@ from typing import IO, Any, Literal
 import msgspec
 
 from modelscan.core.errors import ModelscanError, UsageError
-from modelscan.state.files import explain_os_errors
 
 SCHEMA = "modelscan.server.backup/1"
 _LONGEST_LINE = 256 << 20
@@ -171,8 +170,11 @@ def _rows(file: Path) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _lines(file: Path) -> Iterator[bytes]:
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise UsageError(f"{file} {what}", hint=f"ls -l '{file.parent}'", code="no_file")
     try:
-        with explain_reading(file), gzip.open(file, "rb") as stream:
+        with gzip.open(file, "rb") as stream:
             while line := stream.readline(_LONGEST_LINE):
                 yield line
     except (EOFError, zlib.error) as error:
@@ -181,14 +183,10 @@ def _lines(file: Path) -> Iterator[bytes]:
         raise UsageError(
             f"{file} is not a backup of modelscan's server", hint="modelscan server backup FILE"
         ) from None
-
-
-def explain_reading(file: Path) -> Any:
-    """Errors of the file system while reading, explained."""
-    if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
-        raise UsageError(f"{file} {what}", hint=f"ls -l '{file.parent}'", code="no_file")
-    return explain_os_errors(file)
+    except OSError as error:
+        raise ModelscanError(
+            f"cannot read {file}: {error.strerror}", hint=f"ls -l '{file}'", code="file_system"
+        ) from error
 
 
 def _damaged(file: Path, why: str) -> ModelscanError:

@@ -79,9 +79,10 @@ class ServerDatabase:
             yield connection
 
     def compact(self) -> None:
-        """Make a SQLite file smaller after much of it was deleted."""
-        with database_errors(self.place):
-            engines.compact(self._engine)
+        """Make a SQLite file smaller after much of it was deleted; PostgreSQL does it itself."""
+        if self.file is not None:
+            with database_errors(self.place):
+                engines.compact(self.file)
 
     def close(self) -> None:
         """Close all connections."""

@@ -104,11 +104,10 @@ def prepare_file(file: Path) -> None:
         plain.execute("PRAGMA journal_mode = WAL")
 
 
-def compact(engine: sa.Engine) -> None:
-    """Give free pages of a SQLite file back; PostgreSQL does that by itself."""
-    if engine.dialect.name != "sqlite":
-        return
-    with writing(engine) as connection:
-        free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0)
+def compact(file: Path) -> None:
+    """Give free pages of a SQLite file back; those for the next rows stay."""
+    with contextlib.closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_S)) as plain:
+        free = int(plain.execute("PRAGMA freelist_count").fetchone()[0])
         if free > _FREE_PAGES:
-            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({free - _FREE_PAGES})").all()
+            # A script runs it to its end; execute() would stop after the first page.
+            plain.executescript(f"PRAGMA incremental_vacuum({free - _FREE_PAGES})")

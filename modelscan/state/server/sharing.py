@@ -22,7 +22,7 @@ _IDLE = 0.1  # weight of a gateway without demand
 
 @dataclass(frozen=True, slots=True)
 class LimitPart:
-    """What one gateway has of a limit: ``share`` None: as much as no other gateway has.
+    """What one gateway has of a limit: ``share`` None: all that the others do not have.
 
     ``used``: of the limit, now. ``demand``: requests per second that it lately received.
     """

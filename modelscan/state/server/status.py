@@ -19,7 +19,7 @@ from modelscan.state.server.tables import GATEWAYS
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """A table. ``kept``: for how long or how many; None: as many as somebody created."""
+    """A table. ``kept``: for how long or how many; None: as many as were created."""
 
     name: str
     rows: int
@@ -72,6 +72,8 @@ def kept(config: Config) -> dict[str, str]:
     """For how long the rows of each growing table are kept."""
     return {
         "receipts": f"{config.receipts_keep_days} days or {config.receipts_keep_mib:,} MiB",
+        "receipt_hours": "400 days",
+        "receipt_contents": f"{config.contents_keep_days:g} days",
         "audit": f"{config.audit_keep_days} days or {AUDIT_MOST:,} rows",
         "usage": f"by hour for {USAGE_HOURS_DAYS} days, then one sum",
         "gateways": "1 day after the end",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every released revision, the oldest first; a file at another one is of a newer modelscan."""
 
 METADATA = sa.MetaData()
@@ -49,8 +49,8 @@ CHANGES = sa.Table(
 )
 
 # One row per request. ``body`` is the whole receipt (msgpack), next to the columns that are
-# searched and added up: thirty columns would cost the gateway twice as much per request. No index:
-# new rows have the highest id, and are read from there.
+# searched and added up: thirty columns would cost the gateway twice as much per request. One index:
+# new rows have the highest id, and the hourly sums name the ids of a route's or a status's rows.
 RECEIPTS = sa.Table(
     "receipts",
     METADATA,
@@ -65,6 +65,53 @@ RECEIPTS = sa.Table(
     sa.Column("input_tokens", sa.BigInteger),
     sa.Column("output_tokens", sa.BigInteger),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("receipts_by_trace", "trace_id"),
+)
+
+# Sums per hour (of UNIX time: seconds // 3600): costs are computed from them, with the prices of
+# the day. They outlive the receipts. ``band``: prices differ by the size of the input.
+# ``first_id`` and ``last_id``: between which their rows are. Empty texts and status 0 mean
+# unknown: a primary key has no NULL.
+ROLLUPS = sa.Table(
+    "receipt_hours",
+    METADATA,
+    sa.Column("hour", sa.Integer, primary_key=True),
+    *(
+        sa.Column(name, sa.Text, primary_key=True)
+        for name in ("route", "role", "backend", "host", "served_model", "tier")
+    ),
+    sa.Column("status", sa.Integer, primary_key=True),
+    sa.Column("band", sa.Integer, primary_key=True),
+    *(
+        sa.Column(name, sa.BigInteger, nullable=False)
+        for name in (
+            "requests", "unknown_usage", "input_tokens", "output_tokens", "cached_tokens",
+            "reasoning_tokens", "left_bytes", "first_id", "last_id",
+        )
+    ),
+    sa.Column("duration_s", sa.Float, nullable=False),
+)  # fmt: skip
+
+# Texts of requests, only where they are kept by choice.
+CONTENTS = sa.Table(
+    "receipt_contents",
+    METADATA,
+    sa.Column("id", COUNTER, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("trace_id", sa.Text, nullable=False, index=True),
+    sa.Column("request", sa.LargeBinary, nullable=False),  # zlib
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.Column("cut", sa.Boolean, nullable=False),
+)
+
+# What is recorded: ``receipts`` (present with value "off": none) and ``content`` per name.
+TRACE_CHOICES = sa.Table(
+    "trace_choices",
+    METADATA,
+    sa.Column("what", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
 )
 
 # Values that every gateway on the database needs.

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, get_args
 import sqlalchemy as sa
 
 from modelscan.core.receipt import Receipt
+from modelscan.state.server.adding import add_rows
 from modelscan.state.server.tables import KEYS, USAGE
 
 UserKind = Literal["key", "provider", "role"]
@@ -59,13 +60,21 @@ def count_usage(connection: sa.Connection, receipts: Iterable[Receipt]) -> None:
         row[0] += 1
         row[1] += (one.input_tokens or 0) + (one.output_tokens or 0)
         last[one.key] = one.at
+    users: dict[tuple[User, int], list[int]] = {}
     for (key, backend, role, hour), (requests, tokens) in sums.items():
         for user in _users(key, backend, role):
-            _add(connection, (user, hour_of(hour * 3600)), requests, tokens)
-    for name, at in last.items():
-        if name is not None:
-            row_of = sa.update(KEYS).where(KEYS.c.name == name)
-            connection.execute(row_of.values(last_used_at=at))
+            total = users.setdefault((user, hour), [0, 0])
+            total[0] += requests
+            total[1] += tokens
+    rows = [
+        {"kind": user.kind, "name": user.name, "hour": hour_of(hour * 3600),
+         "requests": requests, "tokens": tokens}
+        for (user, hour), (requests, tokens) in users.items()
+    ]  # fmt: skip
+    add_rows(connection, USAGE, rows)
+    for name, at in sorted((name, at) for name, at in last.items() if name is not None):
+        row_of = sa.update(KEYS).where(KEYS.c.name == name)
+        connection.execute(row_of.values(last_used_at=at))
 
 
 def _users(key: str | None, backend: str | None, role: str | None) -> list[User]:
@@ -73,15 +82,6 @@ def _users(key: str | None, backend: str | None, role: str | None) -> list[User]
         ("key", key), ("provider", backend), ("role", role),
     )  # fmt: skip
     return [User(kind, name) for kind, name in names if name is not None]
-
-
-def _add(connection: sa.Connection, place: tuple[User, str], requests: int, tokens: int) -> None:
-    (kind, name), hour = place
-    row = (USAGE.c.kind == kind) & (USAGE.c.name == name) & (USAGE.c.hour == hour)
-    more = {"requests": USAGE.c.requests + requests, "tokens": USAGE.c.tokens + tokens}
-    if not connection.execute(sa.update(USAGE).where(row).values(more)).rowcount:
-        values = {"kind": kind, "name": name, "hour": hour, "requests": requests, "tokens": tokens}
-        connection.execute(sa.insert(USAGE).values(values))
 
 
 def forget_usage(connection: sa.Connection, user: User) -> None:

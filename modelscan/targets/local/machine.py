@@ -9,6 +9,7 @@ from modelscan.core.machine import Machine, simulated_machine
 if TYPE_CHECKING:
     from modelscan.core.container import ContainerRuntime
     from modelscan.core.gpu import Inventory
+    from modelscan.core.plan import ReservedMemory
     from modelscan.core.workload import Workload
     from modelscan.state.config import Config
     from modelscan.state.store import Store
@@ -48,18 +49,26 @@ def this_machine(
     hardware = inventory(gpu, ProbeHost.from_config(config))
     if hardware.simulated:
         return simulated_machine(hardware, where=_simulated_name(hardware, gpu))
-    from modelscan.targets.local.reserved import held_bytes
-
     installed, lacking = _engines(hardware, config, backend, containers)
     return Machine(
         inventory=hardware,
         engines=installed,
         missing=lacking,
-        reserved=held_bytes(store, name or "") if store else (),
+        reserved=_promised(hardware, config, store, name or "") if store else (),
         history=store.measurements() if store else (),
         speeds=store.speeds() if store else (),
         selected=gpu is not None,
     )
+
+
+def _promised(
+    hardware: Inventory, config: Config, store: Store, name: str
+) -> tuple[ReservedMemory, ...]:
+    """The planner keeps a part of the host for the system, in addition to what is promised."""
+    from modelscan.planner.feasibility import system_reserve
+    from modelscan.targets.local.reserved import promised
+
+    return promised(hardware, config, store, name, kept_bytes=system_reserve(hardware))
 
 
 def _engines(

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
-from modelscan.core.machine import Machine
 from modelscan.core.units import format_bytes
 from modelscan.state.secrets import resolve
 from modelscan.supervisor import ports
 from modelscan.supervisor.launch.registry import check as check_engine
+from modelscan.targets.local.room import room_for
 from modelscan.targets.local.weights import LOCAL, expected
 
 if TYPE_CHECKING:
@@ -88,21 +88,8 @@ def _check_port(deployment: Deployment, launch: LocalLaunch) -> None:
 
 def _check_memory(deployment: Deployment, config: Config, store: Store) -> None:
     """Raise NotDeployableError where even the estimate less its margin is more than is free."""
-    from modelscan.gpu.inventory import inventory
-    from modelscan.gpu.probe_host import ProbeHost
-    from modelscan.planner.feasibility import available_bytes
-    from modelscan.targets.local.reserved import held_bytes
-
-    plan = deployment.plan
-    if plan is None or (deployment.request is not None and deployment.request.workload.force):
-        return
-    hardware = inventory(None, ProbeHost.from_config(config))
-    promised = held_bytes(store, deployment.name)
-    free = Machine(hardware, engines=(), reserved=promised).free_inventory()
-    gpus = tuple(gpu for gpu in free.gpus if gpu.index in plan.gpus)
-    needed = plan.estimate.total_bytes - plan.estimate.margin_bytes
-    available = available_bytes(gpus, free)
-    if plan.offload == "partial" or not available or needed <= available:
+    needed, available = room_for(deployment, config, store)
+    if not available or needed <= available:
         return
     raise NotDeployableError(
         f"{deployment.name} cannot be started: it needs about {format_bytes(needed)}, "

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelscan.core.deployment_state import State
+from modelscan.core.deployment_state import ACTIVE_STATES, State
 from modelscan.core.plan import ReservedMemory
+from modelscan.core.units import GIB
+from modelscan.planner.feasibility import host_free
 from modelscan.supervisor.processes import memory_bytes
 
 if TYPE_CHECKING:
     from modelscan.core.estimate import DeviceEstimate, Estimate
+    from modelscan.core.gpu import Inventory
+    from modelscan.state.config import Config
     from modelscan.state.store import Store
 
 _NOT_YET_SEEN = (State.PENDING, State.DOWNLOADING, State.STARTING)
@@ -36,6 +40,28 @@ def held_bytes(store: Store, name: str) -> tuple[ReservedMemory, ...]:
         if host > 0:
             held.append(ReservedMemory(None, host))
     return tuple(held)
+
+
+def promised(
+    hardware: Inventory, config: Config, store: Store, name: str, *, kept_bytes: int = 0
+) -> tuple[ReservedMemory, ...]:
+    """What is free on this hardware and yet not for ``name``: promised to others, or more than the
+    setting ``deployments_memory_gib`` gives to all deployments together.
+
+    ``kept_bytes``: of the host, which the caller keeps for the system anyway.
+    """
+    held = held_bytes(store, name)
+    budget = config.deployments_memory_gib
+    if budget is None:
+        return held
+    used = sum(
+        host_bytes(row.plan.estimate)
+        for row in store.all()
+        if row.plan and row.name != name and row.target == "local" and row.state in ACTIVE_STATES
+    )
+    free = host_free(hardware) - sum(one.memory_bytes for one in held if one.index is None)
+    beyond = free - kept_bytes - max(0, int(budget * GIB) - used)
+    return (*held, ReservedMemory(None, beyond)) if beyond > 0 else held
 
 
 def reserved_bytes(device: DeviceEstimate) -> int:

@@ -252,12 +252,16 @@ class LocalTarget:
     def interrupt(self, deployment: Deployment) -> None:
         spawn.stop(self.rundir(deployment.name))
 
-    def stop(self, deployment: Deployment, *, drain_s: float) -> RequestsCut | None:
+    def under_way(self, deployment: Deployment, drain_s: float) -> RequestsCut | None:
+        """What ending it would cut after ``drain_s`` seconds; None: nothing."""
         rundir, launch = self.rundir(deployment.name), deployment.launch
-        cut = None
         if isinstance(launch, LocalLaunch) and _may_be_asked(rundir, launch):
-            cut = drain(deployment.name, _any_address(launch), drain_s, rundir.alive)
-        spawn.stop(rundir)
+            return drain(deployment.name, _any_address(launch), drain_s, rundir.alive)
+        return None
+
+    def stop(self, deployment: Deployment, *, drain_s: float) -> RequestsCut | None:
+        cut = self.under_way(deployment, drain_s)
+        spawn.stop(self.rundir(deployment.name))
         return cut
 
     def remove(self, deployment: Deployment) -> None:

@@ -178,7 +178,7 @@ class OllamaTarget:
             )  # fmt: skip
         if held is None:
             reason = "Ollama has unloaded it"
-            return Observation(State.STOPPED, reason=reason, cause=EndCause.NOT_SERVED)
+            return Observation(State.STOPPED, reason=reason, cause=EndCause.IDLE)
         return Observation(State.RUNNING, "ok")
 
     def check_stop(self, deployment: Deployment) -> None:

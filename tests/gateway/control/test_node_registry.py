@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -67,9 +66,9 @@ def do(awaitable: Awaitable[T]) -> T:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with ServerDatabase.open(tmp_path / "state") as database:
-        yield World(database)
+def world(server_database: ServerDatabase) -> World:
+    """On SQLite and on PostgreSQL."""
+    return World(server_database)
 
 
 def states(gateway: NodeRegistry) -> dict[str, str]:

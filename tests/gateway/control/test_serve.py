@@ -22,6 +22,7 @@ from support.served import engines, routed, serving, until, write_routing
 
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
+from modelscan.state.server.audit import list_audit
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyLimits, KeyStore
 from modelscan.traces.store import ReceiptStore
@@ -68,6 +69,12 @@ def test_the_file_is_reloaded_and_an_invalid_one_changes_nothing(clean_environme
             health = until(lambda: _all_up(gateway.get("/health")[1]))
             assert health["routing_file"]["valid"]
             assert content(gateway.chat("one")) == "from two"
+    with ServerDatabase.open(home / "state") as database:
+        changes = list_audit(database, limit=9).changes
+    assert [(row.action, row.target) for row in changes] == [("routing.reload", str(file))] * 2
+    assert (changes[0].before, len({changes[0].after, changes[1].before})) == (
+        changes[1].after, 2,
+    )  # fmt: skip
 
 
 def test_a_backend_that_dies_is_left_out_and_comes_back(clean_environment: Path) -> None:

@@ -15,7 +15,7 @@ from support.served import engines, routed, serving, until, write_routing
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
 from modelscan.gateway.top.look import gateway_root
-from modelscan.gateway.top.overview import DeploymentLook, GatewayLook, Look, overview
+from modelscan.gateway.top.overview import DeploymentLook, GatewayLook, TopLook, overview
 from modelscan.gateway.top.page import read_page
 from modelscan.state.config import load
 from modelscan.state.server.database import ServerDatabase
@@ -58,7 +58,7 @@ def deployment(tokens: int | None = None, backends: tuple[str, ...] = ("one",)) 
 
 
 def test_rates_are_those_between_two_looks() -> None:
-    first, second = Look(0.0, page(10.0, 100, 500)), Look(2.0, page(12.0, 110, 540))
+    first, second = TopLook(0.0, page(10.0, 100, 500)), TopLook(2.0, page(12.0, 110, 540))
     answer = overview(first, second)
     assert (answer.gateway.requests_per_s, answer.gateway.tokens_per_s) == (5.0, 20.0)
     assert (answer.gateway.in_flight, answer.gateway.version) == (3, "0.9")
@@ -72,23 +72,23 @@ def test_rates_are_those_between_two_looks() -> None:
 
 def test_a_restarted_gateway_has_no_rate() -> None:
     again = read_page(PAGE.replace("time_seconds 5.0", "time_seconds 6.0"), 12.0)
-    answer = overview(Look(0.0, page(10.0, 100, 500)), Look(2.0, GatewayLook("u", again)))
+    answer = overview(TopLook(0.0, page(10.0, 100, 500)), TopLook(2.0, GatewayLook("u", again)))
     assert answer.gateway.requests_per_s is None
 
 
 def test_an_engine_counts_for_itself_and_the_gateway_for_the_rest() -> None:
-    before = Look(0.0, page(10.0, 100, 500), (deployment(100),))
-    now = Look(2.0, page(12.0, 110, 540), (deployment(160),))
+    before = TopLook(0.0, page(10.0, 100, 500), (deployment(100),))
+    now = TopLook(2.0, page(12.0, 110, 540), (deployment(160),))
     answer = overview(before, now)
     assert [one.name for one in answer.services] == ["demo", 'a "b" \\ \nc']
     row = answer.services[0]
     assert (row.tokens_per_s, row.requests_per_s) == (30.0, 5.0)
     assert (row.running, row.waiting) == (2, 1)
-    silent = overview(Look(0.0, before.gateway, (deployment(),)),
-                      Look(2.0, now.gateway, (deployment(),)))  # fmt: skip
+    silent = overview(TopLook(0.0, before.gateway, (deployment(),)),
+                      TopLook(2.0, now.gateway, (deployment(),)))  # fmt: skip
     assert silent.services[0].tokens_per_s == 20.0
     down = GatewayLook("http://here", fault="no answer")
-    none = overview(Look(0.0, down, (deployment(100),)), Look(2.0, down, (deployment(160),)))
+    none = overview(TopLook(0.0, down, (deployment(100),)), TopLook(2.0, down, (deployment(160),)))
     assert none.gateway.state == "not_running"
     assert (none.services[0].tokens_per_s, none.services[0].requests_per_s) == (30.0, None)
 

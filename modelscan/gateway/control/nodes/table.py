@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.nodes.registry import NodeRegistry
@@ -24,11 +25,11 @@ class ReportedRoutes:
         self._entries: dict[str, ReportedEntry] = {}
         self._refusals: dict[str, str | None] = {}
 
-    def merge(self, file: RoutingFile) -> RoutingFile:
-        """The file with the entries of nodes after its own ones."""
+    def merge(self, file: RoutingFile, most: int) -> RoutingFile:
+        """The file with the entries of nodes after its own ones, at most so many."""
         if self._nodes is None:
             return file
-        entries = tuple(self._nodes.entries())
+        entries = tuple(islice(self._nodes.entries(), most))
         whole = with_reported(file, entries)
         kept = {route.name for route in whole.routes[len(file.routes) :]}
         self._entries = {one.route.name: one for one in entries if one.route.name in kept}

@@ -1,0 +1,1 @@
+"""How good answers are: suites of tasks, reports, comparisons, loss by quantization."""

@@ -1,0 +1,290 @@
+"""``eval run``: a suite on a route, from the question to the stored report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from modelscan.core.errors import UsageError
+from modelscan.core.yaml_reader import YamlProblem, yaml_value
+from modelscan.evals.items import EvalSuite, SandboxKind, SuiteRequest
+from modelscan.evals.job import EvalJob, Generation, JobOutcome, SampleRow
+from modelscan.evals.process import JobResult, require_inspect, run_job
+from modelscan.evals.report import (
+    EvalReceipt,
+    EvalReport,
+    EvalUsage,
+    GenerationSettings,
+    MetricScore,
+    RunStatus,
+    SuiteShown,
+    TaskResult,
+    Thinking,
+    ToolPolicy,
+)
+from modelscan.evals.sandbox import choose_sandbox
+from modelscan.evals.scoring import scores_of
+from modelscan.evals.storage import evals_dir, new_id, store
+from modelscan.evals.subject import EvalSubject, find_subject, host_load
+from modelscan.evals.suites.registry import SuiteKind, find_suite, suite_hash
+from modelscan.state.clock import now_text
+from modelscan.state.config import Config
+from modelscan.state.secrets import redact
+
+LLAMACPP = "llama.cpp"
+
+
+@dataclass(frozen=True, slots=True)
+class EvalOptions:
+    """The options of ``eval run``. ``concurrency``: requests at once; None: what is served."""
+
+    route: str
+    api_key: str | None = None
+    thinking: Thinking = "default"
+    limit: int | None = None
+    epochs: int = 1
+    seed: int = 7
+    temperature: float = 0.0
+    max_tokens: int | None = None
+    sandbox: SandboxKind | None = None
+    confirmed: bool = False
+    tool_policy: Path | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeniedTools:
+    """A tool policy: the patterns of tool names that it denies."""
+
+    policy: ToolPolicy
+    denied: tuple[str, ...]
+
+
+def run_suite(
+    name: str, options: EvalOptions, config: Config, progress: Callable[[int, int], None]
+) -> EvalReport:
+    """Run a suite, store its report and return it.
+
+    ``progress`` receives (graded, all). Raises UsageError for an unknown suite or route,
+    NotDeployableError where the extra or a sandbox is missing, RemoteError where nothing answers.
+    """
+    kind = find_suite(name)
+    require_inspect()
+    sandbox = (
+        choose_sandbox(options.sandbox, confirmed=options.confirmed) if kind.runs_code else None
+    )
+    policy = read_policy(options.tool_policy)
+    subject = find_subject(options.route, config, options.api_key)
+    suite = kind.make(SuiteRequest(options.seed, subject.context_tokens))
+    chosen = suite.items[: options.limit]
+    started = now_text()
+    job = job_of(kind, subject, options, sandbox, policy)
+    eval_id = new_id()
+    folder = evals_dir(config.paths) / eval_id
+    total = len(chosen) * options.epochs
+    load = host_load()
+    result = run_job(job, folder, key=subject.api_key, report=lambda count: progress(count, total))
+    receipt = receipt_of(suite, subject, options, sandbox, policy, result, started)
+    receipt = replace(receipt, host_load=load, hardware=_hardware(subject, config))
+    report = report_of_run(eval_id, replace(suite, items=chosen), receipt, result, options.epochs)
+    store(config.paths, report)
+    return report
+
+
+def job_of(
+    kind: SuiteKind,
+    subject: EvalSubject,
+    options: EvalOptions,
+    sandbox: SandboxKind | None,
+    policy: DeniedTools,
+) -> EvalJob:
+    """The job of the process."""
+    parts = urlsplit(subject.endpoint)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return EvalJob(
+        suites=(kind.name,),
+        base_url=f"{subject.endpoint}/v1",
+        model=subject.model,
+        hosts=((parts.hostname or "", port),),
+        seed=options.seed,
+        context_tokens=subject.context_tokens,
+        limit=options.limit,
+        epochs=options.epochs,
+        connections=options.concurrency or subject.parallel or 1,
+        generation=Generation(
+            options.temperature, options.seed, options.max_tokens, extra_body(subject, options)
+        ),
+        sandbox=sandbox,
+        denied_tools=policy.denied,
+    )
+
+
+def extra_body(subject: EvalSubject, options: EvalOptions) -> dict[str, Any]:
+    """Fields beyond OpenAI's: no reuse of earlier prompts on llama.cpp, which changes answers; the
+    thinking level."""
+    body: dict[str, Any] = {}
+    if caches_prompts(subject):
+        body["cache_prompt"] = False
+    if options.thinking != "default":
+        on = options.thinking != "off"
+        body["reasoning_effort"] = options.thinking if on else "none"
+        if subject.local:
+            body["chat_template_kwargs"] = {"enable_thinking": on, "thinking": on}
+    return body
+
+
+def caches_prompts(subject: EvalSubject) -> bool:
+    """Whether the server is a llama.cpp, which reuses prompts unless a request forbids it."""
+    return (subject.engine or "").startswith(LLAMACPP)
+
+
+def read_policy(file: Path | None) -> DeniedTools:
+    """A YAML file: ``name``, and ``deny``: patterns of tool names. Raises UsageError."""
+    if file is None:
+        return DeniedTools(ToolPolicy(), ())
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}", code="unreadable") from error
+    try:
+        value = yaml_value(data.decode("utf-8", "replace"))
+    except YamlProblem as error:
+        raise UsageError(f"{file}: {error}", hint=error.hint) from error
+    denied = value.get("deny") if isinstance(value, Mapping) else None
+    if not isinstance(denied, list) or not all(isinstance(one, str) for one in denied):
+        raise UsageError(
+            f"{file} has no list 'deny' of tool names",
+            hint=f"printf 'name: careful\\ndeny: [delete_*, send_mail]\\n' > {file}",
+        )
+    name = str(value.get("name") or file.stem)
+    return DeniedTools(ToolPolicy(name, hashlib.sha256(data).hexdigest()), tuple(denied))
+
+
+def receipt_of(
+    suite: EvalSuite,
+    subject: EvalSubject,
+    options: EvalOptions,
+    sandbox: SandboxKind | None,
+    policy: DeniedTools,
+    result: JobResult,
+    started_at: str,
+) -> EvalReceipt:
+    """What was measured, as far as it is known."""
+    served = {row.served_model for row in result.rows if row.served_model}
+    return EvalReceipt(
+        route=options.route,
+        endpoint=subject.endpoint,
+        requested_model=subject.model,
+        served_model=min(served) if len(served) == 1 else None,
+        provider=subject.provider,
+        engine=subject.engine,
+        model=subject.known_model,
+        revision=subject.revision,
+        sha256=subject.sha256,
+        quantization=subject.quantization,
+        context_tokens=subject.context_tokens,
+        parallel=subject.parallel,
+        memory_bytes=subject.memory_bytes,
+        thinking=options.thinking,
+        hardware=None,
+        host_load=None,
+        foreign_requests=None,
+        system_prompt_sha256=suite.system_sha256,
+        generation=GenerationSettings(
+            options.temperature,
+            options.seed,
+            options.max_tokens or suite.max_tokens,
+            False if caches_prompts(subject) else None,
+        ),
+        epochs=options.epochs,
+        tool_policy=policy.policy,
+        sandbox=sandbox,
+        packages=result.outcome.packages,
+        started_at=started_at,
+    )
+
+
+def _hardware(subject: EvalSubject, config: Config) -> str | None:
+    """The GPUs and processors of this machine, where the server is here."""
+    if not subject.local:
+        return None
+    from modelscan.gpu.inventory import inventory
+    from modelscan.gpu.probe_host import ProbeHost
+
+    here = inventory(None, ProbeHost.from_config(config))
+    names = [gpu.name for gpu in here.gpus]
+    return ", ".join(names) or f"{here.host.cpus} CPUs"
+
+
+def report_of_run(
+    eval_id: str, suite: EvalSuite, receipt: EvalReceipt, result: JobResult, epochs: int
+) -> EvalReport:
+    """The report of a suite of this package."""
+    shown = SuiteShown(suite.name, suite.version, suite_hash(suite), len(suite.items))
+    expected = len(suite.items) * epochs
+    complete = len(result.rows) == expected
+    scores = scores_of(suite, result.rows) if complete else ()
+    return report_of_rows(eval_id, shown, receipt, result, expected, scores)
+
+
+def report_of_rows(
+    eval_id: str,
+    suite: SuiteShown,
+    receipt: EvalReceipt,
+    result: JobResult,
+    expected: int,
+    scores: tuple[MetricScore, ...],
+) -> EvalReport:
+    """The report: ``scores`` count only where every sample was graded."""
+    rows, outcome = result.rows, result.outcome
+    status, reason = _status(rows, outcome, expected)
+    log = Path(outcome.log_file) if outcome.log_file else None
+    return EvalReport(
+        eval_id=eval_id,
+        suite=suite,
+        receipt=receipt,
+        status=status,
+        reason=reason,
+        scores=scores if status == "valid" else (),
+        tasks=tuple(map(_task, rows)),
+        usage=_usage(rows),
+        cost_usd=None,
+        tokens_per_s=_tokens_per_s(rows),
+        finished_at=now_text(),
+        log_path=str(log) if log and log.exists() else None,
+    )
+
+
+def _status(
+    rows: tuple[SampleRow, ...], outcome: JobOutcome, expected: int
+) -> tuple[RunStatus, str | None]:
+    if outcome.status == "cancelled":
+        return "cancelled", f"interrupted after {len(rows)} of {expected} samples"
+    if rows and len(rows) == expected and outcome.status == "finished":
+        return "valid", None
+    cause = redact(next(iter(outcome.errors), outcome.reason) or "no error is known")
+    return "invalid", f"{expected - len(rows)} of {expected} samples have no grade: {cause}"
+
+
+def _task(row: SampleRow) -> TaskResult:
+    return TaskResult(
+        row.id, row.epoch, row.value, row.answer_sha256, row.failure, row.prompt_tokens,
+        row.completion_tokens, None, row.seconds, None, row.reason,
+    )  # fmt: skip
+
+
+def _usage(rows: tuple[SampleRow, ...]) -> EvalUsage:
+    prompts = [row.prompt_tokens for row in rows if row.prompt_tokens is not None]
+    answers = [row.completion_tokens for row in rows if row.completion_tokens is not None]
+    return EvalUsage(sum(prompts) if prompts else None, sum(answers) if answers else None)
+
+
+def _tokens_per_s(rows: tuple[SampleRow, ...]) -> float | None:
+    """Tokens of answers per second of requests: prefill and waiting are included."""
+    timed = [row for row in rows if row.seconds and row.completion_tokens]
+    seconds = sum(row.seconds or 0.0 for row in timed)
+    return sum(row.completion_tokens or 0 for row in timed) / seconds if seconds else None

@@ -1,0 +1,1 @@
+"""Removes secrets and personal places from what is exported. Pure."""

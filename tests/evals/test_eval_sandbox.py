@@ -1,0 +1,184 @@
+"""Code of answers: what a program may do in the sandbox, and that cheats do not pass."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from modelscan.core.errors import NotDeployableError
+from modelscan.evals import sandbox
+from modelscan.evals.items import CodeResult, EvalItem, ModelAnswer, SuiteRequest
+from modelscan.evals.sandbox import CodeLimits, choose_sandbox, runner
+from modelscan.evals.suites import coding
+from modelscan.evals.suites.planted import planted_answers
+from modelscan.evals.suites.registry import SUITES
+
+
+def works() -> bool:
+    try:
+        return choose_sandbox("bwrap") == "bwrap"
+    except NotDeployableError:
+        return False
+
+
+needs_bwrap = pytest.mark.skipif(not works(), reason="bubblewrap does not work here")
+ITEMS = {item.id: item for item in coding.make(SuiteRequest()).items}
+CLAMP = ITEMS["clamp"]
+RIGHT = "def clamp(value, low, high):\n    return max(low, min(value, high))\n"
+SHORT = CodeLimits(wall_s=6.0, cpu_s=2)
+
+
+def value(code: str, item: EvalItem = CLAMP) -> tuple[float, str | None]:
+    answer = ModelAnswer(f"```python\n{code}\n```")
+    grade = coding.grade(item, answer, runner("bwrap", SHORT))
+    return grade.value, grade.failure
+
+
+@needs_bwrap
+def test_references_pass_and_wrong_solutions_fail() -> None:
+    run = runner("bwrap")
+    for item in ITEMS.values():
+        for label, answer in planted_answers(SUITES["coding"], item):
+            if label in ("reference", "wrong-1"):
+                grade = coding.grade(item, answer, run)
+                assert grade.value == (label == "reference"), (item.id, label, grade.reason)
+
+
+@needs_bwrap
+def test_planted_cheats_fail() -> None:
+    run = runner("bwrap")
+    for label, answer in planted_answers(SUITES["coding"], CLAMP):
+        if label != "reference":
+            assert coding.grade(CLAMP, answer, run).value == 0.0, label
+
+
+CHEATS = {
+    "early end": "import os\nos._exit(0)",
+    "system exit": RIGHT + "import sys\nsys.exit(0)",
+    "exit in the function": "import os\ndef clamp(*a):\n    os._exit(0)",
+    "every true": "class T:\n    def __eq__(self, o): return True\ndef clamp(*a): return T()",
+    "first case only": "def clamp(value, low, high):\n    return 3",
+    "frames": (
+        "import sys\n"
+        "def clamp(*a):\n"
+        "    frame = sys._getframe()\n"
+        "    while frame:\n"
+        "        for name, found in list(frame.f_locals.items()) + list(frame.f_globals.items()):\n"
+        "            if name in ('expected', 'cases', 'answers'):\n"
+        "                return found\n"
+        "        frame = frame.f_back\n"
+        "    return None"
+    ),
+    "forged with the mark": (
+        "import sys\n"
+        "frame = sys._getframe()\n"
+        "while frame.f_back: frame = frame.f_back\n"
+        "mark = frame.f_globals['mark']\n"
+        "sys.__stdout__.write('\\n' + mark + '[{\"value\": 3}]\\n')\n"
+    ) + RIGHT,
+    "crash": "def clamp(*a):\n    import ctypes\n    ctypes.string_at(0)",
+    "no such function": "def other(): pass",
+    "syntax": "def clamp(:",
+    "network": (
+        "import socket\n"
+        "def clamp(value, low, high):\n"
+        "    socket.create_connection(('127.0.0.1', PORT), 2).close()\n"
+        "    return max(low, min(value, high))"
+    ),
+}  # fmt: skip
+
+
+@needs_bwrap
+@pytest.mark.parametrize("name", CHEATS)
+def test_cheats_fail(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = CHEATS[name].replace("PORT", str(server.getsockname()[1]))
+        assert value(code)[0] == 0.0
+
+
+@needs_bwrap
+def test_endless_loops_and_memory_end() -> None:
+    assert value("def clamp(*a):\n    while True: pass") == (0.0, "timeout")
+    assert value("import time\ndef clamp(*a):\n    time.sleep(600)") == (0.0, "timeout")
+    assert value("def clamp(*a):\n    return len(bytearray(8 << 30))")[0] == 0.0
+    assert value("print('x' * (8 << 20))\n" + RIGHT)[0] == 0.0
+
+
+@needs_bwrap
+def test_right_code_that_also_prints_passes() -> None:
+    assert value("print('thinking…')\n" + RIGHT) == (1.0, None)
+
+
+@needs_bwrap
+def test_nothing_of_this_machine_is_visible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "visible")
+    (tmp_path / "secret").write_text("visible")
+    program = (
+        "import os, sys\n"
+        f"print(os.path.exists({str(tmp_path / 'secret')!r}), os.path.exists('/etc/passwd'))\n"
+        "print('SECRET_TOKEN' in os.environ, sorted(os.environ))\n"
+        "try:\n    open('/usr/written', 'w')\n    print('written')\n"
+        "except OSError: print('read-only')\n"
+        "print(len([p for p in os.listdir('/proc') if p.isdigit()]) < 5)\n"
+    )
+    result = runner("bwrap")(program, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "False False", result
+    assert lines[1].startswith("False"), result
+    assert lines[2:] == ["read-only", "True"], result
+
+
+@needs_bwrap
+def test_children_end_with_the_program() -> None:
+    mark = f"sleep-{os.getpid()}-{time.monotonic_ns()}"
+    program = (
+        "import subprocess, sys\n"
+        f"subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', {mark!r}])\n"
+    )
+    assert runner("bwrap", SHORT)(program, "").end == "exited"
+    commands = [path.read_bytes() for path in _command_lines()]
+    assert not any(mark.encode() in command for command in commands)
+
+
+def _command_lines() -> list[Path]:
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
+
+
+def test_local_needs_a_confirmation() -> None:
+    with pytest.raises(NotDeployableError) as caught:
+        choose_sandbox("local")
+    assert caught.value.exit_code == 3
+    assert choose_sandbox("local", confirmed=True) == "local"
+
+
+def test_without_a_sandbox_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(NotDeployableError) as caught:
+        choose_sandbox(None)
+    assert caught.value.exit_code == 3
+    assert caught.value.hint == "apt install bubblewrap"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "expected"),
+    [
+        ('m:[{"value": 1}]', 1.0), ('x\nm:[{"value": 1}]\ny', 1.0), ("", 0.0), ("m:", 0.0),
+        ('m:[{"value": 1}]\nm:[{"value": 1}]', 0.0), ('m:[{"value": true}]', 0.0),
+        ('m:[{"error": "ValueError"}]', 0.0), ('m:[{"value": 1}, {"value": 1}]', 0.0),
+        ('m:{"value": 1}', 0.0), ('n:[{"value": 1}]', 0.0), ('m:[{"value": NaN}]', 0.0),
+    ],
+)  # fmt: skip
+def test_only_one_line_of_results_counts(stdout: str, expected: float) -> None:
+    assert coding.compare(CodeResult(stdout, "", "exited", 0), "m:", [1]).value == expected
+
+
+def test_the_local_sandbox_has_limits() -> None:
+    run = sandbox.runner("local", SHORT)
+    assert run("print('hello')", "").stdout == "hello\n"
+    assert run("while True: pass", "").end == "timeout"
