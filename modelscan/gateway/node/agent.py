@@ -24,7 +24,7 @@ from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.node import record
 from modelscan.gateway.node.control_plane import ControlPlane, Delivery, raise_for
-from modelscan.gateway.node.look import MachineLook, own_entries
+from modelscan.gateway.node.look import MachineLook, Seen, own_entries
 from modelscan.gateway.node.record import AgentState, AgentStatus, Membership, ReportedService
 from modelscan.gateway.node.services import NodePlace, gateway_root
 from modelscan.gateway.node.wire import (
@@ -41,6 +41,7 @@ from modelscan.net.runner import utc_now
 _FIRST_PAUSE = 0.1  # of a beat, after the first message without an answer; then twice as long
 _WATCH_S = 0.5  # between two looks whether another command took this machine out
 _LEAVE_S = 5.0
+_PATIENCE = 0.25  # of a beat, for a look that takes long
 _SKIPPED = 1000  # messages that a killed run may have sent after its last status
 
 
@@ -74,7 +75,9 @@ class NodeAgent:
         self._state: AgentState | None = None
         self._failures = 0
         self._last_beat_at: str | None = None
-        self._pool = ThreadPoolExecutor(1, "node")
+        self._pool, self._looks = ThreadPoolExecutor(1, "node"), ThreadPoolExecutor(1, "look")
+        self._looking: asyncio.Future[Seen] | None = None
+        self._seen: Seen | None = None
         self._gateway: Gateway
         self._place: NodePlace
         self._look: MachineLook
@@ -105,7 +108,7 @@ class NodeAgent:
         if self._registered is None:  # nothing to take back
             if self._state not in (None, "left"):
                 self._set_state("left", None)
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._shut_down()
             return
         self._registered = None
         loop = asyncio.get_running_loop()
@@ -117,7 +120,11 @@ class NodeAgent:
         except asyncio.TimeoutError:
             self._set_state("left", f"{self._plane.url} did not answer within {_LEAVE_S:g} s")
         self._event(f"left {self._plane.url}", state="left")
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._shut_down()
+
+    def _shut_down(self) -> None:
+        for pool in (self._pool, self._looks):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, gateway: Gateway, url: str) -> None:
         config, options = gateway.config, self._options
@@ -151,8 +158,7 @@ class NodeAgent:
 
     async def _beat(self, loop: asyncio.AbstractEventLoop) -> Delivery:
         """MachineLook at this machine and send what the control plane needs now."""
-        entries = own_entries(self._gateway)
-        look = await loop.run_in_executor(self._pool, self._look.services, entries)
+        look = await self._newest_look(loop)
         options = self._options
         report = NodeReport(
             host_id=self._record.host_id,
@@ -167,6 +173,20 @@ class NodeAgent:
         delivery = await loop.run_in_executor(self._pool, self._send, report)
         self._note(delivery)
         return delivery
+
+    async def _newest_look(self, loop: asyncio.AbstractEventLoop) -> Seen:
+        """The newest look at this machine. One that takes long, because some server hangs, does not
+        hold up the messages: the one before is sent until it is over.
+        """
+        if self._looking is None:
+            entries = own_entries(self._gateway)
+            self._looking = loop.run_in_executor(self._looks, self._look.services, entries)
+        patience_s = None if self._seen is None else self._beat_s * _PATIENCE
+        done, _ = await asyncio.wait([self._looking], timeout=patience_s)
+        if done:
+            self._seen, self._looking = self._looking.result(), None
+        assert self._seen is not None
+        return self._seen
 
     def _send(self, report: NodeReport) -> Delivery:
         """One heartbeat, or a registration where something changed or the host is not known."""

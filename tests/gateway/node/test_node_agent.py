@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +154,7 @@ def test_engines_appear_and_go_without_a_restart(home: Path) -> None:
         assert seen["source"] == "engine_metrics"
         engine.stop()
         plane.wait(lambda p: "beta" not in p.services())
+        _hangs(plane, engine.port)
 
 
 def _figures(plane: RecordingPlane, service_id: str, speed: float) -> dict[str, Any] | None:
@@ -168,6 +172,30 @@ def _measured(plane: RecordingPlane, name: str) -> dict[str, Any] | None:
         return None
     rows = [one for one in body["modelscan"]["services"] if one["service_id"].endswith(f"/{name}")]
     return rows[0]["observed"] if rows and rows[0]["observed"]["p50_latency_ms"] else None
+
+
+def _hangs(plane: RecordingPlane, port: int) -> None:
+    """A server that accepts connections and never answers: each of a dozen requests of one look
+    waits for it, and the heartbeats do not.
+    """
+    held: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", port)) as server:
+        thread = threading.Thread(target=_hold, args=(server, held), daemon=True)
+        thread.start()
+        plane.wait(lambda _: held)
+        beats, begun = plane.count("heartbeat"), len(held)
+        plane.wait(lambda p: p.count("heartbeat") >= beats + 8)
+        assert (len(held) - begun) / 4 <= plane.count("heartbeat") - beats
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for one in held:
+        one.close()
+
+
+def _hold(server: socket.socket, held: list[socket.socket]) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            held.append(server.accept()[0])
 
 
 def _in_memory(plane: RecordingPlane, ollama: State) -> None:
