@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,7 +112,8 @@ def _gateways(connection: sa.Connection) -> list[GatewayRow]:
 
 def _is_dead(row: sa.RowMapping, machine: str) -> bool:
     """A killed gateway of this machine is gone before its lease ends."""
-    return row["machine"] == machine and not runs_here(row["pid"])
+    running = row["pid"] == os.getpid() or runs_here(row["pid"])
+    return row["machine"] == machine and not running
 
 
 def _count(connection: sa.Connection, name: str) -> int:

@@ -109,7 +109,7 @@ class World:
 def world(server_database: ServerDatabase, monkeypatch: pytest.MonkeyPatch) -> World:
     clock = Clock()
     monkeypatch.setattr(shares, "moment", clock)
-    monkeypatch.setattr(shares, "_runs", lambda pid: True)
+    monkeypatch.setattr(shares, "runs_here", lambda pid: True)
     return World(server_database, clock)
 
 
@@ -205,7 +205,7 @@ def test_a_restart_after_a_crash_waits_for_no_lease(
     """The process that had the limits is gone from this machine: nothing is left of it."""
     crashed = Peer(world.database, world.clock)
     assert crashed.ask()
-    monkeypatch.setattr(shares, "_runs", lambda pid: False)
+    monkeypatch.setattr(shares, "runs_here", lambda pid: False)
     restarted = Peer(world.database, world.clock)
     for _ in range(CONCURRENT):
         assert restarted.ask()
