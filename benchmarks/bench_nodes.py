@@ -2,7 +2,7 @@
 
 1,000 nodes with 10 services each register, then report every 10 s; 2,000 requests per second are
 resolved. The control application gets its requests as its workers send them (ASGI), over a real
-database file. Printed are CPU times, their share of one core at that rate, and percentiles.
+database file. Printed are CPU times, their percentiles, and their share of one core at that rate.
 
 python -m benchmarks.bench_nodes --nodes 1000 --services 10 --resolutions 20000
 """
@@ -138,35 +138,36 @@ def heartbeat(host: int, services: int, sequence: int, chance: random.Random) ->
 
 
 class Row:
-    """A line of the table: CPU and wall time of some calls, and how often a second has them."""
+    """A line of the table: CPU times of some calls, and how often a second has them.
+
+    CPU times of the thread and of those that it waits for: other programs do not count.
+    """
 
     def __init__(self, what: str, per_s: float | None = None) -> None:
         self.what = what
         self.per_s = per_s
-        self.walls: list[float] = []
-        self.cpu_s = 0.0
+        self.times: list[float] = []
 
     @contextlib.contextmanager
     def once(self) -> Iterator[None]:
         """Measure one call."""
-        wall, cpu = time.perf_counter(), time.process_time()
+        begun = time.process_time()
         yield
-        self.walls.append(time.perf_counter() - wall)
-        self.cpu_s += time.process_time() - cpu
+        self.times.append(time.process_time() - begun)
+
+    @property
+    def share(self) -> float:
+        """The part of one core that the calls of a second take."""
+        return statistics.mean(self.times) * (self.per_s or 0.0)
 
     def text(self) -> str:
         """The line."""
-        count = len(self.walls)
-        cpu_ms = self.cpu_s / count * 1e3
-        ordered = sorted(self.walls)
-        p95, p99 = (ordered[min(count - 1, int(count * q))] * 1e3 for q in (0.95, 0.99))
-        share = "" if self.per_s is None else f"{cpu_ms / 1e3 * self.per_s:7.1%}"
+        count, ordered = len(self.times), sorted(self.times)
+        places = [ordered[min(count - 1, int(count * q))] * 1e3 for q in (0.5, 0.95, 0.99)]
+        share = "" if self.per_s is None else f"{self.share:7.1%}"
         rate = "" if self.per_s is None else f"{self.per_s:,.1f}/s"
-        median = statistics.median(ordered) * 1e3
-        return (
-            f"{self.what:44} {count:>6,} {cpu_ms:>9.3f} {median:>9.3f} {p95:>9.3f} {p99:>9.3f}"
-            f" {rate:>10} {share:>8}"
-        )
+        values = " ".join(f"{one:>9.3f}" for one in [statistics.mean(ordered) * 1e3, *places])
+        return f"{self.what:44} {count:>6,} {values} {rate:>10} {share:>8}"
 
 
 async def simulate(options: argparse.Namespace, simulation: Simulation) -> list[Row]:
@@ -300,12 +301,11 @@ def main() -> None:
             simulation = Simulation(config, database, counters)
             simulation.counters = worker
             rows = asyncio.run(simulate(options, simulation))
-    head = ("operation", "times", "CPU ms", "median", "p95 ms", "p99 ms", "rate", "of a core")
+    head = ("CPU time in ms", "times", "mean", "median", "p95", "p99", "rate", "of a core")
     print("{:44} {:>6} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8}".format(*head))
     for row in rows:
         print(row.text())
-    shares = [row.cpu_s / len(row.walls) * row.per_s for row in rows if row.per_s is not None]
-    print(f"steady state: {sum(shares):.1%} of one core")
+    print(f"steady state: {sum(row.share for row in rows):.1%} of one core")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelscan.bench.report import BenchReport
-    from modelscan.bench.run import BenchRequest
+    from modelscan.bench.request import BenchRequest
     from modelscan.bench.samples import BenchList
     from modelscan.catalog.find_passport import PassportAnswer
     from modelscan.catalog.refresh import SyncAnswer
@@ -448,7 +448,7 @@ class Workspace:
         Raises UsageError for an unknown name, RemoteError where nothing answers.
         """
         from modelscan.bench.learn import run_and_learn
-        from modelscan.bench.run import BenchRequest
+        from modelscan.bench.request import BenchRequest
         from modelscan.bench.workload import shape
 
         if isinstance(request, str):

@@ -251,10 +251,9 @@ class Demonstration:
 
 
 def _requests_of(url: str) -> int:
-    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
-        lines = answer.read().decode().splitlines()
-    values = (line.split()[1] for line in lines if line.startswith("modelscan_requests_total"))
-    return int(float(next(values)))
+    """Requests to the models behind a node's gateway."""
+    with urllib.request.urlopen(f"{url}/health", timeout=30) as answer:
+        return sum(one["requests"] for one in json.load(answer)["backends"])
 
 
 def _state(home: Path, name: str) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -131,16 +132,19 @@ def main() -> int:
     parser.add_argument("--positions", type=int, default=256, help="of the text, per format")
     parser.add_argument("--skip-quant", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended below
     CACHE.mkdir(parents=True, exist_ok=True)
     os.environ["MODELSCAN_HOME"] = str(CACHE / "home")
     source = weights()
     modelscan("deploy", str(source), "--name", _NAME, "--context", "8k", "--parallel", "1", "--yes")
-    process, url = serve()
     try:
-        run_suites(url, options.limit)
+        process, url = serve()
+        try:
+            run_suites(url, options.limit)
+        finally:
+            process.terminate()
+            process.wait(60)
     finally:
-        process.terminate()
-        process.wait(60)
         modelscan("remove", _NAME, "--yes", check=False)
     if not options.skip_quant:
         measure_formats(source, options.positions)

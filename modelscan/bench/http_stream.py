@@ -181,7 +181,7 @@ class StreamConnection(asyncio.Protocol):
             answer.reason = f"HTTP {answer.status}: {text.decode('utf-8', 'replace')}"
         elif self._is_encoded:
             answer.error, answer.reason = "broken", "the stream is compressed"
-        elif not answer.content_type.startswith(b"text/event-stream"):
+        elif not _is_stream(answer):
             kind = answer.content_type.decode("latin-1") or "no type"
             answer.error, answer.reason = "broken", f"the answer is no event stream but {kind}"
         self._wake()
@@ -211,6 +211,14 @@ def _head(server: Server) -> bytes:
         *([f"Authorization: Bearer {server.key}"] if server.key else []),
     ]
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+
+
+def _is_stream(answer: RawAnswer) -> bool:
+    """Whether it is an event stream, by its type or, where the type is another, by its lines."""
+    if answer.content_type.startswith(b"text/event-stream"):
+        return True
+    begin = b"".join(part.data for part in answer.parts[:3]).lstrip()
+    return begin.startswith((b"data:", b"event:", b":"))
 
 
 def _because(error: Exception | None) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from modelscan.bench.hardware import hardware_here
 from modelscan.bench.place import find_place
 from modelscan.bench.report import BenchPoint, BenchReport
-from modelscan.bench.run import BenchRequest, Progress, measure
+from modelscan.bench.request import BenchRequest, Progress
+from modelscan.bench.run import measure
 from modelscan.core.measurement import SpeedMeasurement
 from modelscan.engines.speed_history import computed_speed, devices_of
 

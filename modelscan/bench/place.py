@@ -79,14 +79,23 @@ class BenchPlace:
         return replace(address_of(self.root, self.key), unix_socket=self.socket_path)
 
 
-def find_place(route: str, api_key: str | None, config: Config) -> BenchPlace:
-    """The server of ROUTE. Raises UsageError for an unknown name, AuthError for a missing key,
-    RemoteError where nothing can answer, OfflineError where ``--offline`` forbids it."""
-    place = _by_url(route, api_key) if "://" in route else _by_name(route, api_key, config)
+def find_place(
+    route: str, api_key: str | None, config: Config, command: str = "bench run"
+) -> BenchPlace:
+    """The server of ROUTE; hints name ``command``.
+
+    Raises UsageError for an unknown name, AuthError for a missing key, RemoteError where nothing
+    can answer, OfflineError where ``--offline`` forbids it.
+    """
+    place = (
+        _by_url(route, api_key, command)
+        if "://" in route
+        else _by_name(route, api_key, config, command)
+    )
     if config.offline and not place.is_here:
         raise OfflineError(
             f"{urlsplit(place.root).hostname} is not this machine, and --offline is set",
-            hint=f"modelscan bench run {shlex.quote(route)}",
+            hint=f"modelscan {command} {shlex.quote(route)}",
         )
     return _identified(place)
 
@@ -98,17 +107,17 @@ def address_of(root: str, key: str | None) -> Address:
     return Address(parts.hostname or "", port, key, parts.scheme, parts.path.rstrip("/"))
 
 
-def _by_url(text: str, api_key: str | None) -> BenchPlace:
+def _by_url(text: str, api_key: str | None, command: str) -> BenchPlace:
     url, _, model = text.partition("#")
     root = checked(url).rstrip("/").removesuffix(_PATH).removesuffix("/v1")
     key = None if api_key is None else secret_of(api_key)
     if not model:
-        model = _only_model(root, key)
+        model = _only_model(root, key, command)
     provider = "openai" if not in_own_network(urlsplit(root).hostname or "") else None
     return BenchPlace(text, root, model, key, provider=provider, model_id=model)
 
 
-def _only_model(root: str, key: str | None) -> str:
+def _only_model(root: str, key: str | None, command: str) -> str:
     """The model of a server of one. Raises UsageError with its models otherwise."""
     rows = Answers(address_of(root, key)).models
     names = [str(row["id"]) for row in rows or ()]
@@ -116,12 +125,12 @@ def _only_model(root: str, key: str | None) -> str:
         listed = f"{len(names)} models: {', '.join(names[:5])}" if names else "no list of models"
         example = names[0] if names else "MODEL"
         raise UsageError(
-            f"{root} has {listed}", hint=f"modelscan bench run {shlex.quote(f'{root}#{example}')}"
+            f"{root} has {listed}", hint=f"modelscan {command} {shlex.quote(f'{root}#{example}')}"
         )
     return names[0]
 
 
-def _by_name(name: str, api_key: str | None, config: Config) -> BenchPlace:
+def _by_name(name: str, api_key: str | None, config: Config, command: str) -> BenchPlace:
     from modelscan.deploy.deployments import Deployments
     from modelscan.deploy.route_world import route_world
     from modelscan.routing.file import load
@@ -136,7 +145,7 @@ def _by_name(name: str, api_key: str | None, config: Config) -> BenchPlace:
     world = route_world(file, config, deployments)
     table = compile_table(file, world)
     if find_route(table.routes, name) is None:
-        return _unrouted(name, deployments, sorted(table.routes))
+        return _unrouted(name, deployments, sorted(table.routes), command)
     explained = explain(file, world, name)
     if explained.chosen is None or explained.url is None:
         raise _no_backend(name, explained, file)
@@ -193,14 +202,16 @@ def _entry_place(
     )
 
 
-def _unrouted(name: str, deployments: Sequence[Deployment], names: Sequence[str]) -> BenchPlace:
+def _unrouted(
+    name: str, deployments: Sequence[Deployment], names: Sequence[str], command: str
+) -> BenchPlace:
     """A deployment without a route. Raises UsageError with the nearest names if there is none."""
     one = next((one for one in deployments if one.name == name), None)
     if one is None:
         near = nearest(name, [*names, *(each.name for each in deployments)])
         raise UsageError(
             f"no entry, deployment or role is named '{name}'",
-            hint=f"modelscan bench run {near[0]}" if near else "modelscan route models",
+            hint=f"modelscan {command} {near[0]}" if near else "modelscan route models",
             code="unknown_route",
             details={"nearest": near},
         )

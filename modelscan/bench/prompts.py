@@ -19,6 +19,8 @@ from modelscan.engines.thinking import template_switch
 from modelscan.routing.policy import apply_to
 
 _encode = msgspec.json.encode
+# The golden section of the numbers of 12 digits: neighbours are far apart, none comes twice.
+_NONCES, _NONCE_STEP = 10**12, 618_033_988_749
 _SEED_STEP = 1_000_003  # so that neighbouring seeds do not choose the same words
 
 
@@ -31,7 +33,7 @@ class PromptSource:
     style: RequestStyle
     seed: int
     scale: WordScale = field(default_factory=WordScale)
-    _run: str = field(default_factory=lambda: secrets.token_hex(4))
+    _run: int = field(default_factory=lambda: secrets.randbelow(_NONCES))
     _count: Iterator[int] = field(default_factory=itertools.count)
 
     def conversations(self) -> Iterator[Conversation]:
@@ -59,8 +61,9 @@ class PromptSource:
         return Turn(case, lambda _: self.encoded(messages, max_tokens, nonce))
 
     def nonce(self, number: int) -> str:
-        """A text that no other request has, always of the same length."""
-        return f"{self._run}-{number:08d}"
+        """A number that no other request has; its digits are as many tokens each time, and its
+        first ones differ, so that no prefix is shared."""
+        return f"{(self._run + number * _NONCE_STEP) % _NONCES:012d}"
 
     def encoded(
         self, messages: Sequence[PromptMessage], max_tokens: int | None, nonce: str

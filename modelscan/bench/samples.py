@@ -16,11 +16,10 @@ from modelscan.core.jsonform import to_json
 from modelscan.state.clock import text_of
 from modelscan.state.server.audit import Actor, local_user, record_audit
 from modelscan.state.server.database import ServerDatabase, record_change
+from modelscan.state.server.retention import MOST_REPORTS_STORED, MOST_SAMPLES_STORED
 from modelscan.state.server.tables import BENCH_REPORTS, SAMPLES
 
 CHANGED = "samples"
-MOST_SAMPLES_STORED, MOST_REPORTS_STORED = 100_000, 1_000
-"""The oldest are deleted beyond these."""
 
 
 @dataclass(frozen=True, slots=True)

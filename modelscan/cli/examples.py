@@ -119,7 +119,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "node join": (
         "node join http://gpu0.lan:8900 --key env:NODE_KEY --expose",
         "node join http://127.0.0.1:8900 --folder ~/models --label zone=lab",
-        "node join https://gpu0.lan:8900 --ca ca.pem --cert gpu1.pem --cert-key gpu1.key --expose",
+        "node join https://gpu0.lan:8900 --ca ca.pem --cert g.pem --cert-key g.key",
     ),
     "node status": ("node status",),
     "node leave": ("node leave",),

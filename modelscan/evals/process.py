@@ -84,6 +84,9 @@ def _start(folder: Path, key: str | None) -> subprocess.Popen[bytes]:
         "INSPECT_LOG_LEVEL": "error", "NO_COLOR": "1", KEY_VARIABLE: key or "none",
         "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
+    # Data sets of other packages' tasks: those that this user has already; none is downloaded.
+    cache = os.environ.get("HF_HOME") or str(Path.home() / ".cache" / "huggingface")
+    environment |= {"HF_HOME": cache, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     with open(folder / "process.log", "wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", _MODULE, home],

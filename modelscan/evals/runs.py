@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from modelscan.core.errors import UsageError
+from modelscan.bench.hardware import hardware_here
+from modelscan.bench.report_reader import ReportFault, read_report
+from modelscan.bench.stored import ingest_reports
+from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.yaml_reader import YamlProblem, yaml_value
+from modelscan.engines.speed_history import devices_of
 from modelscan.evals.items import EvalSuite, SandboxKind, SuiteRequest
 from modelscan.evals.job import EvalJob, Generation, JobOutcome, SampleRow
 from modelscan.evals.process import JobResult, require_inspect, run_job
@@ -26,6 +31,7 @@ from modelscan.evals.report import (
     Thinking,
     ToolPolicy,
 )
+from modelscan.evals.samples import sample_report
 from modelscan.evals.sandbox import choose_sandbox
 from modelscan.evals.scoring import scores_of
 from modelscan.evals.storage import evals_dir, new_id, store
@@ -34,6 +40,7 @@ from modelscan.evals.suites.registry import SuiteKind, find_suite, suite_hash
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.secrets import redact
+from modelscan.state.server.extra import require_extra
 
 LLAMACPP = "llama.cpp"
 
@@ -91,8 +98,29 @@ def run_suite(
     receipt = receipt_of(suite, subject, options, sandbox, policy, result, started)
     receipt = replace(receipt, host_load=load, hardware=_hardware(subject, config))
     report = report_of_run(eval_id, replace(suite, items=chosen), receipt, result, options.epochs)
+    if options.limit is None:
+        report = replace(report, warnings=tuple(ingest(report, config)))
     store(config.paths, report)
     return report
+
+
+def ingest(report: EvalReport, config: Config) -> list[str]:
+    """Store a valid report as a benchmark sample, which scores of routes use; returns warnings.
+
+    Without the packages of the gateway there is no database, and no route to score.
+    """
+    document = sample_report(report)
+    if document is None:
+        return []
+    try:
+        require_extra("scoring")
+    except UsageError:
+        return []
+    try:
+        answer = ingest_reports([read_report(document, time.time())], config)
+    except (ModelscanError, ReportFault) as error:
+        return [f"the result is not used for scoring: {error}"]
+    return [f"the result is not used for scoring: {one.reason}" for one in answer.unmatched]
 
 
 def job_of(
@@ -209,15 +237,12 @@ def receipt_of(
 
 
 def _hardware(subject: EvalSubject, config: Config) -> str | None:
-    """The GPUs and processors of this machine, where the server is here."""
+    """The devices of the deployment, else of this machine, where the server is here."""
     if not subject.local:
         return None
-    from modelscan.gpu.inventory import inventory
-    from modelscan.gpu.probe_host import ProbeHost
-
-    here = inventory(None, ProbeHost.from_config(config))
-    names = [gpu.name for gpu in here.gpus]
-    return ", ".join(names) or f"{here.host.cpus} CPUs"
+    plan = subject.deployment.plan if subject.deployment else None
+    here = hardware_here(config)
+    return devices_of(plan.gpus if plan else [gpu.index for gpu in here.gpus], here)
 
 
 def report_of_run(

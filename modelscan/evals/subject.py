@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from modelscan.bench.place import BenchPlace, find_place
 from modelscan.core.deployment import Deployment
-from modelscan.core.deployment_state import State
-from modelscan.core.errors import OfflineError, RemoteError, UsageError
+from modelscan.core.errors import RemoteError, UsageError
 from modelscan.core.foreign import mapping, rows, text, whole
-from modelscan.core.route import Route
 from modelscan.deploy.deployments import Deployments
 from modelscan.hub import checksums
 from modelscan.net.address import stays_here
@@ -27,11 +26,10 @@ from modelscan.net.transport import transport_for
 from modelscan.routing.answers import find_route
 from modelscan.routing.built_in import role_named
 from modelscan.routing.file import load
-from modelscan.routing.keys import read_key
 from modelscan.state.config import Config
-from modelscan.state.secrets import resolve
 
 _ASK_S = 10.0
+_COMMAND = "eval run tools --route"  # in hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,64 +60,38 @@ class EvalSubject:
 def find_subject(name: str, config: Config, api_key: str | None = None) -> EvalSubject:
     """The model that ROUTE means; the server answered.
 
-    ``api_key``: a reference, for URL#MODEL. Raises UsageError for an unknown name, AuthError where
-    a key is missing, RemoteError where nothing answers, OfflineError for other machines.
+    ``api_key``: a reference, for URL#MODEL. A role is requested from ``modelscan serve``, which
+    applies its policy. Raises UsageError for an unknown name, AuthError where a key is missing,
+    RemoteError where nothing answers, OfflineError for other machines.
     """
-    subject = _from_url(name, api_key) if "#" in name and "://" in name else _named(name, config)
-    if config.offline and not subject.local:
-        raise OfflineError(
-            f"{subject.endpoint} is not on this machine and --offline is set",
-            hint="modelscan list",
-        )
-    return _observed(subject, config)
+    if "://" not in name and _is_role(name, config):
+        url = f"http://127.0.0.1:{config.serve_port}#{name}"
+        place = find_place(url, None, config, _COMMAND)
+    else:
+        place = find_place(name, api_key, config, _COMMAND)
+    return _observed(_of_place(name, place), config)
 
 
-def _from_url(text_: str, api_key: str | None) -> EvalSubject:
-    url, _, model = text_.partition("#")
-    if not url.startswith(("http://", "https://")) or not model:
-        raise UsageError(
-            f"'{text_}' is not URL#MODEL",
-            hint="modelscan eval run tools --route http://127.0.0.1:8900#coder",
-        )
-    root = url.rstrip("/").removesuffix("/v1")
-    key = resolve(api_key) if api_key else None
-    return EvalSubject(text_, root, model, "local" if stays_here(root) else "url", key)
-
-
-def _named(name: str, config: Config) -> EvalSubject:
-    deployment = _deployment(name, config)
-    if deployment is not None:
-        return _of_deployment(name, deployment)
+def _is_role(name: str, config: Config) -> bool:
     file = load(config.routing_file)
-    if file.route(name) is None and role_named(file, name) is not None:
-        url = f"http://127.0.0.1:{config.serve_port}"
-        return EvalSubject(name, url, name, "modelscan")
-    route, _ = find_route(config.routing_file, name)
-    return _of_route(name, route, config)
+    if file.route(name) is not None or role_named(file, name) is None:
+        return False
+    return _deployment(name, config) is None
+
+
+def _of_place(name: str, place: BenchPlace) -> EvalSubject:
+    engine = place.engine_name if place.engine is not None else None
+    subject = EvalSubject(
+        name, place.root, place.model, place.provider or ("local" if place.is_here else "url"),
+        place.key, context_tokens=place.context_tokens,
+        known_model=place.model_id if place.service else None,
+        engine=f"{engine} {place.engine_version}" if engine and place.engine_version else engine,
+    )  # fmt: skip
+    return _with_deployment(subject, place.deployment) if place.deployment else subject
 
 
 def _deployment(name: str, config: Config) -> Deployment | None:
-    deployments = Deployments(config)
-    if name not in {one.name for one in deployments.list()}:
-        return None
-    return deployments.show(name)
-
-
-def _of_deployment(name: str, deployment: Deployment) -> EvalSubject:
-    if deployment.state is not State.RUNNING or deployment.endpoint is None:
-        raise UsageError(
-            f"{deployment.name} is {deployment.state.value}",
-            hint=f"modelscan start {deployment.name}",
-            code="not_running",
-        )
-    key = resolve(deployment.api_key) if deployment.api_key else None
-    return _with_deployment(
-        EvalSubject(
-            name, deployment.endpoint.rstrip("/"), deployment.served_model or deployment.model,
-            deployment.target, key,
-        ),
-        deployment,
-    )  # fmt: skip
+    return next((one for one in Deployments(config).list() if one.name == name), None)
 
 
 def _with_deployment(subject: EvalSubject, deployment: Deployment) -> EvalSubject:
@@ -130,7 +102,7 @@ def _with_deployment(subject: EvalSubject, deployment: Deployment) -> EvalSubjec
         subject,
         deployment=deployment,
         known_model=deployment.model,
-        context_tokens=deployment.context_tokens,
+        context_tokens=deployment.context_tokens or subject.context_tokens,
         engine=f"{deployment.backend} {version}" if version else deployment.backend,
         quantization=deployment.quantization,
         sha256=_weights_sha256(plan.files if plan else ()),
@@ -150,17 +122,6 @@ def _weights_sha256(files: tuple[str, ...]) -> str | None:
         return checksums.sha256(existing[0])
     except OSError:
         return None
-
-
-def _of_route(name: str, route: Route, config: Config) -> EvalSubject:
-    key = read_key(route)
-    subject = EvalSubject(
-        name, route.base_url.rstrip("/"), route.sent_model or name, route.preset or route.type,
-        None if key is None else key[1], known_model=route.model,
-        context_tokens=route.context_tokens,
-    )  # fmt: skip
-    deployment = _deployment(route.deployment, config) if route.deployment else None
-    return _with_deployment(subject, deployment) if deployment is not None else subject
 
 
 def _observed(subject: EvalSubject, config: Config) -> EvalSubject:

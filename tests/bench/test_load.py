@@ -18,7 +18,8 @@ from modelscan.bench.dataset import read_dataset
 from modelscan.bench.load import poisson_times
 from modelscan.bench.place import BenchPlace
 from modelscan.bench.report import BenchReport
-from modelscan.bench.run import BenchRequest, measure
+from modelscan.bench.request import BenchRequest
+from modelscan.bench.run import measure
 from modelscan.bench.slo import ServiceLevel
 from modelscan.bench.stream import RequestResult
 from modelscan.bench.workload import BenchWorkload, shape
@@ -78,7 +79,8 @@ def test_no_two_prompts_begin_alike(server: BenchServer) -> None:
     bench(server, concurrency=(2,), requests=6)  # the same seed again, other nonces
     nonces = [sent.body["messages"][0]["content"] for sent in server.sent]
     assert len(set(nonces)) == len(nonces) == 20  # two first requests and two warm-ups each
-    assert {len(nonce) for nonce in nonces} == {17}
+    assert {len(nonce) for nonce in nonces} == {12}
+    assert len({nonce[:3] for nonce in nonces}) > 10  # no prefix is shared
     roles = {sent.body["messages"][0]["role"] for sent in server.sent}
     assert roles == {"system"}
 
@@ -165,6 +167,14 @@ def test_a_server_that_closes_its_connections(server: BenchServer) -> None:
     """Keep-alive is only a promise: a request that nothing was answered to is sent again."""
     report = bench(server, written("mode=once"), requests=6, concurrency=(2,))
     assert report.points[0].errors.total == 0 and report.points[0].requests == 6
+
+
+def test_servers_that_end_a_body_with_the_connection(server: BenchServer) -> None:
+    report = bench(server, written("mode=old", "mode=closing"), requests=4, warmup=1)
+    (point,) = report.points
+    assert point.errors.total == 0 and point.ttft_s.n == 4
+    assert point.token_source == "chunks"  # one of them reports no usage
+    assert point.output_tokens_per_s is None
 
 
 def test_the_key_is_sent_and_a_refused_one_is_an_error(server: BenchServer) -> None:

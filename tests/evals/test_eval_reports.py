@@ -19,7 +19,7 @@ from modelscan.evals.items import SuiteRequest
 from modelscan.evals.job import JobOutcome, SampleRow
 from modelscan.evals.process import JobResult
 from modelscan.evals.report import EvalReport, ToolPolicy
-from modelscan.evals.runs import DeniedTools, EvalOptions, receipt_of, report_of_run
+from modelscan.evals.runs import DeniedTools, EvalOptions, ingest, receipt_of, report_of_run
 from modelscan.evals.samples import sample_report
 from modelscan.evals.scoring import scores_of
 from modelscan.evals.storage import find_report, store, stored_reports
@@ -229,3 +229,19 @@ def test_a_report_as_a_benchmark_sample() -> None:
         2000,
     )
     assert sample_report(report([1.0], expected=3)) is None
+
+
+def test_a_valid_report_is_a_sample_of_its_route(
+    run_in_process: Run, clean_environment: Path
+) -> None:
+    """Of the entry of that name; without one it is stored too, and the run warns."""
+    config = load()
+    assert ingest(report([1.0] * 3, expected=34), config) == []
+    (warning,) = ingest(report([1.0] * 17 + [0.0] * 17, "e-unknown"), config)
+    assert "no entry, model, alias or role is named 'coder'" in warning
+    words = ["add", "coder", "--base-url", "http://127.0.0.1:9", "--model", "lab/x"]
+    assert run_in_process("route", *words).code == 0
+    assert ingest(report([1.0] * 34, "e-known"), load()) == []
+    stored = run_in_process("bench", "list", "--route", "coder", "--json").json["samples"]
+    rates = {row["benchmark_id"]: row["results"]["pass_rate"] for row in stored}
+    assert rates == {"e-known": 1.0, "e-unknown": 0.5}

@@ -175,7 +175,8 @@ def test_usage_errors(run_in_process: Run, tmp_path: Path) -> None:
 def test_offline_asks_no_other_machine(run_in_process: Run) -> None:
     done = run_in_process("eval", "run", "tools", "--route", "http://192.0.2.1#x", "--offline")
     assert done.code == 5
-    assert "not on this machine" in done.err
+    assert "is not this machine" in done.err
+    assert "eval run" in done.err
 
 
 def test_connections_elsewhere_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from modelscan.core.errors import RemoteError
 from modelscan.evals.quantization.agreement import agreement, divergence, prefixes
 from modelscan.evals.quantization.distributions import NextTokens, parse_next_tokens
 from modelscan.evals.quantization.measure import TEXT
+from modelscan.evals.quantization.perplexity import parse_perplexity, run_perplexity
 from modelscan.evals.statistics import bootstrap, f1, mean, paired_difference, wilson
 
 
@@ -137,3 +138,18 @@ def test_positions_without_probabilities_are_left_out() -> None:
         with pytest.raises(RemoteError) as caught:
             agreement([one, one, one], other, 2)
         assert caught.value.code == "no_logprobs"
+
+
+@pytest.mark.parametrize(
+    ("output", "value"),
+    [("[1]4.1,[2]5.0,\nFinal estimate: PPL = 5.9062 +/- 0.03270\n", 5.9062), ("", None),
+     ("Unexpected negative standard deviation of log(prob)\n", None),
+     ("Final estimate: PPL = nan", None)],
+)  # fmt: skip
+def test_perplexity_of_the_programs_output(output: str, value: float | None) -> None:
+    assert parse_perplexity(output) == value
+
+
+def test_perplexity_without_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert run_perplexity((str(TEXT),), TEXT) is None

@@ -44,7 +44,7 @@ def test_a_dead_server(tmp_path: Path) -> None:
 
 
 def test_a_server_that_refuses(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = postgres.database().partition("?")[0].rpartition("/")[2]
+    name = postgres.own_database()
     postgres.psql(f"DROP ROLE IF EXISTS {GUEST}")
     postgres.psql(f"CREATE ROLE {GUEST} LOGIN PASSWORD '{GUEST_PASSWORD}'")
     for user in (GUEST, f"{GUEST}:{SECRET}", "nobody_at_all"):
@@ -65,10 +65,10 @@ def test_a_server_that_refuses(postgres: PostgresServer, monkeypatch: pytest.Mon
 def test_a_full_a_read_only_and_a_busy_database(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = postgres.database()
+    name = postgres.own_database()
+    url = postgres.url(name)
     monkeypatch.setitem(engines._SESSION, "lock_timeout", "100ms")
     with ServerDatabase.open_at(place_at(url)) as database:
-        name = url.partition("?")[0].rpartition("/")[2]
         with database.writing(), pytest.raises(ModelscanError, match="busy") as error:
             KeyStore(database).create("a", KeyLimits())
         assert error.value.code == "locked"
@@ -84,8 +84,8 @@ def test_a_full_a_read_only_and_a_busy_database(
 
 
 def test_sessions_that_the_server_ends_are_replaced(postgres: PostgresServer) -> None:
-    url = postgres.database()
-    name = url.partition("?")[0].rpartition("/")[2]
+    name = postgres.own_database()
+    url = postgres.url(name)
     end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     with ServerDatabase.open_at(place_at(url)) as database:
         with pytest.raises(RemoteError, match="cannot be reached"), database.writing() as session:

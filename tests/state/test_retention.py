@@ -9,11 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from modelscan.core.receipt import Receipt
+from modelscan.state.config import load
 from modelscan.state.server import retention
 from modelscan.state.server.audit import Actor, list_audit, record_audit
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.shares import GatewayLease
-from modelscan.state.server.tables import AUDIT, GATEWAYS, SHARES, USAGE
+from modelscan.state.server.status import kept, server_status
+from modelscan.state.server.tables import AUDIT, GATEWAYS, HOSTS, SERVICES, SHARES, USAGE
 from modelscan.state.server.usage import User, count_usage, used_tokens
 from modelscan.traces.store import ReceiptStore
 
@@ -92,7 +94,8 @@ def test_a_file_becomes_smaller_after_much_was_deleted(tmp_path: Path) -> None:
         store.write(rows)
         before = _pages(database)
         retention.prune(database, audit_keep_days=1)
-        assert store.prune(time.time()) == 12_000
+        deleted = store.prune(time.time())
+        assert deleted == 12_000
         retention.prune(database, audit_keep_days=1)
         after = _pages(database)
     assert before > 6000 > after
@@ -101,3 +104,28 @@ def test_a_file_becomes_smaller_after_much_was_deleted(tmp_path: Path) -> None:
 def _pages(database: ServerDatabase) -> int:
     with database.reading() as connection:
         return int(connection.exec_driver_sql("PRAGMA page_count").scalar() or 0)
+
+
+def test_nodes_that_are_gone_for_a_month_are_forgotten(server_database: ServerDatabase) -> None:
+    now = time.time()
+    row = {
+        "retired": [], "registered_at": 1.0, "interval_s": 10.0, "drained": False, "local": True,
+        "body": b"{}", "changed": 1, "beaten": 1,
+    }  # fmt: skip
+    with server_database.writing() as connection:
+        for name, days in (("old", 31), ("new", 29)):
+            seen = now - days * DAY
+            connection.execute(sa.insert(HOSTS).values(host_id=name, last_seen=seen, **row))
+            service = {"service_id": f"{name}/s", "host_id": name, "place": 0, "body": b"{}"}
+            connection.execute(sa.insert(SERVICES).values(updated_at=seen, **service))
+    assert retention.prune(server_database, audit_keep_days=1)["hosts"] == 1
+    with server_database.reading() as connection:
+        assert connection.execute(sa.select(HOSTS.c.host_id)).scalars().all() == ["new"]
+        assert connection.execute(sa.select(SERVICES.c.host_id)).scalars().all() == ["new"]
+
+
+def test_every_growing_table_has_a_limit(server_database: ServerDatabase) -> None:
+    """A new table has to say for how long it is kept, or that people make its rows."""
+    made_by_people = {"keys", "changes", "server_values"}
+    tables = {row.name for row in server_status(server_database, load()).tables}
+    assert tables - made_by_people == set(kept(load()))

@@ -212,7 +212,29 @@ async def _once(server: BenchServer, sent: Sent, writer: asyncio.StreamWriter) -
     return False
 
 
+async def _old(server: BenchServer, sent: Sent, writer: asyncio.StreamWriter) -> bool:
+    """HTTP/1.0 as Python's own server speaks it: no length, and the end of the connection."""
+    writer.write(b"HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\n")
+    writer.write(b": hello\n\n" + delta({"role": "assistant", "content": None}))
+    await writer.drain()
+    count = _count(sent.body)
+    for _ in range(count):
+        sent.tokens_ns.append(perf_counter_ns())
+        for byte in delta({"content": server.text}):  # byte by byte
+            writer.write(bytes((byte,)))
+        await writer.drain()
+    writer.write(usage(_prompt(sent.body), count) + delta({}, "stop"))
+    return False
+
+
+async def _closing(server: BenchServer, sent: Sent, writer: asyncio.StreamWriter) -> bool:
+    """HTTP/1.1 without a length, and connection: close."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n")
+    writer.write(b"Connection: close\r\n\r\n" + delta({"content": "x"}, "stop"))
+    return False
+
+
 _MODES: dict[str, Mode] = {
     "ok": _ok, "cut": _cut, "empty": _empty, "hang": _hang, "busy": _busy, "json": _json,
-    "error": _error_event, "garbage": _garbage, "once": _once,
+    "error": _error_event, "garbage": _garbage, "once": _once, "old": _old, "closing": _closing,
 }  # fmt: skip

@@ -109,7 +109,9 @@ class RecordingPlane:
                 if value:
                     return value
                 left = end - time.monotonic()
-                assert left > 0, [(name, body.get("modelscan")) for name, body, _ in self.messages]
+                if left <= 0:
+                    seen = [(name, body.get("modelscan")) for name, body, _ in self.messages]
+                    raise AssertionError(seen)
                 self.news.wait(min(left, 0.5))
 
     def count(self, name: str) -> int:

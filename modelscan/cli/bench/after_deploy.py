@@ -16,7 +16,7 @@ _INPUT_TOKENS, _OUTPUT_TOKENS, _REQUESTS = 128, 32, 5
 
 def bench_deployment(deployment: Deployment, config: Config) -> None:
     """Measure one request at a time and store the result; a failure is a warning: it runs."""
-    from modelscan.bench.run import BenchRequest
+    from modelscan.bench.request import BenchRequest
     from modelscan.bench.workload import shape
     from modelscan.cli.bench.run import measured
 

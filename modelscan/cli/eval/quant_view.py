@@ -30,6 +30,7 @@ def quant_document(answer: QuantMeasured) -> Document[Any]:
             f"{tokens.kl:.4f} nats per token (95 %: {interval_text(tokens.kl_interval)})",
         ),
         ("largest", f"{tokens.kl_max:.3f} nats"),
+        *_perplexities(answer),
         ("used by plan", answer.recorded),
     ]
     blocks: list[Block] = [Fields(pairs)]
@@ -42,6 +43,12 @@ def quant_document(answer: QuantMeasured) -> Document[Any]:
         columns = ("SUITE", "TASKS", "A", "B", "A - B", "VERDICT")
         blocks.append(Table(columns, rows, numeric=("TASKS", "A", "B"), below=("VERDICT",)))
     return Document("eval.quant", answer, blocks, [answer.eval_id])
+
+
+def _perplexities(answer: QuantMeasured) -> list[tuple[str, object]]:
+    """Only where llama-perplexity is installed."""
+    a, b = answer.a.perplexity, answer.b.perplexity
+    return [("perplexity", f"A {a:.3f}, B {b:.3f}")] if a is not None and b is not None else []
 
 
 def _side(side: QuantSide) -> str:

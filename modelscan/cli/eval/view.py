@@ -66,7 +66,9 @@ def report_document(
         blocks.append(
             Table(columns, rows, numeric=("VALUE", "TOKENS"), optional=("TOKENS", "FAILURE"))
         )
-    return Document("eval.run", report, blocks, [report.eval_id], exit_code=exit_code)
+    return Document(
+        "eval.run", report, blocks, [report.eval_id], report.warnings, exit_code=exit_code
+    )
 
 
 def _receipt(report: EvalReport) -> list[tuple[str, object]]:

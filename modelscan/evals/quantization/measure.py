@@ -22,6 +22,7 @@ from modelscan.deploy.session import Shield
 from modelscan.evals.compare import EvalComparison, compare
 from modelscan.evals.quantization.agreement import TokenAgreement, agreement, prefixes
 from modelscan.evals.quantization.distributions import NextTokens, parse_next_tokens
+from modelscan.evals.quantization.perplexity import run_perplexity
 from modelscan.evals.report import EvalReport
 from modelscan.evals.runs import EvalOptions, run_suite
 from modelscan.evals.storage import evals_dir, new_id
@@ -57,6 +58,7 @@ class QuantSide:
     engine: str | None
     sha256: str | None
     memory_bytes: int | None
+    perplexity: float | None  # by llama-perplexity, where that is installed
     deployed: bool  # for this measurement, and removed again
 
 
@@ -242,8 +244,15 @@ def _measure(
         run_suite(suite, chosen, config, _progress_of(f"{given}: {suite}", progress))
         for suite in options.suites
     )
+    plan = subject.deployment.plan if subject.deployment else None
     side = QuantSide(
-        given, subject.quantization, subject.engine, subject.sha256, subject.memory_bytes, deployed
+        given=given,
+        quantization=subject.quantization,
+        engine=subject.engine,
+        sha256=subject.sha256,
+        memory_bytes=subject.memory_bytes,
+        perplexity=run_perplexity(plan.files, TEXT) if plan else None,
+        deployed=deployed,
     )
     return MeasuredSide(side, tuple(next_tokens), reports)
 

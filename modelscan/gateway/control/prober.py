@@ -70,8 +70,8 @@ class Prober:
                 health = after_requests(health, answered, failed, now)
                 gateway.health[backend.name] = health
                 due = now >= health.next_at and backend.name not in self._running
-                due = due and self._may_start(at) and backend.name not in gateway.closed
-                if due and gateway.is_used(backend.name):
+                open_ = gateway.is_used(backend.name) and backend.name not in gateway.closed
+                if due and self._may_start(at) and open_:
                     self._start(backend)
             else:
                 after = after_hosted_requests(health, answered, failed, now, _chance())

@@ -87,6 +87,7 @@ def serve(
         gateway = Gateway(config, options, database, counters, loaded, nodes)
         gateway.recall(receipt_store(config, database).recent(time.time()))
         listeners = listen(options)
+        nodes.own_port = listeners[0][0].getsockname()[1]
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
         process = GatewayProcess(gateway, listeners, watches, report, companion)

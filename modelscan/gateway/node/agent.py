@@ -24,7 +24,7 @@ from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.node import record
 from modelscan.gateway.node.control_plane import ControlPlane, Delivery, raise_for
-from modelscan.gateway.node.look import Look, own_entries
+from modelscan.gateway.node.look import MachineLook, own_entries
 from modelscan.gateway.node.record import AgentState, AgentStatus, Membership, ReportedService
 from modelscan.gateway.node.services import NodePlace, gateway_root
 from modelscan.gateway.node.wire import (
@@ -77,7 +77,7 @@ class NodeAgent:
         self._pool = ThreadPoolExecutor(1, "node")
         self._gateway: Gateway
         self._place: NodePlace
-        self._look: Look
+        self._look: MachineLook
         self._plane: ControlPlane
         self._beat_s = 10.0
 
@@ -102,7 +102,9 @@ class NodeAgent:
 
     async def leave(self) -> None:
         """Tell the control plane that this machine stops; an answer is not needed."""
-        if self._registered is None:
+        if self._registered is None:  # nothing to take back
+            if self._state not in (None, "left"):
+                self._set_state("left", None)
             self._pool.shutdown(wait=False, cancel_futures=True)
             return
         self._registered = None
@@ -128,7 +130,7 @@ class NodeAgent:
         root = gateway_root(scheme, options.host, port)
         self._place = NodePlace(self._record.host_id, options.host, root)
         own = int(rest.rpartition(":")[2])
-        self._look = Look(config, self._place, options.folders, options.ports, own)
+        self._look = MachineLook(config, self._place, options.folders, options.ports, own)
         timeout_s = min(config.http_timeout_s, max(2.0, self._beat_s / 2))
         self._plane = ControlPlane(options.membership, config, timeout_s)
         self._event(
@@ -148,7 +150,7 @@ class NodeAgent:
     # Messages
 
     async def _beat(self, loop: asyncio.AbstractEventLoop) -> Delivery:
-        """Look at this machine and send what the control plane needs now."""
+        """MachineLook at this machine and send what the control plane needs now."""
         entries = own_entries(self._gateway)
         look = await loop.run_in_executor(self._pool, self._look.services, entries)
         options = self._options

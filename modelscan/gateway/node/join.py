@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +23,10 @@ from modelscan.gateway.node.record import (
     Membership,
     NodeRecord,
     change_record,
+    is_running,
     joining,
     left,
+    load_status,
     look_at_record,
 )
 from modelscan.gateway.node.wire import leaving
@@ -33,6 +36,8 @@ from modelscan.state.config import Config
 from modelscan.state.secrets import check_reference
 from modelscan.state.server.database import open_server
 from modelscan.state.server.keys import KeyLimits, KeyStore
+
+_AGENT_S = 15.0  # its last message may wait for one that is on its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,8 @@ def leave(config: Config) -> tuple[NodeRecord, Delivery]:
     """Take this machine out of its cluster; returns the record before, and what became of the
     message to the control plane: without an answer it notices within two beats.
 
-    A running agent sees it within a second and ends. Raises UsageError where this machine is in no
-    cluster.
+    A running agent sees it within a second, sends the message and ends: it has the key. Without
+    one, this sends it. Raises UsageError where this machine is in no cluster.
     """
     record = look_at_record(config.paths.state)
     if record is None or record.membership is None:
@@ -107,9 +112,26 @@ def leave(config: Config) -> tuple[NodeRecord, Delivery]:
             "this machine is in no cluster", hint="modelscan node join URL --key env:NAME",
             code="not_joined",
         )  # fmt: skip
+    agent = load_status(config.paths.state)
     change_record(config.paths.state, left)
+    if agent is not None and agent.state != "left" and is_running(agent):
+        delivery = _left_by_agent(config)
+        if delivery is not None:
+            return record, delivery
     plane = ControlPlane(record.membership, config, min(5.0, config.http_timeout_s))
     return record, plane.leave(leaving(record.host_id))
+
+
+def _left_by_agent(config: Config) -> Delivery | None:
+    """What became of the agent's last message; None: it does not react."""
+    end = time.monotonic() + _AGENT_S
+    while time.monotonic() < end:
+        status = load_status(config.paths.state)
+        if status is not None and status.state == "left":
+            problem = status.problem
+            return Delivery("accepted" if problem is None else "unreachable", problem)
+        time.sleep(0.1)
+    return None
 
 
 def _checked_key(reference: str | None) -> str | None:

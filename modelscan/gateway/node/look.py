@@ -56,7 +56,7 @@ class Seen:
     files: tuple[NodeFile, ...]
 
 
-class Look:
+class MachineLook:
     """Looks again and again; slow parts are repeated after a while only."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Look:
         self._files_at = self._hardware_at = float("-inf")
 
     def services(self, entries: Sequence[OwnEntry]) -> Seen:
-        """Look now. Takes seconds where engines are slow: call it in a thread."""
+        """MachineLook now. Takes seconds where engines are slow: call it in a thread."""
         engines = self._engines(entries)
         addresses = [one.address for one in entries]
         addresses += [Address(one.server.host, one.server.port) for one in engines]

@@ -11,14 +11,19 @@ import time
 import sqlalchemy as sa
 
 from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.nodes import NodeStore
 from modelscan.state.server.sharing import LEASE_S, WINDOW_S
-from modelscan.state.server.tables import AUDIT, GATEWAYS, SHARES, USAGE
+from modelscan.state.server.tables import AUDIT, GATEWAYS, HOSTS, SHARES, USAGE
 from modelscan.state.server.usage import hour_of
 
 DAY_S = 86_400.0
-USAGE_HOURS_DAYS = 62
+USAGE_HOURS_DAYS = 32
 """Tokens per hour older than this are kept as one sum per key, provider and role."""
 AUDIT_MOST = 1_000_000
+HOSTS_DAYS = 30
+"""A node that sent nothing for so long is deleted with its services."""
+MOST_SAMPLES_STORED, MOST_REPORTS_STORED = 100_000, 1_000
+"""Results of benchmarks and their reports: the oldest are deleted where more of them come."""
 BATCH = 5_000
 OLD_HOUR = "0000"
 _GATEWAYS_S = DAY_S
@@ -34,6 +39,7 @@ def prune(database: ServerDatabase, *, audit_keep_days: int) -> dict[str, int]:
         "audit": 0,
         "usage": _merge_usage(database, now),
         "gateways": _gateways(database, now),
+        "hosts": _hosts(database, now),
     }
     while batch := _audit(database, now - audit_keep_days * DAY_S):
         deleted["audit"] += batch
@@ -72,6 +78,14 @@ def _add_old(connection: sa.Connection, kind: str, name: str, requests: int, tok
     if not connection.execute(sa.update(USAGE).where(row).values(more)).rowcount:
         values = {"kind": kind, "name": name, "hour": OLD_HOUR}
         connection.execute(sa.insert(USAGE).values(**values, requests=requests, tokens=tokens))
+
+
+def _hosts(database: ServerDatabase, now: float) -> int:
+    """Nodes that sent nothing for a month, with their services."""
+    with database.reading() as connection:
+        old = sa.select(HOSTS.c.host_id).where(HOSTS.c.last_seen < now - HOSTS_DAYS * DAY_S)
+        names = connection.execute(old.limit(BATCH)).scalars().all()
+    return NodeStore(database).remove(names) if names else 0
 
 
 def _gateways(database: ServerDatabase, now: float) -> int:

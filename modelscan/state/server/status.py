@@ -11,7 +11,13 @@ from modelscan.state.clock import text_of
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase, moment, revision_of
 from modelscan.state.server.place import DatabaseKind
-from modelscan.state.server.retention import AUDIT_MOST, USAGE_HOURS_DAYS
+from modelscan.state.server.retention import (
+    AUDIT_MOST,
+    HOSTS_DAYS,
+    MOST_REPORTS_STORED,
+    MOST_SAMPLES_STORED,
+    USAGE_HOURS_DAYS,
+)
 from modelscan.state.server.shares import booted_machine, runs_here
 from modelscan.state.server.sharing import LEASE_S
 from modelscan.state.server.tables import GATEWAYS
@@ -76,6 +82,10 @@ def kept(config: Config) -> dict[str, str]:
         "receipt_contents": f"{config.contents_keep_days:g} days",
         "audit": f"{config.audit_keep_days} days or {AUDIT_MOST:,} rows",
         "usage": f"by hour for {USAGE_HOURS_DAYS} days, then one sum",
+        "hosts": f"{HOSTS_DAYS} days after the last message",
+        "services": "with their host",
+        "samples": f"the newest {MOST_SAMPLES_STORED:,}",
+        "bench_reports": f"the newest {MOST_REPORTS_STORED:,}",
         "gateways": "1 day after the end",
         "shares": "1 day after the gateway's end",
     }

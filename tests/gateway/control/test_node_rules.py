@@ -10,7 +10,7 @@ import pytest
 from support.node_messages import registration, run, service
 
 from modelscan.core.node import HostWord, MessageExtra, RegisteredService, Registration
-from modelscan.gateway.control.nodes.endpoints import check_endpoints
+from modelscan.gateway.control.nodes.endpoints import EndpointRules, check_endpoints
 from modelscan.gateway.control.nodes.rules import (
     MAX_HOSTS_OF_KEY,
     NodeCaller,
@@ -221,18 +221,23 @@ def names(host: str) -> list[str]:
         ("http://10.0.0.7:0", "port 0"),
         ("http://10.0.0.7:99999", "not an address"),
         ("http://10.0.0.7/a\nb", "http or https"),
+        ("http://127.0.0.1:8900", "itself"),
+        ("http://[::1]:8900/v1", "itself"),
+        ("http://here:8900", "itself"),
+        ("http://10.0.0.7:8900", None),
     ],
 )
 def test_where_an_endpoint_may_be(endpoint: str, fault: str | None) -> None:
     services = [RegisteredService(service_id="x", endpoint=endpoint)]
+    far, near = (EndpointRules(local, 8900, names) for local in (False, True))
     if fault is None:
-        return check_endpoints(services, local=False, resolve=names)
+        return check_endpoints(services, far)
     with pytest.raises(NodeRefused, match=fault) as error:
-        check_endpoints(services, local=False, resolve=names)
+        check_endpoints(services, far)
     assert (error.value.status, error.value.code) == (422, "endpoint")
     assert error.value.detail.startswith("$.services[0].endpoint")
     if fault == "own machine":
-        check_endpoints(services, local=True, resolve=names)
+        check_endpoints(services, near)
     else:
-        with pytest.raises(NodeRefused):
-            check_endpoints(services, local=True, resolve=names)
+        with pytest.raises(NodeRefused, match=fault):
+            check_endpoints(services, near)

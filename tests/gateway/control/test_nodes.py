@@ -18,7 +18,7 @@ from support.patience import COMMAND_S
 from support.served import Engine, Served, engines, routed, serving, until, write_routing
 
 REGISTER, HEARTBEAT, LEAVE = "/v1/nodes/register", "/v1/nodes/heartbeat", "/v1/nodes/leave"
-BEAT_S, PAUSE_S = 2.0, 0.2  # it reports more often than it says: this machine may be busy
+BEAT_S, PAUSE_S = 1.5, 0.15  # it reports more often than it says: this machine may be busy
 
 
 def root(engine: Engine) -> str:
@@ -106,7 +106,8 @@ def test_a_node_of_geniehive_is_served_from_its_registration_to_its_departure(
             status, answer = gateway.ask("POST", HEARTBEAT, beat("box"))
             assert (status, answer["host"]["metrics"]) == (200, {"service_count": 1})
             # Its own clock is years behind: shown, and not believed.
-            assert abs(answer["host"]["status"]["last_seen"] - time.time()) < 60
+            now = time.time()
+            assert now - 3600 < answer["host"]["status"]["last_seen"] <= now
             (problem,) = answer["host"]["modelscan"]["problems"]
             assert "behind the gateway's" in problem
             for name in ("demo", "box/chat/demo"):

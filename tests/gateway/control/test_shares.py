@@ -117,7 +117,7 @@ def world(server_database: ServerDatabase, monkeypatch: pytest.MonkeyPatch) -> W
 def test_the_sum_is_never_more_than_the_limit(world: World, seed: int) -> None:
     chance = random.Random(seed)
     world.peers = [Peer(world.database, world.clock) for _ in range(2)]
-    for _ in range(400):
+    for _ in range(400 if world.database.file else 150):
         peer = chance.choice(world.peers)
         action = chance.choices(("ask", "finish", "tick", "wait", "join", "leave", "kill"),
                                 (10, 6, 6, 3, 0.2, 0.1, 0.1))[0]  # fmt: skip

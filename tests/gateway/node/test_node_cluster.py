@@ -10,6 +10,9 @@ import pytest
 from support.served import Engine, Served, engines, joining, routed, serving, until, write_routing
 from support.tls import Cluster, answered
 
+from modelscan.supervisor.health import Address
+from modelscan.supervisor.recognise import recognise
+
 BEAT = {"MODELSCAN_NODE_BEAT_S": "0.5"}
 ROLE = {"role_id": "both", "operation": "chat", "routing_policy": {"strategy": "round_robin"}}
 
@@ -29,6 +32,11 @@ def hosts(plane: Served, key: str | None = None) -> dict[str, Any]:
     return {row["display_name"]: row for row in body["data"]}
 
 
+def recognised(gateway: Served) -> object:
+    """What ``discover`` takes it for."""
+    return recognise(Address("127.0.0.1", int(gateway.url.rpartition(":")[2])))
+
+
 def node_of(home: Path, engine: Engine) -> None:
     """A node's routing file with one engine."""
     write_routing(home, routed(engine.entry()))
@@ -40,6 +48,7 @@ def test_requests_reach_a_node_by_every_name_and_leave_with_it(homes: list[Path]
         for home, engine in zip(homes[1:], (alpha, beta), strict=True):
             node_of(home, engine)
         with serving() as plane, joining(plane.url, "--name", "one", **at(homes[1])) as one:
+            assert recognised(plane) is None, "a gateway without models is no engine"
             one.event("node", state="joined")
             host = hosts(plane)["one"]
             names = ("alpha", "lab/alpha", f"{host['host_id']}/chat/alpha", "both")
@@ -47,6 +56,7 @@ def test_requests_reach_a_node_by_every_name_and_leave_with_it(homes: list[Path]
                 _, body = until(lambda n=name: _answer(plane, n))
                 assert body["choices"][0]["message"]["content"] == "from alpha", name
             assert alpha.requests[-1]["model"] == "alpha"
+            assert recognised(plane) is recognised(one) is None, "they would lead to themselves"
             with joining(plane.url, "--name", "two", **at(homes[2])) as two:
                 two.event("node", state="joined")
                 until(
@@ -70,33 +80,27 @@ def _text(plane: Served, name: str) -> str:
     return body["choices"][0]["message"]["content"] if status == 200 else str(status)
 
 
-def test_a_killed_node_is_back_with_its_first_message(homes: list[Path]) -> None:
-    """The control plane knows that it is the same node: it need not fall silent first."""
+def test_one_id_is_one_node(homes: list[Path]) -> None:
+    """A killed node is back with its first message; a copy of its home waits until it is gone."""
     slow = {"MODELSCAN_HOME": str(homes[1]), "MODELSCAN_NODE_BEAT_S": "600"}
     with serving() as plane:
         with joining(plane.url, "--name", "one", **slow) as node:
             node.event("node", state="joined")
             node.process.send_signal(signal.SIGKILL)
             node.process.wait()
-        with joining(plane.url, "--name", "again", **slow) as node:
-            node.event("node", state="joined")
-            assert hosts(plane).keys() == {"again"}
-
-
-def test_two_machines_with_one_id_do_not_share_it(homes: list[Path]) -> None:
-    """A copied home: the second run waits, and gets the id when the first is silent."""
-    with serving() as plane, joining(plane.url, "--name", "one", **at(homes[1])) as one:
-        one.event("node", state="joined")
-        (homes[2] / "state").mkdir(parents=True)
-        record = homes[1] / "state" / "node.json"
-        (homes[2] / "state" / "node.json").write_bytes(record.read_bytes())
-        with joining(plane.url, "--name", "two", **at(homes[2])) as two:
-            problem = two.event("node", state="refused")
-            assert "another run of this host" in problem["text"]
-            assert hosts(plane).keys() == {"one"}
-            one.stop()
-            two.event("node", state="joined")
-            assert hosts(plane).keys() == {"two"}
+        with joining(plane.url, "--name", "again", **slow) as again:
+            again.event("node", state="joined")
+            assert hosts(plane).keys() == {"again"}, "it need not fall silent first"
+            (homes[2] / "state").mkdir(parents=True)
+            record = homes[1] / "state" / "node.json"
+            (homes[2] / "state" / "node.json").write_bytes(record.read_bytes())
+            with joining(plane.url, "--name", "copy", **at(homes[2])) as copy:
+                problem = copy.event("node", state="refused")
+                assert "another run of this host" in problem["text"]
+                assert hosts(plane).keys() == {"again"}
+                again.stop()
+                copy.event("node", state="joined")
+                assert hosts(plane).keys() == {"copy"}
 
 
 def test_keys_protect_both_sides(

@@ -16,6 +16,7 @@ from modelscan.core.node import Departure, Heartbeat, RegisteredService, Registr
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.failover import Health
 from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.nodes.endpoints import is_own
 from modelscan.gateway.control.nodes.host import NodeHost
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.rules import NodeCaller, NodeRefused
@@ -26,7 +27,6 @@ from modelscan.gateway.control.nodes.views import (
     service_view,
 )
 from modelscan.gateway.control.problems import HttpProblem
-from modelscan.net.address import is_loopback
 from modelscan.routing.facts import why_unusable
 
 CLIENT_HEADER = "x-modelscan-client"
@@ -111,7 +111,7 @@ class NodesApi:
         """A forwarded request may come from anywhere, although a proxy here sent it."""
         address = request.headers.get(CLIENT_HEADER, "")
         direct = not any(name in request.headers for name in _FORWARDED)
-        local = direct and (not address or is_loopback(address))
+        local = direct and (not address or is_own(address))
         return NodeCaller(self._key_of(request), address or "this machine", local)
 
     def _answer(self, host: NodeHost) -> Response:

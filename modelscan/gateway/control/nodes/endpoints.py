@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from modelscan.core.node import RegisteredService
@@ -25,26 +26,33 @@ _METADATA_NAMES = ("metadata.google.internal", "metadata.goog", "metadata", "ins
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-def check_endpoints(
-    services: Iterable[RegisteredService], *, local: bool, resolve: Resolve | None = None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class EndpointRules:
+    """``local``: the node is on this machine, whose addresses it may use. ``own_port``: that of
+    this gateway, to which no endpoint may lead. ``resolve`` asks the name service."""
+
+    local: bool
+    own_port: int | None = None
+    resolve: Resolve | None = None
+
+
+def check_endpoints(services: Iterable[RegisteredService], rules: EndpointRules) -> None:
     """Raise NodeRefused (422) for an endpoint that requests must not be sent to.
 
-    ``local``: the node is on this machine, whose loopback addresses it may use. May ask the name
-    service: call it in a thread.
+    May ask the name service: call it in a thread.
     """
-    known: dict[str, str | None] = {}
+    known: dict[tuple[str, int | None], str | None] = {}
     for at, service in enumerate(services):
-        fault = _fault(service.endpoint, local, resolve or resolved, known)
+        fault = _fault(service.endpoint, rules, known)
         if fault is not None:
             place = f"$.services[{at}].endpoint"
             raise NodeRefused(422, "endpoint", f"{place}: {fault}", audited=True)
 
 
 def _fault(
-    endpoint: str, local: bool, resolve: Resolve, known: dict[str, str | None]
+    endpoint: str, rules: EndpointRules, known: dict[tuple[str, int | None], str | None]
 ) -> str | None:
-    """Why an endpoint is refused; None: it is not. ``known``: hosts that were checked before."""
+    """Why an endpoint is refused; None: it is not. ``known``: places that were checked before."""
     try:
         parts = urlsplit(endpoint)
         host, port = parts.hostname, parts.port
@@ -58,19 +66,19 @@ def _fault(
         return "an endpoint is the root of a server: no query, no fragment, no spaces"
     if port == 0:
         return "port 0 is no port"
-    if host not in known:
-        known[host] = _host_fault(host, local, resolve)
-    return known[host]
+    if (host, port) not in known:
+        known[host, port] = _host_fault(host, port, rules)
+    return known[host, port]
 
 
-def _host_fault(host: str, local: bool, resolve: Resolve) -> str | None:
+def _host_fault(host: str, port: int | None, rules: EndpointRules) -> str | None:
     if host.rstrip(".").lower() in _METADATA_NAMES:
         return f"{host} is a cloud provider's metadata service"
     try:
-        addresses = [host] if _is_literal(host) else list(resolve(host))
+        addresses = [host] if _is_literal(host) else list((rules.resolve or resolved)(host))
     except (OSError, UnicodeError) as error:
         return f"{host} cannot be resolved here ({getattr(error, 'strerror', None) or error})"
-    faults = (address_fault(ipaddress.ip_address(one), local) for one in addresses)
+    faults = (_address_fault(ipaddress.ip_address(one), port, rules) for one in addresses)
     fault = next((one for one in faults if one is not None), None)
     return None if fault is None else f"{host} {fault}"
 
@@ -83,7 +91,7 @@ def _is_literal(host: str) -> bool:
     return True
 
 
-def address_fault(address: Address, local: bool) -> str | None:
+def _address_fault(address: Address, port: int | None, rules: EndpointRules) -> str | None:
     """Why an address is refused, as words after it; None: requests may go there."""
     address = _inner(address)
     if address in _METADATA:
@@ -92,9 +100,28 @@ def address_fault(address: Address, local: bool) -> str | None:
         return "is link-local: metadata services are there"
     if address.is_unspecified or address.is_multicast or _is_reserved(address):
         return "is not the address of one machine"
-    if address.is_loopback and not local:
-        return "is this gateway's own machine, and the node is on another one"
-    return None
+    if not is_own(str(address)):
+        return None
+    if port is not None and port == rules.own_port:
+        return "is this gateway itself: its requests would go in circles"
+    return None if rules.local else "is this gateway's own machine, and the node is on another one"
+
+
+def is_own(address: str) -> bool:
+    """Whether an address is one of this machine: only those can be listened on."""
+    try:
+        one = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if one.is_loopback:
+        return True
+    family = socket.AF_INET if one.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(one), 0))
+    except OSError:
+        return False
+    return True
 
 
 def _is_reserved(address: Address) -> bool:

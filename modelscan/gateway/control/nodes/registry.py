@@ -17,7 +17,7 @@ import msgspec
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.node import Departure, Heartbeat, Registration
-from modelscan.gateway.control.nodes.endpoints import Resolve, check_endpoints
+from modelscan.gateway.control.nodes.endpoints import EndpointRules, Resolve, check_endpoints
 from modelscan.gateway.control.nodes.host import (
     NodeHost,
     registered,
@@ -60,7 +60,7 @@ Monotonic = Callable[[], float]
 
 class NodeRegistry:
     """Every host with its services. ``version`` grows when requests may go somewhere else,
-    ``scored`` when only a score changed."""
+    ``scored`` when only a score changed. ``own_port``: of this gateway, once it listens."""
 
     def __init__(
         self, store: NodeStore, sealer: Sealer, *, clock: Monotonic = time.monotonic,
@@ -74,6 +74,7 @@ class NodeRegistry:
         self._ticked = clock()
         self._refusals: dict[tuple[str, str, str | None], float] = {}
         self.hosts: dict[str, NodeHost] = {}
+        self.own_port: int | None = None
         self.version = 0
         self.scored = 0
 
@@ -136,9 +137,8 @@ class NodeRegistry:
         return host
 
     async def _check_endpoints(self, message: Registration, caller: NodeCaller) -> None:
-        check = asyncio.to_thread(
-            check_endpoints, message.services, local=caller.local, resolve=self._resolve
-        )
+        rules = EndpointRules(caller.local, self.own_port, self._resolve)
+        check = asyncio.to_thread(check_endpoints, message.services, rules)
         try:
             await asyncio.wait_for(check, RESOLVE_S)
         except asyncio.TimeoutError:
