@@ -15,6 +15,7 @@ from modelscan.bench.report_reader import ReportFault, read_report
 from modelscan.bench.stored import ingest_reports
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.yaml_reader import YamlProblem, yaml_value
+from modelscan.engines import llamacpp
 from modelscan.engines.speed_history import devices_of
 from modelscan.evals.items import EvalSuite, SandboxKind, SuiteRequest
 from modelscan.evals.job import EvalJob, Generation, JobOutcome, SampleRow
@@ -41,8 +42,6 @@ from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.secrets import redact
 from modelscan.state.server.extra import require_extra
-
-LLAMACPP = "llama.cpp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +166,7 @@ def extra_body(subject: EvalSubject, options: EvalOptions) -> dict[str, Any]:
 
 def caches_prompts(subject: EvalSubject) -> bool:
     """Whether the server is a llama.cpp, which reuses prompts unless a request forbids it."""
-    return (subject.engine or "").startswith(LLAMACPP)
+    return (subject.engine or "").startswith(llamacpp.NAME)
 
 
 def read_policy(file: Path | None) -> DeniedTools:

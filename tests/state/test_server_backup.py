@@ -124,7 +124,7 @@ def damaged(data: bytes) -> Iterator[bytes]:
     yield gzip.compress(text.replace(b'"digest"', b'"digset"', 1))
     yield b"PK\x03\x04 some other archive"
     yield gzip.compress(b'{"schema":"something"}\n')
-    yield data[:-9] + b"\0" + data[-8:]
+    yield data[:-8] + bytes([data[-8] ^ 1]) + data[-7:]  # of the checksum
 
 
 def test_a_damaged_file_changes_nothing(server_database: ServerDatabase, tmp_path: Path) -> None:

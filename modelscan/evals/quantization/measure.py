@@ -19,6 +19,7 @@ from modelscan.core.plan import QualityMeasurement, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.deploy.deployments import Deployments
 from modelscan.deploy.session import Shield
+from modelscan.engines import llamacpp
 from modelscan.evals.compare import EvalComparison, compare
 from modelscan.evals.quantization.agreement import TokenAgreement, agreement, prefixes
 from modelscan.evals.quantization.distributions import NextTokens, parse_next_tokens
@@ -206,7 +207,7 @@ def _request(
     if "://" in given or _is_route(given, config):
         return None
     name = f"quant-{eval_id.removeprefix('e-')[:8]}"
-    wishes = Workload(backend="llama.cpp", context_tokens=_CONTEXT, parallel=1)
+    wishes = Workload(backend=llamacpp.NAME, context_tokens=_CONTEXT, parallel=1)
     if given.lower().endswith(".gguf"):
         chosen, wishes = given, replace(wishes, backend=None)
     else:
