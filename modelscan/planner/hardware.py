@@ -16,6 +16,7 @@ from modelscan.planner.context import Option, PlanningContext, estimator
 from modelscan.planner.feasibility import FittingOption
 from modelscan.planner.fit import fit, least_bytes
 from modelscan.planner.recipes import with_recipe
+from modelscan.planner.refuse import weight_bytes
 from modelscan.planner.search import options
 from modelscan.planner.starts import starting
 from modelscan.planner.user_flags import apply_user_flags
@@ -153,17 +154,15 @@ def smallest(
     if _least(model) > room:
         return None
     available = options(model, simulated, engines, [gpus]).options
-    choices = _decent([option for option in available if option.gpus])
+    choices = _decent([option for option in available if option.gpus and _size(option)])
     for option in sorted(choices, key=_size):
         if least_bytes(option, simulated) > room:
             break
-        published, launch = starting(with_recipe(option, model, simulated), simulated)
-        if not launch:
-            continue
         try:
-            fitting = fit(published, simulated)
+            published, launch = starting(with_recipe(option, model, simulated), simulated)
+            fitting = fit(published, simulated) if launch else None
         except (NotDeployableError, UsageError):
-            continue  # this engine rejects the setting for this model
+            continue  # the engine rejects the setting, or the size is not known
         if isinstance(fitting, FittingOption) and not fitting.within_margin:
             return fitting
     return None
@@ -192,4 +191,5 @@ def _loss(option: Option) -> float:
 
 
 def _size(option: Option) -> int:
-    return option.candidate.floor_bytes or option.candidate.shape.weights.total_bytes
+    """0: not known, which is no hardware's size."""
+    return option.candidate.floor_bytes or weight_bytes(option.candidate) or 0

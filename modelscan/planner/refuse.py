@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.plan import Refusal, ResolvedModel
+from modelscan.core.plan import Candidate, Refusal, ResolvedModel
 from modelscan.core.units import format_bytes, format_count
 from modelscan.core.verdict import Verdict
 from modelscan.core.workload import REMOTE_CODE, Workload
@@ -114,8 +114,8 @@ def least_bytes(model: ResolvedModel, case: PlanningContext) -> int | None:
     parameters = parameters_of(model)
     if bits is not None and parameters:
         return int(parameters * min(bits, _whole_bits(bits)) / 8)
-    sizes = [c.floor_bytes or c.shape.weights.total_bytes for c in model.candidates]
-    return min(sizes, default=None)
+    sizes = [one.floor_bytes or weight_bytes(one) for one in model.candidates]
+    return min((size for size in sizes if size), default=None)
 
 
 def unlisted_may_fit(model: ResolvedModel, case: PlanningContext) -> bool:
@@ -163,8 +163,24 @@ def parameters_of(model: ResolvedModel) -> int | None:
     """All parameters, active or not: memory contains all of them."""
     if model.model and model.model.parameters:
         return model.model.parameters
-    counts = [candidate.shape.weights.parameters for candidate in model.candidates]
+    counts = [_parameters(candidate) for candidate in model.candidates]
     return max((count for count in counts if count), default=None)
+
+
+def weight_bytes(candidate: Candidate) -> int | None:
+    """None where the size of the variant is not known."""
+    try:
+        return candidate.shape.weights.total_bytes
+    except NotDeployableError:
+        return None
+
+
+def _parameters(candidate: Candidate) -> int | None:
+    """None where the size of the variant is not known."""
+    try:
+        return candidate.shape.weights.parameters
+    except NotDeployableError:
+        return None
 
 
 def size_sentence(model: ResolvedModel, case: PlanningContext, available: int) -> str | None:

@@ -259,3 +259,13 @@ def test_a_file_without_a_header_leaves_the_architecture_unknown(
     asked = len(hub.log)
     plan_of(run_in_process, "sarvam-30b", "--gpu", "RTX 4090")
     assert len(hub.log) == asked
+
+
+def test_a_size_that_is_not_known_is_a_verdict_and_no_error(run_in_process: Cli) -> None:
+    """Also where hardware is searched that would be large enough."""
+    ran = run_in_process("plan", "thenlper/gte-large", "--gpu", "T4", "--offline", "--json")
+    assert ran.code == 3 and ran.json["verdict"] == "unknown"
+    assert [one["command"] for one in ran.json["missing"]] == [
+        "modelscan plan hf:thenlper/gte-large"
+    ]
+    assert ran.json["required"]["gpus"] == []

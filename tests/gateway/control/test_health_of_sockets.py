@@ -22,7 +22,7 @@ def test_a_socket_is_probed_and_a_dead_one_is_down(
     with serving() as gateway:
         assert gateway.chat("one")[1]["choices"][0]["message"]["content"] == "from one"
         until(lambda: gateway.get("/health")[1]["backends"][0]["state"] == "up")
-        assert gateway.get("/v1/models")[1]["data"][0]["modelscan"]["context"]["tokens"] == 4096
+        until(lambda: _context(gateway.get("/v1/models")[1]["data"][0]) == 4096)
         engine.stop()
         until(lambda: gateway.get("/health")[1]["backends"][0]["state"] == "down")
     assert run_in_process("route", "test", "one").code == 5
