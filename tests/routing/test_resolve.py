@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -175,3 +176,14 @@ def test_the_role_auto_stands_for_the_default_where_there_is_no_request() -> Non
     answer = resolve(read(entry("one", "lab/x"), default="one"), "auto")
     assert found(answer) == ("one", "default")
     assert answer.role == "auto"
+
+
+def test_entries_of_nodes_are_found_after_those_of_the_file() -> None:
+    """By their names, models and short names; the file's entry of a name counts first."""
+    far = entry("gpu1/chat", "google/gemma-3-27b", served_model="gemma")
+    whole = replace(read(CODER, CHAT, far), reported=1)
+    for name in ("gpu1/chat", "google/gemma-3-27b", "gemma", "gemma-3-27b"):
+        assert found(resolve(whole, name))[0] == "gpu1/chat", name
+    assert found(resolve(whole, "gemma-3-27b")) == ("gpu1/chat", "short_name")
+    same = entry("gpu1/chat", "other/qwen3-coder")
+    assert found(resolve(replace(read(CODER, same), reported=1), "qwen3-coder"))[0] == "coder"

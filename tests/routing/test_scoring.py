@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelscan.routing.scoring import (
+    EXPIRES_S,
+    FRESH_S,
     ROLE_WEIGHTS,
     SERVICE_WEIGHTS,
     Result,
@@ -184,3 +186,9 @@ def test_a_wrong_and_fast_service_is_behind_a_right_and_slow_one(
 )
 def test_the_time_to_the_first_token_in_bands(ttft: float, value: float) -> None:
     assert quality(Result("w", 1.0, None, ttft)) == pytest.approx(0.65 + 0.35 * value)
+
+
+def test_a_result_without_an_age_is_new() -> None:
+    assert Result("w").age_s == 0.0 and Result("w").freshness == 1.0
+    assert Result("w", age_s=FRESH_S + (EXPIRES_S - FRESH_S) / 2).freshness == pytest.approx(0.5)
+    assert Result("w", age_s=EXPIRES_S * 2).freshness == 0.0
