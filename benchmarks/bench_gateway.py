@@ -11,6 +11,7 @@ key, policy, route, token counts, receipts to SQLite. Needs gcc, wrk and taskset
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -117,7 +118,8 @@ def gateway(name: str, upstreams: list[int]) -> Iterator[tuple[int, dict[str, fl
             start = {"start_s": time.perf_counter() - begun, "start_cpu_s": cpu_s(tree)}
             yield port, start | {"pid": process.pid, "idle_mib": memory_mib(tree)}
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                os.killpg(process.pid, signal.SIGTERM)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:

@@ -124,7 +124,9 @@ def _litellm(port: int, upstreams: Sequence[int], folder: Path) -> list[str]:
         for one in upstreams
     )
     path = folder / "litellm.yaml"
-    path.write_text(f"model_list:\n{rows}\n")
+    # Newer releases start without a key of their own only where that is allowed.
+    allowed = "general_settings: {dangerously_permit_weak_or_unset_master_key: true}"
+    path.write_text(f"model_list:\n{rows}\n{allowed}\n")
     program = str(CACHE / "litellm" / "bin" / "litellm")
     return [program, "--config", str(path), "--host", "127.0.0.1", "--port", str(port)]
 
