@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from modelscan.core.route import Route
-from modelscan.net.address import is_loopback
 from modelscan.routing.exports.plano import plano_name
 from modelscan.routing.format import PortsFields, ProviderFields
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.schema import route_of
 from modelscan.routing.table import Backend, RouteCandidate, RouteEntry
 
 CHOICE = "none"
@@ -29,15 +28,11 @@ def with_plano(file: RoutingFile) -> RoutingFile:
     if place is None or file.route(PLANO) is not None:
         return file
     address, key = place
-    host = address.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    near = is_loopback(host.rpartition(":")[0] or host)
-    tier = "local" if near else "self_hosted"
-    route = Route(PLANO, "openai", address.rstrip("/"), None, api_key=key, tier=tier)  # type: ignore[arg-type]
-    fields = ProviderFields(PLANO, "openai", base_url=address, api_key=key)
+    fields = ProviderFields(PLANO, "openai", base_url=address.rstrip("/"), api_key=key)
     own = len(file.written)  # entries that nodes report come after it
     return replace(
         file,
-        routes=(*file.routes[:own], route, *file.routes[own:]),
+        routes=(*file.routes[:own], route_of(fields), *file.routes[own:]),
         providers=(*file.providers[:own], fields, *file.providers[own:]),
     )
 

@@ -62,7 +62,7 @@ def parse(data: Any) -> RoutingFile:
     limits = asdict(routing.limits) if routing.limits else {}
     file = RoutingFile(
         mode=MODE_ALIASES.get(routing.mode, routing.mode),
-        routes=tuple(_route(one) for one in providers),
+        routes=tuple(route_of(one) for one in providers),
         default_provider=direct.default_provider if direct else None,
         fallback=routing.fallback,
         findings=tuple(findings),
@@ -104,7 +104,8 @@ def _check_version(top: Mapping[str, Any], findings: list[Finding]) -> None:
         findings.append(Finding("error", "version", message, f"write: version: {VERSION}"))
 
 
-def _route(entry: ProviderFields) -> Route:
+def route_of(entry: ProviderFields) -> Route:
+    """The entry as the rest of the program reads it, with what its preset and address say."""
     preset = preset_named(entry.preset) if entry.preset else None
     return Route(
         name=entry.name,

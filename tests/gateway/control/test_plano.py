@@ -10,6 +10,9 @@ import pytest
 from conftest import Ran
 from support.served import Engine, engines, routed, serving, until, write_routing
 
+from modelscan.routing.plano import PLANO, with_plano
+from modelscan.routing.schema import parse
+
 KEY = "plano-key-of-the-proxy"
 ROLE = {
     "role_id": "coder", "operation": "chat",
@@ -80,3 +83,20 @@ def test_without_fallback_only_plano_answers_chats(
 def _text(answer: tuple[int, Any]) -> str | None:
     status, body = answer
     return body["choices"][0]["message"]["content"] if status == 200 else None
+
+
+@pytest.mark.parametrize(
+    ("address", "tier"),
+    [
+        ("http://127.0.0.1:12000", "local"),
+        ("http://[::1]:12000", "local"),
+        ("http://10.0.0.7:12000", "self_hosted"),
+        ("https://plano.example.com", "third_party"),
+    ],
+)
+def test_plano_is_on_the_machine_that_its_address_says(address: str, tier: str) -> None:
+    """As for every other entry: what a third party receives has left the machine."""
+    proxy = {"base_url": address}
+    made = with_plano(parse({"version": 1, "routing": {"mode": "plano_proxy", "proxy": proxy}}))
+    route = made.route(PLANO)
+    assert route is not None and route.tier == tier
