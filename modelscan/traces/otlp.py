@@ -12,14 +12,15 @@ from typing import Any
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
 _CLIENT, _OK, _ERROR = 3, 1, 2
-_OPERATIONS = {"completions": "text_completion", "embeddings": "embeddings"}
+# The operations as the conventions name them; another one keeps its name.
+_OPERATIONS = {"completions": "text_completion", "responses": "chat", "messages": "chat"}
 
 
 def otlp_span(span: Mapping[str, Any]) -> dict[str, Any]:
     """A span (the JSON form of ``spans.Span``) in OTLP's form."""
     start = _nanoseconds(span["started_at"])
     failed = span["status"] >= 400 or span["error_type"] is not None
-    operation = _OPERATIONS.get(span["operation"], "chat")
+    operation = operation_name(span["operation"])
     document: dict[str, Any] = {
         "traceId": span["trace_id"],
         "spanId": span["span_id"],
@@ -35,6 +36,11 @@ def otlp_span(span: Mapping[str, Any]) -> dict[str, Any]:
     if span["parent_span_id"]:
         document["parentSpanId"] = span["parent_span_id"]
     return document
+
+
+def operation_name(operation: str) -> str:
+    """``gen_ai.operation.name`` of an operation."""
+    return _OPERATIONS.get(operation, operation)
 
 
 def scope_spans(spans: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:
@@ -87,10 +93,7 @@ def _values(span: Mapping[str, Any], operation: str) -> Iterator[tuple[str, Any]
     yield "gen_ai.usage.reasoning.output_tokens", usage["reasoning_tokens"]
     yield "gen_ai.response.time_to_first_chunk", _double(span["ttft_s"])
     yield "server.address", span["endpoint_host"]
-    yield (
-        "error.type",
-        span["error_type"] or (str(span["status"]) if span["status"] >= 400 else None),
-    )
+    yield "error.type", span["error_type"] or _status_text(span["status"])
     yield "http.response.status_code", span["status"]
     yield from _own(span)
     yield from _content(span["content"])

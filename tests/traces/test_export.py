@@ -19,6 +19,7 @@ from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.state.config import load
 from modelscan.state.server.database import ServerDatabase
 from modelscan.traces.answers import TraceAccess, export_file
+from modelscan.traces.otlp import operation_name
 from modelscan.traces.redaction.redact import Redactor
 from modelscan.traces.store import EVERY, ReceiptFilter
 
@@ -147,3 +148,15 @@ def test_a_key_that_a_stream_cut_in_pieces_is_found(access: TraceAccess, tmp_pat
     export_file(access, file, "jsonl", only=EVERY, with_content=True)
     span = json.loads(file.read_text().splitlines()[1])
     assert span["content"]["answer"]["content"] == "the key is [redacted:anthropic_key:1] bye"
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        ("chat", "chat"), ("messages", "chat"), ("responses", "chat"),
+        ("completions", "text_completion"), ("embeddings", "embeddings"), ("rerank", "rerank"),
+        ("transcription", "transcription"), ("image", "image"),
+    ],
+)  # fmt: skip
+def test_an_operation_without_a_conventional_name_keeps_its_own(operation: str, name: str) -> None:
+    assert operation_name(operation) == name

@@ -14,13 +14,13 @@ from typing import Any
 from modelscan.gateway.metrics import definitions as d
 from modelscan.gateway.metrics.definitions import MetricDefinition
 from modelscan.gateway.metrics.families import HistogramValue, Labels, MetricFamily
+from modelscan.traces.otlp import attributes, operation_name
+from modelscan.traces.otlp import resource as resource_of
 
 _CUMULATIVE = 2
 _UNITS = {"seconds": "s", "bytes": "By", "tokens": "{token}", "ratio": "1", "": "1"}
 _UNIT_AT_END = re.compile(r"_(seconds|bytes|ratio)$")
 _TOKEN_TYPES = {d.INPUT_TOKENS.name: "input", d.OUTPUT_TOKENS.name: "output"}
-# The operations as the conventions name them; another one keeps its name.
-_OPERATIONS = {"completions": "text_completion", "responses": "chat", "messages": "chat"}
 _ATTRIBUTES = {"route": "gen_ai.request.model", "operation": "gen_ai.operation.name"}
 
 
@@ -49,8 +49,8 @@ def metrics_request(
         points = metric[_shape(definition)]["dataPoints"]
         for labels, value in family.values.items():
             times = {"startTimeUnixNano": _nano(resource.started_at), "timeUnixNano": _nano(now)}
-            attributes = _attributes(definition, labels, resource.engines)
-            points.append({"attributes": attributes, **times, **_value(value)})
+            named = _attributes(definition, labels, resource.engines)
+            points.append({"attributes": named, **times, **_value(value)})
     full = [one for name, one in metrics.items() if one[_shape_of(one)]["dataPoints"]]
     about = {
         "service.name": "modelscan", "service.version": resource.version,
@@ -59,7 +59,7 @@ def metrics_request(
     scope = {"name": "modelscan.gateway", "version": resource.version}
     scoped = {"scope": scope, "metrics": full}
     return {"resourceMetrics": [{
-        "resource": {"attributes": [_attribute(*pair) for pair in about.items()]},
+        "resource": resource_of(about),
         "scopeMetrics": [scoped],
     }]}  # fmt: skip
 
@@ -109,7 +109,7 @@ def _attributes(
     found: dict[str, str] = {}
     for label, value in pairs.items():
         if definition.otlp is not None and label in _ATTRIBUTES:
-            found[_ATTRIBUTES[label]] = _OPERATIONS.get(value, value)
+            found[_ATTRIBUTES[label]] = operation_name(value)
         else:
             found[f"modelscan.{label}"] = value
     engine = engines.get(pairs.get("backend", ""))
@@ -117,11 +117,7 @@ def _attributes(
         found["gen_ai.provider.name"] = engine.replace(".", "_")
     if definition.name in _TOKEN_TYPES:
         found["gen_ai.token.type"] = _TOKEN_TYPES[definition.name]
-    return [_attribute(name, value) for name, value in found.items() if value]
-
-
-def _attribute(name: str, value: str) -> dict[str, Any]:
-    return {"key": name, "value": {"stringValue": value}}
+    return attributes((name, value) for name, value in found.items() if value)
 
 
 def _nano(moment: float) -> str:
