@@ -117,7 +117,7 @@ def test_the_backends_own_id_has_another_name(gateway: Gateway, upstream: Upstre
 
 
 def test_the_control_application_sees_it(gateway: Gateway, control: object) -> None:
-    """An answer that may be repeated for others has nobody's id."""
+    """An answer that may be repeated for others has no caller's id."""
     with Client(gateway.port) as client:
         assert client.ask(get(b"/v1/models")).header(ID) is None
         for value in (b"one", b"two"):

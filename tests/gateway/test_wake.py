@@ -166,7 +166,7 @@ def test_a_request_wakes_it_and_many_start_it_once(run: Run, asleep: str, home: 
 def test_one_that_fell_asleep_a_moment_ago_is_noticed_by_the_request(
     run: Run, model_file: Path, home: Path
 ) -> None:
-    """Nobody looked at the records since its time to live ended it."""
+    """No command read the records since its time to live ended it."""
     with serving() as gateway:
         deploy(run, model_file, "a", "--ttl", "1")
         until(lambda: chat(gateway, "a")[0] == 200)

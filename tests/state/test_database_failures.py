@@ -1,4 +1,4 @@
-"""A server's database that is dead, refuses, is full or wrong: what is said, and the exit code."""
+"""A server's database that is dead, refuses, is full or wrong: its message and exit code."""
 
 from __future__ import annotations
 

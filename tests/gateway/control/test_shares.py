@@ -1,4 +1,4 @@
-"""Gateways share the limits of keys: never more in sum, whoever asks, joins, leaves or dies."""
+"""Gateways share the limits of keys: never more in sum, while gateways join, leave or die."""
 
 from __future__ import annotations
 
