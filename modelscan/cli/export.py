@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from modelscan.cli.document import Document, Text
+from modelscan.deploy.exports.formats import ExportFormat
 
 if TYPE_CHECKING:
     from modelscan.deploy.exports.answers import ExportedPlan
 
-# As in deploy.exports.registry, which a help text need not import; a test compares them.
-FORMATS = ("command", "compose", "quadlet", "systemd", "kubernetes", "skypilot", "gpustack")
 ExportOption = Annotated[
-    str | None,
+    ExportFormat | None,
     typer.Option(
-        "--export",
-        click_type=click.Choice(FORMATS),
-        help="Print a file for another tool instead; its comments have the numbers.",
+        "--export", help="Print a file for another tool instead; its comments have the numbers."
     ),
 ]
 

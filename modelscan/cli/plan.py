@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
@@ -21,7 +21,7 @@ from modelscan.core.verdict import Verdict
 
 if TYPE_CHECKING:
     from modelscan.core.estimate import DeviceEstimate
-    from modelscan.deploy.exports.registry import ExportFormat
+    from modelscan.deploy.exports.formats import ExportFormat
     from modelscan.deploy.plan_body import ModelBody
     from modelscan.deploy.planning import PlannedModel, Question
 
@@ -76,11 +76,11 @@ def plan(
     return document(plan_model(question, config, everything=everything), everything)
 
 
-def _export(question: Question, form: str) -> Document:
+def _export(question: Question, form: ExportFormat) -> Document:
     """``--export``: the plan as a file for another tool."""
     from modelscan.deploy.exports.answers import export_plan
 
-    exported, warnings = export_plan(question, cast("ExportFormat", form), current().config)
+    exported, warnings = export_plan(question, form, current().config)
     return export_document(exported, warnings)
 
 

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from modelscan.gateway.control.events import Report, ServeEvent
 
 
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, max=64, help="Processes that forward requests.")
+]
+Drain = Annotated[
+    float,
+    typer.Option("--drain", min=0, metavar="SECONDS", help="Seconds for running requests to end."),
+]
+DRAIN_S = 30.0
+
+
 def serve(
     context: Context,
     host: Annotated[
@@ -29,9 +39,7 @@ def serve(
     expose: Annotated[
         bool, typer.Option("--expose", help="Accept other machines; needs a key.")
     ] = False,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, max=64, help="Processes that forward requests.")
-    ] = 1,
+    workers: Workers = 1,
     tls_cert: Annotated[
         Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM): https.")
     ] = None,
@@ -70,12 +78,7 @@ def serve(
     log_requests: Annotated[
         bool, typer.Option("--log-requests", help="A line for each request, without its text.")
     ] = False,
-    drain: Annotated[
-        float,
-        typer.Option(
-            "--drain", min=0, metavar="SECONDS", help="Seconds for running requests to end."
-        ),
-    ] = 30.0,
+    drain: Drain = DRAIN_S,
 ) -> int:
     """Serve every model of the routing file at one address, until Ctrl-C."""
     from modelscan.state.server.extra import require_extra

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -16,9 +16,6 @@ from modelscan.core.deployment_state import State
 from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows, speed_rows
 from modelscan.deploy.rows import deployment_row
 
-if TYPE_CHECKING:
-    from modelscan.deploy.exports.registry import ExportFormat
-
 Name = Annotated[str, typer.Argument(help="The deployment's name.", metavar="NAME")]
 
 
@@ -30,8 +27,7 @@ def show(name: Name, export: ExportOption = None) -> Document:
     if export is not None:
         from modelscan.deploy.exports.answers import export_deployment
 
-        form = cast("ExportFormat", export)
-        return export_document(export_deployment(deployment, form, current().config))
+        return export_document(export_deployment(deployment, export, current().config))
     plan = deployment.plan
     line = curl_line(deployment)
     speeds = view.measured_speeds()

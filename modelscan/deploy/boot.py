@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelscan.core.errors import UsageError
+from modelscan.deploy.unit_words import unit_word
 from modelscan.state.files import write_atomic
 
 UNIT = "modelscan.service"
@@ -105,7 +106,7 @@ def _text(
     service: Sequence[str],
     environ: dict[str, str] | None,
 ) -> str:
-    quoted = " ".join(_quoted(word, command=True) for word in words)
+    quoted = " ".join(unit_word(word, command=True) for word in words)
     lines = [
         f"# Written by `modelscan service {written_by}`; removed by `modelscan service uninstall`.",
         "[Unit]",
@@ -114,7 +115,7 @@ def _text(
         "[Service]",
         *service,
         *_environment(dict(os.environ) if environ is None else environ),
-        f"ExecStart={_quoted(sys.executable, command=True)} -m modelscan {quoted}",
+        f"ExecStart={unit_word(sys.executable, command=True)} -m modelscan {quoted}",
         "TimeoutStopSec=60",
         "",
         "[Install]",
@@ -127,10 +128,4 @@ def _environment(environ: dict[str, str]) -> Iterator[str]:
     """The variables that locate this user's modelscan and its files; never a credential."""
     for name in ("MODELSCAN_HOME", "HF_HOME", "PATH"):
         if environ.get(name):
-            yield f"Environment={_quoted(f'{name}={environ[name]}')}"
-
-
-def _quoted(text: str, *, command: bool = False) -> str:
-    """Quote one word of a unit file: ``%`` is special everywhere, ``$`` in commands only."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return '"' + (escaped.replace("$", "$$") if command else escaped) + '"'
+            yield f"Environment={unit_word(f'{name}={environ[name]}')}"

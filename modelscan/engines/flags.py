@@ -47,6 +47,12 @@ def environment(
     }
 
 
+def chooses_devices(variable: str) -> bool:
+    """Whether a variable selects or numbers GPUs of this machine: a server, a container or another
+    machine has its own numbers."""
+    return variable.endswith(("_VISIBLE_DEVICES", "_DEVICE_ORDER"))
+
+
 def _visible_devices(gpus: Sequence[Gpu], every: bool) -> dict[str, str]:
     """The device list. Indices follow the bus; CUDA's own order is by speed unless set. MIG
     instances have no index, so they use the UUID.

@@ -31,6 +31,7 @@ from modelscan.engines.recipe_options import (
     without_drafting,
 )
 from modelscan.engines.speculation import method_of
+from modelscan.engines.start_lines import MODELSCOPE
 from modelscan.engines.support_rules import NATIVE, Support, absent
 from modelscan.memory.tensor_parallel import reject_reason
 
@@ -52,7 +53,8 @@ _MODEL_TYPES = ("auto", "f16", "bf16")  # cache types that mean the model's own
 
 class PoolEngine(Engine):
     """See ``engines.engine.Engine``. ``kernels``: formats its builds run on each GPU;
-    ``key_variable``: the environment variable of the server's key.
+    ``key_variable``: the environment variable of the server's key. ``modelscope``: the variable
+    and its value that make it download from ModelScope.
     """
 
     formats = ("safetensors",)
@@ -65,6 +67,7 @@ class PoolEngine(Engine):
     )
     kernels: ClassVar[Kernels]
     key_variable: ClassVar[str]
+    modelscope: ClassVar[tuple[str, str]]
     package: ClassVar[PythonPackage]
 
     def gpu_support(
@@ -215,6 +218,10 @@ class PoolEngine(Engine):
         return recommended(
             published, self.option_names, self.parsers(), facts, unsafe=False
         ).options
+
+    def hub_environment(self, plan: Plan) -> dict[str, str]:
+        """Variables for the hub that the plan's repository is on, where the server downloads it."""
+        return dict([self.modelscope]) if plan.source == MODELSCOPE else {}
 
     def keyed_program(self, python: str) -> tuple[str, ...] | None:
         """The server's command if its key cannot come from a variable; None if it can."""

@@ -16,6 +16,7 @@ from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner.feasibility import available_bytes, free_bytes
 
 if TYPE_CHECKING:
+    from modelscan.core.architecture import Weights
     from modelscan.planner.context import PlanningContext
 
 _USUAL_BITS, _SMALL_BITS = 4.9, 6.0  # per weight: Q4_K_M, and what counts as quantized
@@ -118,6 +119,12 @@ def least_bytes(model: ResolvedModel, case: PlanningContext) -> int | None:
     return min((size for size in sizes if size), default=None)
 
 
+def weight_bytes(candidate: Candidate) -> int | None:
+    """Bytes of a variant's weights; None where they are not known."""
+    weights = weights_of(candidate)
+    return None if weights is None else weights.total_bytes
+
+
 def unlisted_may_fit(model: ResolvedModel, case: PlanningContext) -> bool:
     """Whether GGUF files with unknown names may include the requested format, and fit.
 
@@ -163,22 +170,14 @@ def parameters_of(model: ResolvedModel) -> int | None:
     """All parameters, active or not: memory contains all of them."""
     if model.model and model.model.parameters:
         return model.model.parameters
-    counts = [_parameters(candidate) for candidate in model.candidates]
-    return max((count for count in counts if count), default=None)
+    known = [weights.parameters for one in model.candidates if (weights := weights_of(one))]
+    return max((count for count in known if count), default=None)
 
 
-def weight_bytes(candidate: Candidate) -> int | None:
+def weights_of(candidate: Candidate) -> Weights | None:
     """None where the size of the variant is not known."""
     try:
-        return candidate.shape.weights.total_bytes
-    except NotDeployableError:
-        return None
-
-
-def _parameters(candidate: Candidate) -> int | None:
-    """None where the size of the variant is not known."""
-    try:
-        return candidate.shape.weights.parameters
+        return candidate.shape.weights
     except NotDeployableError:
         return None
 

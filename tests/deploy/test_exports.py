@@ -17,9 +17,9 @@ import pytest
 import yaml
 from conftest import REPOSITORY, Ran
 
-from modelscan.cli.export import FORMATS
-from modelscan.deploy.exports.documents import unit_word
-from modelscan.deploy.exports.registry import EXPORTS, ExportFormat
+from modelscan.deploy.exports.formats import FORMATS, ExportFormat
+from modelscan.deploy.exports.registry import EXPORTS
+from modelscan.deploy.unit_words import unit_word
 
 Run = Callable[..., Ran]
 DEMO = REPOSITORY / "examples" / "demo-model.gguf"

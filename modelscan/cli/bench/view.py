@@ -80,11 +80,6 @@ def compare_table(answer: BenchCompared) -> Table:
     return Table(_COMPARE, rows, numeric=("A", "B", "RATIO"), optional=("INTERVAL", "LOAD"))
 
 
-def _bounds(row: ComparedMetric) -> str | None:
-    one = row.interval
-    return None if one is None else f"{one.lower:.3f} to {one.upper:.3f}"
-
-
 def seconds(value: float | None) -> str | None:
     """A time in three digits with its unit: ``498 ms``, ``1.02 s``, ``15.8 ms``."""
     if value is None:

@@ -10,6 +10,7 @@ import typer
 from modelscan.cli.context import Context
 from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.cli.framework import command
+from modelscan.cli.serve import DRAIN_S, Drain, Workers, reporter
 from modelscan.core.errors import EXIT_REMOTE
 
 if TYPE_CHECKING:
@@ -64,9 +65,7 @@ def join(
     expose: Annotated[
         bool, typer.Option("--expose", help="Accept the control plane from another machine.")
     ] = False,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, max=64, help="Processes that forward requests.")
-    ] = 1,
+    workers: Workers = 1,
     ca: Annotated[
         Path | None,
         typer.Option("--ca", metavar="FILE", help="The authority of the cluster's certificates."),
@@ -78,15 +77,9 @@ def join(
     cert_key: Annotated[
         Path | None, typer.Option("--cert-key", metavar="FILE", help="The certificate's key.")
     ] = None,
-    drain: Annotated[
-        float,
-        typer.Option(
-            "--drain", min=0, metavar="SECONDS", help="Seconds for running requests to end."
-        ),
-    ] = 30.0,
+    drain: Drain = DRAIN_S,
 ) -> int:
     """Serve this machine's models to a control plane, until Ctrl-C."""
-    from modelscan.cli.serve import reporter
     from modelscan.state.server.extra import require_extra
 
     require_extra("modelscan node join")

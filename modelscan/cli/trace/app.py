@@ -11,24 +11,18 @@ from modelscan.cli.document import Document, Fields, Table
 from modelscan.cli.framework import command, group
 from modelscan.cli.trace import cost, files
 from modelscan.cli.trace.database import trace_access
+from modelscan.cli.trace.options import OfRoute, OfStatus, Since
 from modelscan.cli.trace.view import pairs, row, status_pairs
 
 app = group("List the requests that modelscan serve forwarded, their costs, and export them.")
-Since = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Not older than 10m, 2h, 7d, …")
-]
 
 
 @command(app, "list")
 def list_(
     context: Context,
     since: Since = None,
-    route: Annotated[
-        str | None, typer.Option("--route", metavar="NAME", help="Only this route or role.")
-    ] = None,
-    status: Annotated[
-        int | None, typer.Option("--status", metavar="N", help="Only this HTTP status.")
-    ] = None,
+    route: OfRoute = None,
+    status: OfStatus = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=100_000, metavar="N", help="At most N requests.")
     ] = 50,

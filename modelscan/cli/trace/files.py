@@ -11,6 +11,7 @@ from modelscan.cli.context import Context
 from modelscan.cli.document import Document, Fields
 from modelscan.cli.framework import command
 from modelscan.cli.trace.database import trace_access
+from modelscan.cli.trace.options import OfRoute, OfStatus, Since
 
 FormatName = Literal["otlp-json", "jsonl"]
 
@@ -36,15 +37,9 @@ def export(
         FormatName,
         typer.Option("--format", help="otlp-json (OpenTelemetry) or jsonl.", metavar="FORMAT"),
     ] = "jsonl",
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Not older than 10m, 2h, 7d, …")
-    ] = None,
-    route: Annotated[
-        str | None, typer.Option("--route", metavar="NAME", help="Only this route or role.")
-    ] = None,
-    status: Annotated[
-        int | None, typer.Option("--status", metavar="N", help="Only this HTTP status.")
-    ] = None,
+    since: Since = None,
+    route: OfRoute = None,
+    status: OfStatus = None,
     with_content: Annotated[
         bool, typer.Option("--with-content", help="Also the texts that were kept.")
     ] = False,
@@ -77,9 +72,7 @@ def dataset(
         list[str] | None,
         typer.Option("--where", metavar="FIELD=VALUE", help="Only such requests; repeatable."),
     ] = None,
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Not older than 10m, 2h, 7d, …")
-    ] = None,
+    since: Since = None,
     split: Annotated[
         str | None,
         typer.Option("--split", metavar="A/B", help="Per cent for training and test: 90/10."),

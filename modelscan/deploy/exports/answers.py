@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from modelscan.core.deployment_name import derive_name
 from modelscan.core.errors import UsageError
 from modelscan.deploy.exports.documents import comments, yaml_text
-from modelscan.deploy.exports.registry import EXPORTS, ExportFormat
+from modelscan.deploy.exports.formats import ExportFormat
+from modelscan.deploy.exports.registry import EXPORTS
 from modelscan.deploy.exports.subject import subject_of
 from modelscan.deploy.machine import machine_at, machine_here, model_at
 from modelscan.deploy.plan_body import body_of

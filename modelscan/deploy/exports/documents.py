@@ -1,4 +1,4 @@
-"""YAML documents with comments above them, and the quoting of systemd's unit files."""
+"""YAML documents with comments above them."""
 
 from __future__ import annotations
 
@@ -30,19 +30,3 @@ def yaml_text(*documents: Mapping[str, Any]) -> str:
         for one in documents
     ]
     return "---\n".join(texts)
-
-
-def unit_word(text: str, *, command: bool = False) -> str:
-    """One word of a unit file: ``%`` is special everywhere, ``$`` in commands."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    escaped = escaped.replace("\n", "\\n")
-    return '"' + (escaped.replace("$", "$$") if command else escaped) + '"'
-
-
-def unit_words(words: Iterable[str]) -> str:
-    """A command line of a unit file; plain words are not quoted."""
-    return " ".join(_plain(word) or unit_word(word, command=True) for word in words)
-
-
-def _plain(word: str) -> str | None:
-    return word if word and all(c.isalnum() or c in "-_./:=,@+" for c in word) else None

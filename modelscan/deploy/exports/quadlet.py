@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelscan.core.units import GIB
-from modelscan.deploy.exports.documents import comments, unit_word, unit_words
+from modelscan.deploy.exports.documents import comments
 from modelscan.deploy.exports.subject import (
     CACHE,
     EVERY_INTERFACE,
@@ -13,6 +13,7 @@ from modelscan.deploy.exports.subject import (
     PORT,
     ExportSubject,
 )
+from modelscan.deploy.unit_words import unit_word, unit_words
 
 
 def export(subject: ExportSubject) -> str:

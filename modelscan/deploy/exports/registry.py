@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from typing import Literal, get_args
 
 from modelscan.deploy.exports import compose, kubernetes, quadlet, skypilot, systemd
 from modelscan.deploy.exports.documents import comments
 from modelscan.deploy.exports.subject import LOOPBACK, ExportSubject
-
-ExportFormat = Literal[
-    "command", "compose", "quadlet", "systemd", "kubernetes", "skypilot", "gpustack"
-]  # fmt: skip
-FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
 def _command(subject: ExportSubject) -> str:

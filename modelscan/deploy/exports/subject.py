@@ -12,6 +12,7 @@ from modelscan.core.plan import Plan
 from modelscan.core.units import GIB, format_bytes, format_tokens
 from modelscan.engines import llamacpp
 from modelscan.engines.base import Serving
+from modelscan.engines.flags import chooses_devices
 from modelscan.engines.llamacpp.command import KEY_VARIABLE, arguments
 from modelscan.engines.llamacpp.container import PROGRAM
 from modelscan.engines.pool_engine import PoolEngine
@@ -28,7 +29,6 @@ _HUB, _LOCAL, _MODELSCOPE = "huggingface", "local_path", "modelscope"
 _SHARED_MEMORY = 8 * GIB
 _SPARE_DISK = 2 * GIB
 _QUIET = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-_ONLY_HERE = ("_VISIBLE_DEVICES", "_DEVICE_ORDER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +69,15 @@ class ExportSubject:
     def environment(self, *, contained: bool) -> dict[str, str]:
         """Variables without secrets. A container numbers the GPUs that it is given from 0."""
         one = engine(self.plan.backend)
-        pool = isinstance(one, PoolEngine)
-        own = one.process_environment(self.plan) if isinstance(one, PoolEngine) else {}
         chosen = {
             name: value for name, value in self.plan.env.items()
-            if not (contained and name.endswith(_ONLY_HERE))
+            if not (contained and chooses_devices(name))
         }  # fmt: skip
-        modelscope = {"VLLM_USE_MODELSCOPE": "True", "SGLANG_USE_MODELSCOPE": "true"}
-        hub = {
-            name: value for name, value in modelscope.items()
-            if pool and self.plan.source == _MODELSCOPE
-            and name.lower().startswith(self.plan.backend)
-        }  # fmt: skip
-        place = _cache_variables(pool) if contained else {}
-        return {**_QUIET, **own, **hub, **chosen, **place}
+        place = _cache_variables(isinstance(one, PoolEngine)) if contained else {}
+        if isinstance(one, PoolEngine):
+            own = {**one.process_environment(self.plan), **one.hub_environment(self.plan)}
+            return {**_QUIET, **own, **chosen, **place}
+        return {**_QUIET, **chosen, **place}
 
     @property
     def shared_memory_bytes(self) -> int | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelscan.deploy.exports.documents import comments, unit_word, unit_words
+from modelscan.deploy.exports.documents import comments
 from modelscan.deploy.exports.subject import LOOPBACK, PORT, ExportSubject
+from modelscan.deploy.unit_words import unit_word, unit_words
 
 # What an engine does not need. A user's own service manager cannot enforce more.
 _CONFINED = ("NoNewPrivileges=yes", "UMask=0077", "LimitCORE=0")

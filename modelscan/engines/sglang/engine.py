@@ -11,7 +11,7 @@ from modelscan.engines.sglang import NAME, command, flags
 from modelscan.engines.sglang.container import IMAGES
 from modelscan.engines.sglang.support import KERNELS, online_method
 from modelscan.engines.sglang.versions import RESIDUALS
-from modelscan.engines.start_lines import MODELSCOPE, line
+from modelscan.engines.start_lines import line
 from modelscan.engines.support_rules import old_kernels
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class SgLang(PoolEngine):
     ignores_eos = True
     kernels = KERNELS
     key_variable = command.KEY_VARIABLE
+    modelscope = ("SGLANG_USE_MODELSCOPE", "true")
     images = IMAGES
     package = PythonPackage(
         modules=("sglang.launch_server",),
@@ -61,9 +62,8 @@ class SgLang(PoolEngine):
         return old_kernels(gpu, self.title)
 
     def start_line(self, plan: Plan) -> str:
-        hub = {"SGLANG_USE_MODELSCOPE": "true"} if plan.source == MODELSCOPE else {}
         program = ("python3", "-m", "sglang.launch_server", "--model-path", plan.repo)
-        return line(program, plan, hub)
+        return line(program, plan, self.hub_environment(plan))
 
     def online_quantization(
         self, quantization: str | None, version: str | None

@@ -10,7 +10,7 @@ from modelscan.engines.command_line import folded
 from modelscan.engines.engine import PythonPackage, Wheels
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
-from modelscan.engines.start_lines import MODELSCOPE, line
+from modelscan.engines.start_lines import line
 from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.container import IMAGES, MODULE_MOVED
@@ -54,6 +54,7 @@ class Vllm(PoolEngine):
     preference = 0.0
     kernels = KERNELS
     key_variable = "VLLM_API_KEY"
+    modelscope = ("VLLM_USE_MODELSCOPE", "True")
     profiles_all_slots = True
     images = IMAGES
     ignores_eos = True
@@ -89,8 +90,7 @@ class Vllm(PoolEngine):
         return drawback(gpu)
 
     def start_line(self, plan: Plan) -> str:
-        hub = {"VLLM_USE_MODELSCOPE": "True"} if plan.source == MODELSCOPE else {}
-        return line(("vllm", "serve", plan.repo), plan, hub)
+        return line(("vllm", "serve", plan.repo), plan, self.hub_environment(plan))
 
     def default_memory_share(self, version: str | None) -> float | None:
         return facts_for(version).utilization

@@ -58,7 +58,8 @@ from modelscan.traces.choices import ChoiceStore, TraceChoices
 from modelscan.traces.recent import Latency, RuntimeHistory
 
 _MOST_SAMPLES = 10_000
-_LARGE = 500  # entries
+LARGE_FILE = 500
+"""Entries from which a table takes so long that other requests must go on meanwhile."""
 _HEALTHY = (HealthState.UP, HealthState.HALF_OPEN)
 
 
@@ -197,7 +198,7 @@ class Gateway:
     async def compile_aside(self) -> None:
         """Like ``compile``; a large table is made in a thread, while other requests go on."""
         file, world = self._inputs()
-        if len(file.routes) < _LARGE:
+        if len(file.routes) < LARGE_FILE:
             memo = None if self._aside else self._memo
             return self._use(file, world, compile_table(file, world, memo))
         self._aside += 1

@@ -20,6 +20,7 @@ from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import BACKENDS as ENGINES
 from modelscan.core.workload import REMOTE_CODE
 from modelscan.engines import llamacpp, vllm
+from modelscan.engines.flags import chooses_devices
 from modelscan.engines.owned_options import check_variables
 from modelscan.engines.recipe_options import DATA_DIR
 from modelscan.engines.registry import engines
@@ -46,7 +47,6 @@ CATEGORIES = {
     "text_to_speech": "text_to_speech",
 }
 _SINCE_2 = ("adapters", "speculative_config", "extended_kv_cache", "image_name", "run_command")
-_DEVICE_CHOICE = ("_VISIBLE_DEVICES", "_DEVICE_ORDER")
 _SOURCES = {"huggingface": "huggingface", "modelscope": "model_scope", "local_path": "local_path"}
 _REPO_FIELDS: dict[str, tuple[str, str | None]] = {
     "huggingface": ("huggingface_repo_id", "huggingface_filename"),
@@ -96,7 +96,7 @@ def create_body(
     if parameters:
         body["backend_parameters"] = parameters
     # The scheduler decides which devices an instance sees.
-    ours = {k: v for k, v in plan.env.items() if not k.endswith(_DEVICE_CHOICE)}
+    ours = {k: v for k, v in plan.env.items() if not chooses_devices(k)}
     env = {**(dict(spec.env) if spec else {}), **ours, **check_env(choices.env or {})}
     if env:
         body["env"] = env

@@ -15,7 +15,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.node import Departure, Heartbeat, RegisteredService, Registration, read_message
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.failover import Health
-from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.gateway import LARGE_FILE, Gateway
 from modelscan.gateway.control.nodes.endpoints import is_own
 from modelscan.gateway.control.nodes.host import NodeHost
 from modelscan.gateway.control.nodes.registry import NodeRegistry
@@ -31,7 +31,6 @@ from modelscan.routing.facts import why_unusable
 
 CLIENT_HEADER = "x-modelscan-client"
 MAX_REGISTRATION, MAX_HEARTBEAT = 1024 * 1024, 256 * 1024
-_FEW = 500  # entries
 _COUNTED_S, _MANY, _MOST_ROWS = 1.0, 200, 10_000_000
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -76,7 +75,7 @@ class NodesApi:
                 "registered",
                 f"node {host.name} registered with {count} service{'s' * (count != 1)}",
             )
-            if len(self._gateway.file.routes) < _FEW:  # else soon, together with others
+            if len(self._gateway.file.routes) < LARGE_FILE:  # else soon, together with others
                 self._gateway.compile()
         return self._answer(host)
 
