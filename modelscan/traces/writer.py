@@ -81,6 +81,7 @@ class ReceiptWriter:
                 return
             try:
                 self._store.write(batch, self.recorded)
+                self._written(batch)  # what fails after this must not store them a second time
                 self._write_texts()
                 if time.monotonic() >= prune_at:
                     all_gone = self._store.prune(time.time()) < DELETED_AT_ONCE
@@ -92,13 +93,16 @@ class ReceiptWriter:
                 time.sleep(_RETRY_S)
             else:
                 self.error = None
-                self._written(batch)
 
     def _write_texts(self) -> None:
         with self._change:
-            texts = [self._texts.popleft() for _ in range(len(self._texts))]
+            texts = list(self._texts)
         if texts and self._contents is not None:
             self._contents.write(texts)
+            with self._change:
+                for text in texts:  # some may have been dropped meanwhile
+                    if self._texts and self._texts[0] is text:
+                        self._texts.popleft()
 
     def _batch(self) -> list[Receipt]:
         """The oldest receipts that wait; they stay queued until they are written."""

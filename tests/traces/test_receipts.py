@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.receipt import Receipt
+from modelscan.core.receipt import KeptContent, Receipt
 from modelscan.state.server.database import ServerDatabase
 from modelscan.traces import store as stores
 from modelscan.traces.store import ReceiptStore
@@ -91,3 +91,42 @@ def test_a_stuck_disk_drops_the_oldest_and_counts_them(monkeypatch: pytest.Monke
     writer.close()
     assert disk.rows[-1] == receipt(24)
     assert (writer.error, len({one.trace_id for one in disk.rows})) == (None, len(disk.rows))
+
+
+class FailingOnce:
+    """A store of texts, or of receipts when it deletes, that fails the first time."""
+
+    def __init__(self) -> None:
+        self.failed = False
+        self.texts: list[KeptContent] = []
+
+    def fail(self) -> None:
+        if not self.failed:
+            self.failed = True
+            raise ModelscanError("the database is busy")
+
+    def write(self, texts: Sequence[KeptContent]) -> None:
+        self.fail()
+        self.texts += texts
+
+
+def test_what_fails_after_the_receipts_does_not_store_them_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither texts nor the deletion of old rows; and the texts are written with the next ones."""
+    monkeypatch.setattr("modelscan.traces.writer._RETRY_S", 0.01)
+    monkeypatch.setattr("modelscan.traces.writer._PRUNE_EVERY_S", 0.0)
+    disk, contents, deletion = StuckStore(), FailingOnce(), FailingOnce()
+    disk.failures = 0
+    disk.go.set()
+    monkeypatch.setattr(disk, "prune", lambda _: deletion.fail() or 0)
+    writer = ReceiptWriter(disk, contents=contents)  # type: ignore[arg-type]
+    writer.start()
+    kept = [KeptContent(f"{n:032x}", 1.0, b"?", b"!") for n in range(3)]
+    for number, text in enumerate(kept):
+        writer.add_texts([text])
+        writer.add([receipt(number)])
+        assert writer.flush(30)
+    writer.close(30)
+    assert disk.rows == [receipt(number) for number in range(3)]
+    assert contents.failed and deletion.failed and contents.texts == kept
