@@ -1,0 +1,136 @@
+"""Writes what happens to deployments, nodes and routes into the table of events.
+
+Gateways that share a database notice the same things: what another one has written already is
+not written again. While the database is away, the newest changes wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelscan.core.deployment import Deployment
+from modelscan.core.errors import ModelscanError
+from modelscan.core.jsonform import to_json
+from modelscan.core.route import Route
+from modelscan.gateway.control.events import ServeEvent
+from modelscan.registry.canonical import canonical, etag_of
+from modelscan.registry.events import add_event, last_event_of
+from modelscan.state.server.audit import Actor
+from modelscan.state.server.database import ServerDatabase
+
+_MOST_WAITING = 1_000
+_AWAY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A change of a deployment, node or route. ``etag``: of what it is now."""
+
+    event: str
+    slug: str
+    etag: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class EventLog:
+    """Changes on their way into the table."""
+
+    def __init__(self, database: ServerDatabase) -> None:
+        self._database = database
+        self._waiting: deque[Happening] = deque(maxlen=_MOST_WAITING)
+        self._due = asyncio.Event()
+        self._who = Actor("gateway", socket.gethostname())
+
+    def note(self, *happenings: Happening) -> None:
+        """Write these soon."""
+        self._waiting.extend(happenings)
+        if happenings:
+            self._due.set()
+
+    async def run(self) -> None:
+        """Write what is noted; again after a second while the database is away."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            batch = list(self._waiting)
+            try:
+                await asyncio.to_thread(self.write, batch)
+            except ModelscanError:
+                self._due.set()
+                await asyncio.sleep(_AWAY_S)
+                continue
+            for _ in batch:
+                with contextlib.suppress(IndexError):
+                    self._waiting.popleft()
+
+    def write(self, batch: list[Happening]) -> None:
+        """Add them in one transaction, without those that the table has as the last word."""
+        with self._database.writing() as connection:
+            for one in batch:
+                if not _is_known(connection, one):
+                    add_event(
+                        connection, self._who, one.event, slug=one.slug, etag=one.etag,
+                        data=one.data,
+                    )  # fmt: skip
+
+
+def _is_known(connection: sa.Connection, one: Happening) -> bool:
+    kind = one.event.partition(".")[0]
+    last = last_event_of(connection, kind, one.slug)
+    return last is not None and (last.event, last.etag) == (one.event, one.etag)
+
+
+def happening_of(event: ServeEvent) -> Happening | None:
+    """What a report of the serving process says of a node or a backend; None: nothing of them."""
+    values = event.values
+    if event.name == "node" and values.get("what") != "refused":
+        return Happening(f"node.{values['what']}", str(values["node"]))
+    if event.name == "backend":
+        state = str(values["state"])
+        data = {"state": state, "reason": values.get("reason")}
+        return Happening("route.health", str(values["backend"]), etag_of(state), data)
+    return None
+
+
+def route_changes(before: tuple[Route, ...], after: tuple[Route, ...]) -> Iterator[Happening]:
+    """What changed between two versions of the routing file."""
+    old, new = ({one.name: _route_etag(one) for one in routes} for routes in (before, after))
+    yield from _differences("route", old, new)
+
+
+def deployment_changes(
+    before: Mapping[str, Deployment], after: Mapping[str, Deployment]
+) -> Iterator[Happening]:
+    """What changed between two readings of the deployments' records."""
+    old, new = (
+        {name: etag_of(canonical([one.state.value, one.model])) for name, one in rows.items()}
+        for rows in (before, after)
+    )
+    for one in _differences("deployment", old, new):
+        row = after.get(one.slug)
+        data = {"state": row.state.value, "model": row.model} if row else {}
+        yield Happening(one.event, one.slug, one.etag, data)
+
+
+def _differences(
+    kind: str, before: Mapping[str, str], after: Mapping[str, str]
+) -> Iterator[Happening]:
+    for name, etag in after.items():
+        if name not in before:
+            yield Happening(f"{kind}.created", name, etag)
+        elif before[name] != etag:
+            yield Happening(f"{kind}.updated", name, etag)
+    for name in before.keys() - after.keys():
+        yield Happening(f"{kind}.deleted", name)
+
+
+def _route_etag(route: Route) -> str:
+    return etag_of(canonical(to_json(route)))
