@@ -122,9 +122,13 @@ def steps_of(connection: sa.Connection, name: str) -> tuple[CurationStep, ...]:
 
 
 def _step(row: sa.RowMapping) -> CurationStep:
-    names = ("number", "curation", "slug", "version", "tag", "kind")
     return CurationStep(
-        *(row[name] for name in names),
+        number=row["number"],
+        curation=row["curation"],
+        slug=row["slug"],
+        version=row["version"],
+        tag=row["tag"],
+        kind=row["kind"],
         at=text_of(row["at"]),
         by=Actor(row["actor_kind"], row["actor"]),
         facts=row["facts"],

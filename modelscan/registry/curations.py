@@ -156,7 +156,7 @@ def gates_now(
     """The gates of a policy with the version's results."""
     if not policy.gates:
         return ()
-    results = results_of_version(connection, version.slug, version.version)
+    results = results_of_version(connection, version)
     return check_gates(policy.gates, results, now)
 
 

@@ -103,9 +103,7 @@ class RegistryEventReader:
         headers = {**self._headers, "Accept": "text/event-stream"}
         if self._last is not None:
             headers["Last-Event-ID"] = self._last
-        with self._http.lines(
-            "GET", self._url, headers=headers, silence_s=SILENCE_S
-        ) as lines:
+        with self._http.lines("GET", self._url, headers=headers, silence_s=SILENCE_S) as lines:
             for event in read_events(self._opened(lines)):
                 self._take(event)
 
@@ -153,10 +151,17 @@ def _event(event: ServerSentEvent) -> RegistryEvent:
         return _reset()
     if not isinstance(data, dict) or event.event == RESET:
         return _reset()
-    number = int(event.id) if event.id is not None and event.id.isdigit() else 0
     names = ("slug", "version", "etag")
-    known = (data.get(name) if isinstance(data.get(name), str) else None for name in names)
-    more = {key: value for key, value in data.items() if key not in (*names, "at", "actor")}
+    slug, version, etag = (
+        data.get(name) if isinstance(data.get(name), str) else None for name in names
+    )
     return RegistryEvent(
-        number, str(data.get("at", "")), str(data.get("actor", "")), event.event, *known, more
+        id=int(event.id) if event.id is not None and event.id.isdigit() else 0,
+        at=str(data.get("at", "")),
+        actor=str(data.get("actor", "")),
+        event=event.event,
+        slug=slug,
+        version=version,
+        etag=etag,
+        data={key: one for key, one in data.items() if key not in (*names, "at", "actor")},
     )

@@ -32,8 +32,8 @@ from modelscan.state.server.audit import Actor
 from modelscan.state.server.curation_tables import MODEL_RESULTS
 from modelscan.state.server.database import moment
 from modelscan.state.server.registry_tables import VERSIONS
+from modelscan.state.server.retention import MOST_RESULTS_STORED
 
-MOST_RESULTS_STORED = 100_000
 _MOST_MATCHES = 20
 _TABLE = MODEL_RESULTS.c
 
@@ -92,16 +92,14 @@ def store_results(
     )
 
 
-def results_of_version(
-    connection: sa.Connection, slug: str, version: str
-) -> tuple[ModelResult, ...]:
-    """Every result of a version, the newest first."""
-    place = (_TABLE.slug == slug) & (_TABLE.version == version)
-    return _read(connection, place)
+def results_of_version(connection: sa.Connection, version: ModelVersion) -> tuple[ModelResult, ...]:
+    """Every result of a version's weights as they are now, the newest first."""
+    place = (_TABLE.slug == version.slug) & (_TABLE.version == version.version)
+    return _read(connection, place & (_TABLE.content == version.digest))
 
 
 def list_results(connection: sa.Connection, query: ResultQuery) -> ModelResults:
-    """Results across models. Raises RegistryRefused (invalid) for a metric that none of them has."""
+    """Results across models. Raises RegistryRefused (invalid) for a metric that none has."""
     wanted = {
         _TABLE.kind: query.kind, _TABLE.name: query.name, _TABLE.slug: query.slug,
         _TABLE.version: query.version,
@@ -248,7 +246,7 @@ def _row(
     return {
         "id": one.id, "report_id": given.report_id, "document": given.document, "kind": one.kind,
         "name": one.name, "digest": one.digest, "slug": version.slug, "version": version.version,
-        "matched_by": by, "observed_at": one.observed_at, "hardware": one.hardware,
+        "content": version.digest, "matched_by": by, "observed_at": one.observed_at, "hardware": one.hardware,
         "quantization": given.subject.quantization or version.quantization,
         "concurrency": one.concurrency, "metrics": dict(one.metrics), "actor": who.name[:512],
         "ingested_at": now,

@@ -26,7 +26,8 @@ CURATION_STEPS = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# One row per suite or load of a report; ``digest`` identifies the tasks, ``document`` the report.
+# One row per suite or load of a report; ``digest`` identifies the tasks, ``document`` the report,
+# ``content`` the weights that the version had then: results of other weights do not count.
 MODEL_RESULTS = sa.Table(
     "model_results",
     METADATA,
@@ -39,6 +40,7 @@ MODEL_RESULTS = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("slug", sa.Text, nullable=False),
     sa.Column("version", sa.Text, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
     sa.Column("matched_by", sa.Text, nullable=False),
     sa.Column("observed_at", sa.Float, nullable=False),
     sa.Column("hardware", sa.Text),

@@ -45,9 +45,7 @@ def stream_handlers(feed: EventFeed) -> Mapping[str, Handler]:
         kinds, unknown = kinds_of(query.getlist("kind"))
         if unknown is not None:
             known = ", ".join((*KINDS, GROUP))
-            raise HttpProblem(
-                400, "invalid_query", f"kind '{unknown[:40]}' is none of {known}"
-            )
+            raise HttpProblem(400, "invalid_query", f"kind '{unknown[:40]}' is none of {known}")
         slugs = frozenset(query.getlist("slug"))
         if len(slugs) > _MOST_SLUGS:
             raise HttpProblem(400, "invalid_query", f"at most {_MOST_SLUGS} slugs")

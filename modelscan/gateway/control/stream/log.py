@@ -7,18 +7,18 @@ not written again. While the database is away, the newest changes wait.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
+from modelscan.core.node import NodeState
 from modelscan.core.route import Route
 from modelscan.gateway.control.events import ServeEvent
 from modelscan.registry.canonical import canonical, etag_of
@@ -28,6 +28,7 @@ from modelscan.state.server.database import ServerDatabase
 
 _MOST_WAITING = 1_000
 _AWAY_S = 1.0
+_NODE = tuple(f"node.{state}" for state in ("registered", "left", *get_args(NodeState)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +62,13 @@ class EventLog:
             await self._due.wait()
             self._due.clear()
             batch = list(self._waiting)
+            self._waiting.clear()
             try:
                 await asyncio.to_thread(self.write, batch)
             except ModelscanError:
+                self._waiting = deque([*batch, *self._waiting], _MOST_WAITING)
                 self._due.set()
                 await asyncio.sleep(_AWAY_S)
-                continue
-            for _ in batch:
-                with contextlib.suppress(IndexError):
-                    self._waiting.popleft()
 
     def write(self, batch: list[Happening]) -> None:
         """Add them in one transaction, without those that the table has as the last word."""
@@ -84,7 +83,9 @@ class EventLog:
 
 def _is_known(connection: sa.Connection, one: Happening) -> bool:
     kind = one.event.partition(".")[0]
-    last = last_event_of(connection, kind, one.slug)
+    changes = tuple(f"{kind}.{verb}" for verb in ("created", "updated", "deleted"))
+    names = changes if one.event in changes else _NODE if kind == "node" else (one.event,)
+    last = last_event_of(connection, names, one.slug)
     return last is not None and (last.event, last.etag) == (one.event, one.etag)
 
 

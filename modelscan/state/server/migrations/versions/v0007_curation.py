@@ -29,7 +29,7 @@ def upgrade() -> None:
     _create_results()
     dialect = op.get_bind().dialect.name
     for statement in _POSTGRESQL if dialect == "postgresql" else _SQLITE:
-        op.execute(sa.DDL(statement.replace("%", "%%")))
+        op.execute(sa.text(statement))
 
 
 def _counter() -> sa.types.TypeEngine[int]:
@@ -62,7 +62,8 @@ def _create_results() -> None:
         *(
             sa.Column(name, sa.Text, nullable=False)
             for name in (
-                "report_id", "document", "kind", "name", "digest", "slug", "version", "matched_by",
+                "report_id", "document", "kind", "name", "digest", "slug", "version", "content",
+                "matched_by",
             )
         ),
         sa.Column("observed_at", sa.Float, nullable=False),
