@@ -86,10 +86,10 @@ def approve(
 
 def reject(connection: sa.Connection, who: Actor, name: str, reason: str | None) -> Curation:
     """Reject a proposal, or take an approved tag away. Raises RegistryRefused (closed, invalid)."""
-    text = (reason or "").strip()
-    if not text or len(text) > MOST_REASON or "\x00" in text:
+    text = None if reason is None else reason.strip()
+    if text is not None and (not text or len(text) > MOST_REASON or "\x00" in text):
         raise RegistryRefused(
-            "invalid", f"a rejection has a reason of 1 to {MOST_REASON:,} characters",
+            "invalid", f"a reason has 1 to {MOST_REASON:,} characters",
             hint=f"modelscan registry curate reject {name} --reason 'the license is not clear'",
         )  # fmt: skip
     curation = find_curation(connection, name)
