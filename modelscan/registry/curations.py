@@ -7,6 +7,10 @@ is flagged, and taken away where its policy says so.
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
+from typing import Literal
+
 import sqlalchemy as sa
 
 from modelscan.core.jsonform import to_json
@@ -35,6 +39,16 @@ from modelscan.registry.stored import find_version, version_facts_of
 from modelscan.registry.types import ModelVersion
 from modelscan.state.server.audit import Actor
 from modelscan.state.server.tables import KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What has to happen to an approved tag: the step, why, and whether the tag is taken away."""
+
+    kind: Literal["voided", "flagged", "cleared", "withdrawn"]
+    reason: str | None
+    gates: tuple[GateCheck, ...] = ()
+    withdraw: bool = False
 
 
 def propose(
@@ -114,29 +128,46 @@ def void_changed(
         _voided(connection, who, curation)
 
 
-def reassess(
-    connection: sa.Connection,
-    who: Actor,
-    curation: Curation,
-    policies: TagPolicies,
-    now: float,
-) -> Curation | None:
-    """Check the gates of an approved tag again; the curation if something changed, else None."""
+def assess(
+    connection: sa.Connection, curation: Curation, policies: TagPolicies, now: float
+) -> Assessment | None:
+    """What has to happen to an approved tag by its policy; None: nothing changed."""
     policy = policies.of(curation.tag)
-    if not curation.tagged or curation.state != "approved" or policy is None:
+    if not curation.tagged or policy is None:
         return None
-    void = _voided(connection, who, curation)
+    void = _why_void(connection, curation)
     if void is not None:
-        return void
+        return Assessment("voided", void)
     version = find_version(connection, curation.slug, int(curation.version))
     if curation.tag not in version.tags:
-        reason = "the version does not have the tag any more"
-        return step_after(connection, who, "withdrawn", curation, reason=reason)
+        return Assessment("withdrawn", "the version does not have the tag any more")
     gates = gates_now(connection, policy, version, now)
     if all_met(gates):
-        cleared = curation.flagged is not None
-        return step_after(connection, who, "cleared", curation, gates=gates) if cleared else None
-    return _regressed(connection, who, curation, policy, gates)
+        return Assessment("cleared", None, gates) if curation.flagged else None
+    if curation.flagged is not None and not policy.withdraw:
+        return None
+    reason = "; ".join(gate.reason or gate.metric for gate in gates if not gate.met)
+    return Assessment("flagged", reason[:MOST_REASON], gates, policy.withdraw)
+
+
+def reassess(
+    connection: sa.Connection, who: Actor, curation: Curation, policies: TagPolicies, now: float
+) -> Curation | None:
+    """Check the gates of an approved tag again; the curation if something changed, else None."""
+    found = assess(connection, curation, policies, now)
+    if found is None:
+        return None
+    if found.kind == "voided":
+        return _voided(connection, who, curation)
+    if found.kind != "flagged" or curation.flagged is None:
+        curation = step_after(
+            connection, who, found.kind, curation, reason=found.reason, gates=found.gates
+        )
+    if not found.withdraw:
+        return curation
+    _take_tag(connection, who, curation)
+    reason = "a gate is not met any more"
+    return step_after(connection, who, "withdrawn", curation, reason=reason, gates=found.gates)
 
 
 def _counted(connection: sa.Connection, curation: Curation, now: float) -> int:
@@ -165,43 +196,32 @@ def facts_digest(version: ModelVersion) -> str:
     return etag_of(canonical(to_json(version_facts_of(version))))
 
 
-def _regressed(
-    connection: sa.Connection, who: Actor, curation: Curation, policy: TagPolicy,
-    gates: tuple[GateCheck, ...],
-) -> Curation | None:  # fmt: skip
-    after = None
-    if curation.flagged is None:
-        reason = "; ".join(gate.reason or gate.metric for gate in gates if not gate.met)
-        after = step_after(
-            connection, who, "flagged", curation, reason=reason[:MOST_REASON], gates=gates
-        )
-    if not policy.withdraw:
-        return after
-    _take_tag(connection, who, curation)
-    reason = "a gate is not met any more"
-    return step_after(connection, who, "withdrawn", curation, reason=reason, gates=gates)
-
-
-def _voided(connection: sa.Connection, who: Actor, curation: Curation) -> Curation | None:
-    """The curation as void, where its version's facts are others than those approved."""
+def _why_void(connection: sa.Connection, curation: Curation) -> str | None:
+    """Why approvals do not count any more; None: they do, or there are none."""
     if curation.state not in ("proposed", "approved") or not curation.approvals:
         return None
     try:
         version = find_version(connection, curation.slug, int(curation.version))
     except RegistryRefused:
-        return step_after(connection, who, "voided", curation, reason="the version was deleted")
+        return "the version was deleted"
     if facts_digest(version) == curation.facts:
+        return None
+    return "the version was changed after an approval"
+
+
+def _voided(connection: sa.Connection, who: Actor, curation: Curation) -> Curation | None:
+    """The curation as void, where its version's facts are others than those approved."""
+    reason = _why_void(connection, curation)
+    if reason is None:
         return None
     if curation.tagged:
         _take_tag(connection, who, curation)
-    reason = "the version was changed after an approval"
     return step_after(connection, who, "voided", curation, reason=reason)
 
 
 def _take_tag(connection: sa.Connection, who: Actor, curation: Curation) -> None:
-    version = find_version(connection, curation.slug, int(curation.version))
-    if curation.tag in version.tags:
-        remove_tag(connection, who, version.slug, int(version.version), curation.tag)
+    with contextlib.suppress(RegistryRefused):  # the version is gone, or has no such tag
+        remove_tag(connection, who, curation.slug, int(curation.version), curation.tag)
 
 
 def _check_proposable(connection: sa.Connection, version: ModelVersion, tag: str) -> None:

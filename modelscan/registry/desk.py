@@ -129,9 +129,10 @@ class CurationDesk:
         policies, now = self.policies(), self._clock()
         with self._database.reading() as connection:
             approved = [one for one in stored_curations(connection) if one.tagged]
+            due = [one for one in approved if curations.assess(connection, one, policies, now)]
         changed = []
-        for one in approved:
-            with self._database.writing() as connection:  # short: requests wait for its lock
+        for one in due:
+            with self._database.writing() as connection:
                 current = find_curation(connection, one.id)
                 after = curations.reassess(connection, who, current, policies, now)
             changed += [after] if after is not None else []

@@ -46,6 +46,7 @@ class RegistryEventReader:
         self._settled = threading.Event()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
+        self._failed = False
 
     def start(self, wait_s: float) -> None:
         """Start the thread once, and wait until it is connected or has failed."""
@@ -61,6 +62,9 @@ class RegistryEventReader:
         waiting: queue.Queue[RegistryEvent | None] = queue.Queue(_MOST_WAITING)
         with self._lock:
             self._watchers.append(waiting)
+        return self._waited(waiting)
+
+    def _waited(self, waiting: queue.Queue[RegistryEvent | None]) -> Iterator[RegistryEvent]:
         try:
             while not self._closed.is_set():
                 event = waiting.get()
@@ -95,6 +99,7 @@ class RegistryEventReader:
                     pause_s = _REFUSED_S
             except ModelscanError:  # offline, or an address that is none
                 failures, pause_s = failures + 1, _REFUSED_S
+            self._failed = True  # also where the stream ended: nothing may have arrived so far
             self._settled.set()
             self._closed.wait(pause_s)
 
@@ -111,8 +116,10 @@ class RegistryEventReader:
         """The lines; the first one says that every later event arrives."""
         for number, line in enumerate(lines):
             if number == 0:
-                if self._last is None:  # what was read before this moment may be old
+                if self._last is None and self._failed:
                     self._send(_reset())
+                elif self._last is None:  # what was read before this moment may be old
+                    self._receive(_reset())
                 self._settled.set()
             yield line
 

@@ -246,7 +246,8 @@ def _row(
     return {
         "id": one.id, "report_id": given.report_id, "document": given.document, "kind": one.kind,
         "name": one.name, "digest": one.digest, "slug": version.slug, "version": version.version,
-        "content": version.digest, "matched_by": by, "observed_at": one.observed_at, "hardware": one.hardware,
+        "content": version.digest, "matched_by": by, "observed_at": one.observed_at,
+        "hardware": one.hardware,
         "quantization": given.subject.quantization or version.quantization,
         "concurrency": one.concurrency, "metrics": dict(one.metrics), "actor": who.name[:512],
         "ingested_at": now,

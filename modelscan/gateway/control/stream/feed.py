@@ -107,8 +107,8 @@ class EventFeed:
             return
         self._frames.extend(frames)
         self._bytes += sum(len(frame.data) for frame in frames)
-        if len(self._frames) > MOST_FRAMES or self._bytes > MOST_FRAME_BYTES:
-            self._forget(len(self._frames) // 4)
+        while len(self._frames) > MOST_FRAMES or self._bytes > MOST_FRAME_BYTES:
+            self._forget(max(1, len(self._frames) // 4))
         self._newest = frames[-1].id
         self._announce()
 

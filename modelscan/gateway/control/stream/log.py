@@ -20,7 +20,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.node import NodeState
 from modelscan.core.route import Route
-from modelscan.gateway.control.events import ServeEvent
+from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.registry.canonical import canonical, etag_of
 from modelscan.registry.events import add_event, last_event_of
 from modelscan.state.server.audit import Actor
@@ -55,6 +55,17 @@ class EventLog:
         self._waiting.extend(happenings)
         if happenings:
             self._due.set()
+
+    def noting(self, report: Report) -> Report:
+        """A receiver of reports that also writes those of nodes and backends into the table."""
+
+        def both(event: ServeEvent) -> None:
+            happening = happening_of(event)
+            if happening is not None:
+                self.note(happening)
+            report(event)
+
+        return both
 
     async def run(self) -> None:
         """Write what is noted; again after a second while the database is away."""
