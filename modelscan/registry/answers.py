@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from modelscan.registry.resolve import ChosenBy, ResolvedVersion, effective_license
 from modelscan.registry.types import (
@@ -47,7 +47,7 @@ class RegistryResolved:
 class RegistryModelShown(RegistryModel):
     """A model with its versions, the newest first."""
 
-    version_list: tuple[ModelVersion, ...] = ()
+    versions: tuple[ModelVersion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,13 @@ class RegistryModelList:
     models: tuple[RegistryModel, ...]
     total: int
     next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRemoved:
+    """The names of what was deleted."""
+
+    removed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,6 @@ class RegistryTransferred:
     versions: int
     unchanged: int = 0
     sha256: str | None = None
-    skipped: tuple[str, ...] = field(default=())
 
 
 def resolved_answer(found: ResolvedVersion) -> RegistryResolved:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Visibility = Literal["private", "public"]
 VersionState = Literal["draft", "published", "deprecated"]
@@ -43,7 +43,7 @@ class RegistryModel(RegistryModelFacts):
     tags: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     latest_version: str | None = None
-    versions: int = 0
+    version_count: int = 0
     min_vram_bytes: int | None = None
     created_at: str = ""
     created_by: str = ""
@@ -171,4 +171,4 @@ class RegistryEvent:
     slug: str | None
     version: str | None
     etag: str | None
-    data: Mapping[str, object]
+    data: Mapping[str, Any]

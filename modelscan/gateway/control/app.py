@@ -122,7 +122,7 @@ class ControlApp:
         return Caller(key, None if scopes is None else frozenset(scopes.split(",")))
 
     def _actor(self, request: Request) -> Actor:
-        """Who makes a change: the key, or without keys whoever reaches this machine."""
+        """Who makes a change: the key, or, without keys, the address of the client."""
         key = self.caller(request).key
         address = request.headers.get(CLIENT_HEADER, "")
         return Actor("gateway", address) if key is None else Actor("key", key)

@@ -23,7 +23,7 @@ _MOST = 2**60
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What a list was asked for."""
+    """The filters, size and order of a list."""
 
     wanted: RegistryFilter
     limit: int
