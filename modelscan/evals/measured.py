@@ -1,4 +1,4 @@
-"""The results of a report of ``bench run`` or ``eval run``, as the registry stores them. Pure.
+"""The results of a report of ``bench run`` or ``eval run``, as the registry stores them.
 
 A load whose generator was at its own limit says nothing about the model, and an eval that is not
 valid has no score: they are left out, or refused where nothing else is left.
@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from modelscan.bench.distribution import Distribution
@@ -48,6 +49,19 @@ def read_results(text: bytes | str, now: float) -> GivenResults:
     if not isinstance(document, Mapping):
         raise _refused("it is not a JSON object")
     return results_of(document, now)
+
+
+def read_results_file(file: Path, now: float) -> GivenResults:
+    """The results of a file. Raises UsageError like ``read_results``, with the file's name."""
+    try:
+        with open(file, "rb") as stream:
+            text = stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}", hint=_HINT) from error
+    try:
+        return read_results(text, now)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error.message}", hint=error.hint, code=error.code) from error
 
 
 def results_of(document: Mapping[str, Any], now: float) -> GivenResults:

@@ -74,6 +74,8 @@ def read_policies(text: str, where: str) -> TagPolicies:
         raise _refused(where, error.message, error.line, error.hint) from error
     findings: list[Finding] = []
     value = {} if document.value is None else document.value
+    if not isinstance(value, Mapping):
+        raise _refused(where, "the file must be a mapping", 1, "write: tags: {curated: {}}")
     fields = read_as(PolicyDocument, value, "", findings)
     for finding in findings:
         if finding.level == "error":

@@ -148,7 +148,7 @@ def _sorted(rows: Sequence[ModelResult], metric: str) -> tuple[ModelResult, ...]
         near = nearest(metric, known)
         raise RegistryRefused(
             "invalid", f"no result has the metric '{metric}'; there are {', '.join(sorted(known))}",
-            hint=f"--sort {near[0] if near else sorted(known)[0]}" if known else None,
+            hint=f"modelscan registry evals --sort {near[0] if near else min(known)}",
         )  # fmt: skip
     sign = 1.0 if lower_is_better(metric) else -1.0
     return tuple(
@@ -210,9 +210,12 @@ def _matched(
             return versions[0], by
         if versions:
             raise _ambiguous(versions)
+    known = any(True for _ in needles(subject))
     raise RegistryRefused(
         "unmatched",
-        "no version in the registry has the report's checksum or revision",
+        "no version in the registry has the report's checksum or revision"
+        if known
+        else "the report has neither a checksum nor a commit of what it measured",
         hint="modelscan registry eval ingest FILE --model SLUG@VERSION",
     )
 

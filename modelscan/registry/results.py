@@ -65,15 +65,6 @@ class ModelResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelResults:
-    """Results, in the order that was requested; ``sort``: the metric that orders them."""
-
-    results: tuple[ModelResult, ...]
-    sort: str | None
-    next_cursor: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ResultsIngested:
     """A report that was stored (``new``) or was there already.
 
@@ -87,6 +78,19 @@ class ResultsIngested:
     new: bool
     results: tuple[ModelResult, ...]
     flagged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResults:
+    """Results, in the order that was requested; ``sort``: the metric that orders them.
+
+    ``ingested``: the reports that were stored by this command.
+    """
+
+    results: tuple[ModelResult, ...]
+    sort: str | None = None
+    next_cursor: str | None = None
+    ingested: tuple[ResultsIngested, ...] = ()
 
 
 _LOWER = ("ttft", "ttfo", "tpot", "e2e", "queue", "chunk_gap", "p50_latency", "error", "cost")
