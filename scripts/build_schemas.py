@@ -41,6 +41,9 @@ BODIES = {
     "node.remove": "modelscan.gateway.control.nodes.answers:NodesRemoved",
     "node.show": "modelscan.gateway.control.nodes.answers:NodeShown",
     "node.undrain": "modelscan.gateway.control.nodes.answers:NodesChanged",
+    "registry.curation": "modelscan.registry.curation:Curation",
+    "registry.curations": "modelscan.registry.curation:CurationList",
+    "registry.evals": "modelscan.registry.results:ModelResults",
     "registry.export": "modelscan.registry.answers:RegistryTransferred",
     "registry.history": "modelscan.registry.answers:RegistryHistory",
     "registry.import": "modelscan.registry.answers:RegistryTransferred",
@@ -162,6 +165,7 @@ BODIES = {
 
 FILES = {
     "deployment": "modelscan.deploy.manifest_format:DeploymentDocument",
+    "curation": "modelscan.registry.policy_format:PolicyDocument",
     "routing": "modelscan.routing.format:RoutingDocument",
 }
 

@@ -37,11 +37,11 @@ PURE_ROOMS = ("core", "formats", "memory", "engines", "planner")
 PURE_FILES = (
     "routing/resolve.py", "routing/schema.py", "routing/edit.py", "routing/policy.py",
     "routing/prompts.py", "routing/choose.py", "routing/scoring.py", "routing/compile.py",
-    "routing/world.py", "routing/table.py", "routing/reader.py", "routing/checks.py",
+    "routing/world.py", "routing/table.py", "routing/checks.py",
     "routing/relations.py", "routing/presets.py", "routing/facts.py", "routing/select.py",
     "routing/effective.py", "routing/lookup.py", "routing/automatic.py",
     "routing/automatic_rules.py", "routing/built_in.py", "routing/format.py",
-    "routing/role_format.py", "routing/parsed.py", "routing/finding.py",
+    "routing/role_format.py", "routing/parsed.py",
     "routing/explain.py", "routing/plano.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
     "routing/role_answers.py", "routing/codewhale.py", "routing/memo.py", "routing/reported.py",
     "routing/exports/plano.py",

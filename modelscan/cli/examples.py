@@ -44,6 +44,23 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "registry tag rm": ("registry tag rm acme/coder@2 fast",),
     "registry alias set": ("registry alias set acme/coder champion 2",),
     "registry alias rm": ("registry alias rm acme/coder challenger",),
+    "registry curate propose": ("registry curate propose acme/coder@2 --tag curated",),
+    "registry curate approve": ("registry curate approve c-1f2e3d4c5b6a",),
+    "registry curate reject": (
+        "registry curate reject c-1f2e3d4c5b6a --reason 'the license is unclear'",
+    ),
+    "registry curate status": (
+        "registry curate status",
+        "registry curate status c-1f2e3d4c5b6a --json",
+    ),
+    "registry eval ingest": (
+        "registry eval ingest report.json",
+        "registry eval ingest report.json --model acme/coder@2",
+    ),
+    "registry evals": (
+        "registry evals --suite coding --sort accuracy",
+        "registry evals --workload shape --sort ttft_s.p95",
+    ),
     "registry resolve": ("registry resolve acme/coder@champion --json",),
     "registry export": ("registry export registry.jsonl",),
     "registry import": ("registry import registry.jsonl",),

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.net.address import is_loopback
-from modelscan.routing.finding import Finding
 from modelscan.routing.presets import nearest_preset, preset_named
 from modelscan.state.secrets import check_reference, looks_like_a_key
 

@@ -1,7 +1,7 @@
 """The routing file's format as types: its keys, its JSON Schema and its documentation.
 
-``routing.reader`` reads values of these types, so that an error, the schema and the page about the
-file all come from here. The fields of roles and policies are in ``routing.role_format``.
+``core.typed_reader`` reads values of these types, so that an error, the schema and the page about
+the file all come from here. The fields of roles and policies are in ``routing.role_format``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from modelscan.core.finding import Finding
 from modelscan.core.route import ProviderType
+from modelscan.core.typed_reader import described
 from modelscan.core.workload import Backend
 from modelscan.routing.checks import (
     address_problems,
@@ -18,13 +20,11 @@ from modelscan.routing.checks import (
     url_problems,
     variable_problems,
 )
-from modelscan.routing.finding import Finding
 from modelscan.routing.role_format import (
     AutomaticFields,
     PolicyFields,
     RoleFields,
     RoleOperation,
-    described,
 )
 from modelscan.routing.table import Dialect, Tier
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelscan.core.finding import Finding
 from modelscan.core.route import Route
-from modelscan.routing.finding import Finding
 from modelscan.routing.format import BudgetFields, EmbeddedFields, ProviderFields, ProxyFields
 from modelscan.routing.role_format import AutomaticFields, RoleFields
 from modelscan.routing.table import GatewayLimits

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from modelscan.core.finding import Finding
 from modelscan.core.nearest import nearest
-from modelscan.routing.finding import Finding
 
 if TYPE_CHECKING:
     from modelscan.routing.parsed import RoutingFile

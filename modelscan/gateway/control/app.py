@@ -29,11 +29,15 @@ from modelscan.gateway.control.nodes.api import CLIENT_HEADER, Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.registry.api import RegistryApi
+from modelscan.gateway.control.registry.curation_api import CurationApi
 from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
+from modelscan.gateway.control.stream.api import stream_handlers
+from modelscan.gateway.control.stream.feed import EventFeed
 from modelscan.gateway.metrics.exposition import exposition
 from modelscan.gateway.metrics.families import MetricFamily
 from modelscan.gateway.scopes import INFERENCE, PathScope
+from modelscan.registry.desk import CurationDesk
 from modelscan.state.server.audit import Actor
 from modelscan.traces.writer import ReceiptWriter
 
@@ -60,8 +64,10 @@ class ControlApp:
         writer: ReceiptWriter,
         figures: Callable[[], Iterable[MetricFamily]],
         report: Report,
+        feed: EventFeed | None = None,
     ) -> None:
         self._gateway = gateway
+        self._feed = feed or EventFeed(gateway.database)
         self._figures = figures
         self._report = report
         self._workers = workers
@@ -71,6 +77,7 @@ class ControlApp:
         """The application."""
         key_of = lambda request: self.caller(request).key  # noqa: E731
         cluster = ClusterApi(self._gateway, key_of)
+        desk = CurationDesk(self._gateway.database, self._gateway.config)
         handlers: dict[str, Handler] = {
             **cluster.handlers(),
             "/v1/models": self._models,
@@ -84,7 +91,9 @@ class ControlApp:
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
             **audit_handlers(self._gateway.database),
-            **RegistryApi(self._gateway.database, self._actor).handlers(),
+            **RegistryApi(self._gateway.database, self._actor, desk.policies).handlers(),
+            **CurationApi(desk, self._actor).handlers(),
+            **stream_handlers(self._feed),
         }
         nodes = self._gateway.nodes
         if nodes is not None:

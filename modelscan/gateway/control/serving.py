@@ -31,9 +31,12 @@ from modelscan.gateway.control.models import routable
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.secret import Sealer
 from modelscan.gateway.control.push import OtlpPush
+from modelscan.gateway.control.reassessment import Reassessment
 from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.shares import limit_shares
 from modelscan.gateway.control.status import WorkerStatus
+from modelscan.gateway.control.stream.feed import EventFeed
+from modelscan.gateway.control.stream.log import EventLog
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.wake.effects import DeploymentEffects
 from modelscan.gateway.control.wake.waker import Waker
@@ -118,6 +121,9 @@ class GatewayProcess:
         self._gateway = gateway
         self._listeners = listeners
         self._companion = companion
+        self._feed = EventFeed(gateway.database)
+        self._log = EventLog(gateway.database)
+        report = self._log.noting(report)
         self._report = report
         self._workers: list[WorkerProcess] = []
         self._writer = ReceiptWriter(
@@ -125,7 +131,7 @@ class GatewayProcess:
             contents=ContentStore(gateway.database),
         )
         self._shares = limit_shares(gateway, self.url)
-        self._upkeep = Upkeep(gateway, watches, report, self._publish)
+        self._upkeep = Upkeep(gateway, watches, report, self._publish, self._log)
         self._requests = RequestFigures()
         self._push: OtlpPush | None = None
         if gateway.config.otlp_endpoint:
@@ -141,7 +147,7 @@ class GatewayProcess:
         await self._shares.join()
         with control_socket() as (folder, control):
             app = ControlApp(
-                self._gateway, self.workers, self._writer, self.figures, self._report
+                self._gateway, self.workers, self._writer, self.figures, self._report, self._feed
             ).build(extra)
             server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
@@ -171,6 +177,7 @@ class GatewayProcess:
                 code="workers",
             )
         loops = [*self._upkeep.loops(), self._shares.run(), self._waker.run()]
+        loops += [self._feed.run(), self._log.run(), Reassessment(gateway, self._report).run()]
         loops += [self._push.run()] if self._push else []
         tasks += [asyncio.create_task(one) for one in loops]
 
@@ -218,6 +225,7 @@ class GatewayProcess:
     ) -> None:
         """Let running requests end, then stop; a second signal ends them at once."""
         drain_s = self._gateway.options.drain_s
+        self._feed.close()  # readers of events have no last answer to wait for
         flying = sum(worker.process is not None for worker in self._workers)
         if flying:
             self._event("stopping", f"stopping: running requests have up to {drain_s:g} s")
