@@ -10,6 +10,8 @@ from modelscan.core.reference import Kind, Reference, parse_reference
 from modelscan.state.bundled import examples_dir
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelscan.core.plan import ResolvedModel
     from modelscan.core.workload import Workload
     from modelscan.state.config import Config
@@ -31,11 +33,16 @@ def load_subject(
     from modelscan.models.measured_quality import with_measured_quality
 
     model = with_measured_quality(_resolved(text, config, workload, cached=cached), config.paths)
-    if not workload.parameters:
-        return model
-    from modelscan.models.named_files import with_named_files
+    files: list[Path] = []
+    if workload.parameters:
+        from modelscan.models.named_files import adapter_files, with_named_files
 
-    return with_named_files(model, workload)
+        model, files = with_named_files(model, workload), adapter_files(workload)
+    if not workload.adapters and not files:
+        return model
+    from modelscan.models.adapters import with_adapters
+
+    return with_adapters(model, text, workload, files, config.paths)
 
 
 def _resolved(text: str, config: Config, workload: Workload, *, cached: bool) -> ResolvedModel:
