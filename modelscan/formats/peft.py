@@ -146,7 +146,7 @@ def _modules(halves: Mapping[str, _Halves], stated: _Stated) -> Iterator[Adapted
 
 
 def _scale(name: str, rank: int, stated: _Stated) -> float | None:
-    alpha = _matching(stated.alphas, name, stated.alpha)
+    alpha: float | None = _matching(stated.alphas, name, stated.alpha)
     if alpha is None or rank < 1:
         return None
     return alpha / (math.sqrt(rank) if stated.rslora else rank)
