@@ -14,6 +14,7 @@ from modelscan.state.server.database import ServerDatabase, moment, revision_of
 from modelscan.state.server.place import DatabaseKind
 from modelscan.state.server.retention import (
     AUDIT_MOST,
+    EVENTS_MOST,
     HOSTS_DAYS,
     MOST_REPORTS_STORED,
     MOST_SAMPLES_STORED,
@@ -82,6 +83,7 @@ def kept(config: Config) -> dict[str, str]:
         "receipt_hours": "400 days",
         "receipt_contents": f"{config.contents_keep_days:g} days",
         "audit": f"{config.audit_keep_days} days or {AUDIT_MOST:,} rows",
+        "events": f"the newest {EVENTS_MOST:,}",
         "usage": f"by hour for {USAGE_HOURS_DAYS} days, then one sum",
         "hosts": f"{HOSTS_DAYS} days after the last message",
         "services": "with their host",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from modelscan.state.server import registry_tables  # noqa: F401 - adds its tables to the metadata
 from modelscan.state.server.tables import METADATA
 
 context.configure(
