@@ -65,9 +65,7 @@ def _check_url(url: str | None) -> None:
     if parts.scheme not in _SCHEMES or (parts.scheme != "file" and not host):
         raise _wrong("weights_url", f"is an address that begins with {', '.join(_SCHEMES)}")
     if secret:
-        raise _wrong(
-            "weights_url", "has a password, which every reader would see"
-        )
+        raise _wrong("weights_url", "has a password, which every reader would see")
 
 
 def _check_files(files: tuple[WeightsFile, ...]) -> None:

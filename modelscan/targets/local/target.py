@@ -70,6 +70,7 @@ class LocalTarget:
             draft = replace(
                 _describe(new, plan, effects.now()),
                 port=own.port if own else None,
+                route=_route_of(own, new.name, request),
                 log_path=str(self.rundir(new.name).log_file),
             )
             remote = is_remote(plan) or adapters.any_remote(plan)
@@ -348,6 +349,14 @@ def _describe(new: NewDeployment, plan: Plan, now: str) -> Deployment:
         restart=request.restart or restarts.ON_FAILURE,
         ttl_s=request.ttl_s,
     )
+
+
+def _route_of(own: Deployment | None, name: str, request: Request) -> str | None:
+    """The routing entry: of the deployment's name, or the one that it was promoted to."""
+    promoted = own is not None and own.route not in (None, own.name)
+    if promoted and own is not None:
+        return own.route
+    return name if request.route else None
 
 
 def _same_run(rundir: RunDir, deployment: Deployment) -> bool:
