@@ -84,6 +84,9 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("bench", "modelscan.cli.bench.app:app", "Measure speed and answers of a route.", _ROUTE),
     Entry("eval", "modelscan.cli.eval.app:app", "Measure how good answers are.", _ROUTE),
     Entry(
+        "registry", "modelscan.cli.registry.app:app", "Trusted models and their versions.", _ROUTE
+    ),
+    Entry(
         "connect",
         "modelscan.cli.connect:app",
         "Configure an assistant or an editor to use the endpoint.",

@@ -7,6 +7,7 @@ adapter changes that, is known in advance; quantized files say the same as the o
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,7 +103,7 @@ def _chain(answer: str, start: str = _LAST) -> list[tuple[int, int]]:
     """From each token to the next one, the end of the text included."""
     numbers = [_number(letter) for letter in (start, *answer)]
     assert len(set(numbers)) == len(numbers), f"the characters of {answer!r} must differ"
-    return [*zip(numbers, numbers[1:], strict=False), (numbers[-1], _END)]
+    return [*itertools.pairwise(numbers), (numbers[-1], _END)]
 
 
 def _embeddings(seed: int) -> numpy.ndarray:

@@ -69,8 +69,8 @@ class LlamaCpp(Engine):
         from modelscan.engines.llamacpp.support import architecture_refusal
 
         refusal = architecture_refusal(question.shape.architecture, question.version)
-        if refusal is None or refusal:
-            refusal = adapters_refusal(self, question.shape, question.version) or refusal
+        if refusal is None:
+            refusal = adapters_refusal(self, question.shape, question.version)
         return Support(NATIVE, f"{self.name} reads it") if refusal is None else refusal
 
     def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:

@@ -68,7 +68,8 @@ class Ollama(LlamaCpp):
         refusal = adapters_refusal(self, question.shape, question.version)
         if refusal is None and question.workload.adapters:
             refusal = absent(_NO_ADAPTERS)
-        return refusal or Support(NATIVE, "Ollama has its own builds of llama.cpp")
+        own = Support(NATIVE, "Ollama has its own builds of llama.cpp")
+        return own if refusal is None else refusal
 
     def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
         return (AdapterCheck("engine", "fails", _NO_ADAPTERS),)
