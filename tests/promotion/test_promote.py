@@ -2,99 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.promotions import aliases, gated, registered, running, steps
 from support.talking_gguf import write_talking_adapter, write_talking_gguf
 
-from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
+from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.workload import Workload
-from modelscan.deploy.deployments import Deployments
-from modelscan.promotion.fine_tune import facts_from
 from modelscan.promotion.promote import promote, rollback
 from modelscan.promotion.run import Promoter
 from modelscan.promotion.types import PromotionGate, PromotionOptions
 from modelscan.registry.events import history
-from modelscan.registry.models import create_model
-from modelscan.registry.stored import find_model
-from modelscan.registry.types import ModelVersion, RegistryModelFacts
-from modelscan.registry.versions import add_version
 from modelscan.routing.file import load
-from modelscan.state.config import Config
-from modelscan.state.server.audit import local_user
-from modelscan.state.server.database import ServerDatabase, open_server
 from modelscan.targets.request import Request
 
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
-pytest_plugins = ("support.engine_fixtures",)
-
-SAYS_YES = "name: says-yes\nversion: 1\ncases:\n" + "".join(
-    f"  - {{id: q{n}, prompt: 'Question {n}?', max_tokens: 8, "
-    "checks: [{kind: contains, text: 'yes'}]}\n"
-    for n in range(32)
-)
+pytest_plugins = ("support.engine_fixtures", "support.promotion_fixtures")
 
 
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A good model in two quantizations, a bad one, and an adapter from good to bad."""
-    folder = tmp_path_factory.mktemp("talking")
-    write_talking_gguf(folder / "base.gguf", "yes")
-    write_talking_gguf(folder / "good-q8_0.gguf", "yes", quantization="Q8_0")
-    write_talking_gguf(folder / "good-q4_0.gguf", "yes", quantization="Q4_0")
-    write_talking_gguf(folder / "bad-q8_0.gguf", "no", quantization="Q8_0")
-    write_talking_adapter(folder / "worse.gguf", "yes", "no")
-    write_talking_adapter(folder / "same.gguf", "yes", "yes")
-    (folder / "says-yes.yaml").write_text(SAYS_YES)
-    return folder
-
-
-@pytest.fixture
-def database(config: Config) -> Iterator[ServerDatabase]:
-    with open_server(config) as opened:
-        yield opened
-
-
-@pytest.fixture
-def promoter(config: Config, database: ServerDatabase) -> Promoter:
-    return Promoter(config, database, Deployments(config), local_user(), lambda _: None)
-
-
-def registered(promoter: Promoter, slug: str, path: Path, base: str | None = None) -> ModelVersion:
-    """A version of a model, which is made where there is none."""
-    facts = facts_from(path, base, promoter.config, promoter.database)
-    with promoter.database.writing() as connection:
-        try:
-            find_model(connection, slug)
-        except ModelscanError:
-            create_model(connection, promoter.who, RegistryModelFacts(slug=slug))
-        return add_version(connection, promoter.who, slug, facts)[0]
-
-
-def aliases(promoter: Promoter, slug: str) -> dict[str, str]:
-    with promoter.database.reading() as connection:
-        return dict(find_model(connection, slug).aliases)
-
-
-def running(promoter: Promoter) -> set[str]:
-    return {one.name for one in promoter.deployments.list() if one.state.value == "running"}
-
-
-def gated(models: Path, **values: float) -> PromotionOptions:
-    gate = PromotionGate(str(models / "says-yes.yaml"), 0.8)
-    return PromotionOptions(gates=(gate,), **values)  # type: ignore[arg-type]
-
-
-def steps(answer: object) -> dict[str, str]:
-    return {one.step: one.state for one in answer.steps}  # type: ignore[attr-defined]
-
-
-def test_from_the_first_version_to_a_rollback(promoter: Promoter, models: Path) -> None:
+def test_from_the_first_version_to_a_rollback(promoter: Promoter, talking: Path) -> None:
     """A new route, a better quantization, a worse model that is refused, and the way back."""
-    first = registered(promoter, "talker", models / "good-q8_0.gguf")
-    options = gated(models)
+    first = registered(promoter, "talker", talking / "good-q8_0.gguf")
+    options = gated(talking)
     answer = promote(promoter, first.name, "talk", options)
     assert (answer.state, answer.current, answer.previous) == ("promoted", "talker@1", None)
     assert steps(answer) == {
@@ -108,7 +39,7 @@ def test_from_the_first_version_to_a_rollback(promoter: Promoter, models: Path) 
     assert entry is not None and entry.deployment == answer.candidate
     assert promote(promoter, first.name, "talk", options).changed is False
 
-    second = registered(promoter, "talker", models / "good-q4_0.gguf")
+    second = registered(promoter, "talker", talking / "good-q4_0.gguf")
     before = file.read_bytes()
     answer = promote(promoter, "talker@2", "talk", options)
     assert (answer.state, answer.current, answer.previous) == ("promoted", "talker@2", "talker@1")
@@ -116,7 +47,7 @@ def test_from_the_first_version_to_a_rollback(promoter: Promoter, models: Path) 
     assert running(promoter) == {answer.candidate}
     after = file.read_bytes()
 
-    worse = registered(promoter, "talker", models / "bad-q8_0.gguf")
+    worse = registered(promoter, "talker", talking / "bad-q8_0.gguf")
     refused = promote(promoter, worse.name, "talk", options)
     assert refused.state == "refused"
     assert steps(refused)["evaluate"] == "failed"
@@ -137,21 +68,21 @@ def test_from_the_first_version_to_a_rollback(promoter: Promoter, models: Path) 
             "promotion.rolled_back", "alias.set"} <= set(events)  # fmt: skip
 
 
-def test_adapters_on_a_route_of_a_deployment(promoter: Promoter, models: Path) -> None:
+def test_adapters_on_a_route_of_a_deployment(promoter: Promoter, talking: Path) -> None:
     """The route of an ordinary deployment: a harmless adapter is promoted, a harmful one is not."""
-    base = models / "base.gguf"
+    base = talking / "base.gguf"
     request = Request(str(base), Workload(context_tokens=512), name="talk")
     promoter.deployments.deploy(request)
     file = promoter.config.routing_file
     before = file.read_bytes()
-    worse = registered(promoter, "tuned", models / "worse.gguf", str(base))
+    worse = registered(promoter, "tuned", talking / "worse.gguf", str(base))
     assert worse.lineage is not None and worse.lineage.adapter
-    refused = promote(promoter, worse.name, "talk", gated(models))
+    refused = promote(promoter, worse.name, "talk", gated(talking))
     assert refused.state == "refused"
     assert file.read_bytes() == before
     assert running(promoter) == {"talk"}
-    same = registered(promoter, "tuned", models / "same.gguf", str(base))
-    answer = promote(promoter, same.name, "talk", gated(models))
+    same = registered(promoter, "tuned", talking / "same.gguf", str(base))
+    answer = promote(promoter, same.name, "talk", gated(talking))
     assert (answer.state, answer.previous) == ("promoted", "talk")
     assert running(promoter) == {answer.candidate}
     row = next(one for one in promoter.deployments.list() if one.name == answer.candidate)
@@ -162,10 +93,10 @@ def test_adapters_on_a_route_of_a_deployment(promoter: Promoter, models: Path) -
     assert running(promoter) == {"talk"}
 
 
-def test_what_cannot_be_promoted(promoter: Promoter, models: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_promoted(promoter: Promoter, talking: Path, tmp_path: Path) -> None:
     """Another architecture's adapter, changed files, an unknown gate: nothing starts."""
     other = write_talking_adapter(tmp_path / "other.gguf", "yes", "no", architecture="qwen3")
-    version = registered(promoter, "wrong", other, str(models / "base.gguf"))
+    version = registered(promoter, "wrong", other, str(talking / "base.gguf"))
     with pytest.raises(NotDeployableError, match="the adapter is for qwen3, the base is llama"):
         promote(promoter, version.name, "talk", PromotionOptions())
     own = write_talking_gguf(tmp_path / "own.gguf", "yes")
