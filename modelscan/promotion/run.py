@@ -127,6 +127,10 @@ class Promoter:
     def take_back(self, promotion: Promotion, state: str) -> Promotion:
         """Route, aliases and deployments as before; each part can be repeated."""
         before, edits = promotion.before, self.edits(promotion)
+        if promotion.step("retire") is not None and before.deployment is not None:
+            effects.require_running(
+                self.deployments, before.deployment, promotion.options.timeout_s
+            )
         old = effects.deployment_of(self.deployments, before.deployment)
         if promotion.step("canary") is not None or promotion.step("switch") is not None:
             self._route_back(promotion, edits, old)
