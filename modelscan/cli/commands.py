@@ -83,9 +83,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("trace", "modelscan.cli.trace.app:app", "List the endpoint's requests, costs.", _ROUTE),
     Entry("bench", "modelscan.cli.bench.app:app", "Measure speed and answers of a route.", _ROUTE),
     Entry("eval", "modelscan.cli.eval.app:app", "Measure how good answers are.", _ROUTE),
-    Entry(
-        "registry", "modelscan.cli.registry.app:app", "Trusted models and their versions.", _ROUTE
-    ),
+    Entry("registry", "modelscan.cli.registry.app:app", "Models that are trusted here.", _ROUTE),
     Entry(
         "connect",
         "modelscan.cli.connect:app",
@@ -138,6 +136,7 @@ TOLERANT = frozenset({
     "route role list", "route role show", "route preset list", "engine list", "key list",
     "trace list", "trace show", "trace status", "trace cost",
     "bench list", "bench show", "bench compare",
+    "registry list", "registry show", "registry history", "registry resolve", "registry export",
     "eval list", "eval show", "eval board", "eval suites",
     "server status", "server audit", "server backup",
     "node list", "node show", "node status", "node leave", "node cert show",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from modelscan.registry.types import ModelVersion
     from modelscan.state.server.database import ServerDatabase
 
-_HUBS = {"huggingface.co": "hf:", "modelscope.cn": "ms:"}
 _NESTED = 4  # an adapter's base that is itself a version, and so on
 
 
@@ -79,11 +78,11 @@ def place_of(version: ModelVersion) -> str:
     parts = urlsplit(url or "")
     if parts.scheme == "file":
         return unquote(parts.path)
-    host = (parts.hostname or "").removeprefix("www.")
+    modelscope = "modelscope" in (parts.hostname or "") or parts.path.startswith("/models/")
     repo = parts.path.strip("/").removeprefix("models/")
-    if host in _HUBS and repo.count("/") == 1:
+    if parts.scheme in ("http", "https") and repo.count("/") == 1:
         revision = f"@{version.revision}" if version.revision else ""
-        return f"{_HUBS[host]}{repo}{revision}"
+        return f"{'ms:' if modelscope else 'hf:'}{repo}{revision}"
     raise UsageError(
         f"{version.name} has no weights that can be deployed ({url or 'no weights_url'})",
         hint=f"modelscan registry version add {version.slug} --from DIR",

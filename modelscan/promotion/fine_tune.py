@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 from modelscan.core.adapter import Adapter, facts_of
 from modelscan.core.errors import UsageError
 from modelscan.core.json_reader import json_value
-from modelscan.core.workload import Workload
+from modelscan.deploy.registered import weights_facts
 from modelscan.formats.peft import CONFIG
 from modelscan.hub import checksums
 from modelscan.models.adapters import read_adapter
-from modelscan.models.resolve import load_subject
 from modelscan.models.templates import local_template
 from modelscan.promotion.candidate import candidate_model, find_version, place_of
 from modelscan.registry.names import PREFIX, parse_reference
@@ -85,6 +84,20 @@ def facts_from(
         lineage=lineage,
     )
     return facts if adapter is not None else _with_model_facts(facts, place, config)
+
+
+def is_fine_tune(text: str, base: str | None) -> bool:
+    """Whether ``--from`` names the result of a training: with ``--base``, the record of a run, or
+    an adapter. Everything else is MODEL.
+    """
+    path = expand(text)
+    if not path.exists():
+        return base is not None
+    if base is not None or path.name == CONFIG or (path / CONFIG).is_file():
+        return True
+    if path.suffix == ".json" and path.name != "config.json":
+        return True
+    return path.suffix == ".gguf" and read_adapter(path).method == "LORA"
 
 
 def read_run(path: Path) -> TrainingRun:
@@ -289,13 +302,9 @@ def _format(files: Iterable[WeightsFile]) -> str:
 def _with_model_facts(
     facts: RegistryVersionFacts, place: Path, config: Config
 ) -> RegistryVersionFacts:
-    """Quantization, context and memory of a whole model, by the estimator."""
-    model = load_subject(str(place), config, Workload())
-    candidate = next(iter(model.candidates), None)
-    if candidate is None:
-        return facts
+    """Quantization, license, memory and context of a whole model."""
+    read = weights_facts(str(place), config).version
     return replace(
-        facts,
-        quantization=candidate.variant.quantization,
-        context_tokens=candidate.shape.architecture.context_tokens,
-    )
+        read, weights_url=facts.weights_url, files=facts.files, size_bytes=facts.size_bytes,
+        lineage=facts.lineage,
+    )  # fmt: skip

@@ -20,11 +20,17 @@ _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
+def is_license(text: str) -> bool:
+    """Whether a text has the form of an SPDX id."""
+    return len(text) <= MOST_TEXT and _SPDX.fullmatch(text) is not None
+
+
 def checked_facts(facts: RegistryModelFacts | RegistryVersionFacts) -> None:
     """Raises RegistryRefused (invalid) with the field that is wrong."""
-    for one in fields(facts):
+    is_model = isinstance(facts, RegistryModelFacts)
+    for one in fields(RegistryModelFacts if is_model else RegistryVersionFacts):
         _check_value(one.name, getattr(facts, one.name))
-    if facts.license is not None and not _SPDX.fullmatch(facts.license):
+    if facts.license is not None and not is_license(facts.license):
         raise _wrong("license", "is an SPDX id such as apache-2.0")
     if isinstance(facts, RegistryModelFacts):
         _check_texts("modalities", facts.modalities or ())

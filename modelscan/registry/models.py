@@ -92,7 +92,7 @@ def delete_model(
         connection.execute(sa.delete(table).where(table.c.slug == slug))
     record(
         connection, who, "model.deleted", slug=slug, etag=model.etag, before=facts_of(model),
-        data={"versions": model.versions},
+        data={"versions": model.version_count},
     )  # fmt: skip
     return model
 

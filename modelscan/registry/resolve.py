@@ -64,7 +64,11 @@ def _default(connection: sa.Connection, model: RegistryModel) -> ResolvedVersion
     query = sa.select(VERSIONS.c.body, VERSIONS.c.etag).where(own)
     row = connection.execute(query.order_by(VERSIONS.c.number.desc())).first()
     if row is None:
-        count = f"{model.versions} versions, all deprecated" if model.versions else "no version"
+        count = (
+            f"{model.version_count} versions, all deprecated"
+            if model.version_count
+            else "no version"
+        )
         raise RegistryRefused(
             "not_published", f"'{model.slug}' has {count}",
             hint=f"modelscan registry version add {model.slug} --help",

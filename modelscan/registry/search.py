@@ -78,6 +78,12 @@ def count_models(connection: sa.Connection, wanted: RegistryFilter) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def slugs_beginning(connection: sa.Connection, prefix: str, limit: int) -> list[str]:
+    """The first slugs that begin with a text."""
+    query = sa.select(MODELS.c.slug).where(*_range(MODELS.c.slug, prefix))
+    return [*connection.execute(query.order_by(MODELS.c.slug).limit(limit)).scalars()]
+
+
 def _read_cursor(text: str, order: ModelOrder) -> tuple[float, str]:
     try:
         plain = base64.urlsafe_b64decode(text.encode())

@@ -70,7 +70,7 @@ def versions_of(connection: sa.Connection, slug: str) -> tuple[ModelVersion, ...
 
 def unknown_version(model: RegistryModel, text: str) -> RegistryRefused:
     """A version that a model does not have."""
-    count = f"{model.versions} version{'s' * (model.versions != 1)}"
+    count = f"{model.version_count} version{'s' * (model.version_count != 1)}"
     return RegistryRefused(
         "unknown_version",
         f"'{model.slug}' has no version {text}; it has {count}",
@@ -168,7 +168,7 @@ def _derived(connection: sa.Connection, model: RegistryModel) -> RegistryModel:
         tags=tuple(sorted(connection.execute(tags).scalars())),
         aliases={alias: str(number) for alias, number in sorted(connection.execute(aliases))},
         latest_version=str(max(published)) if published else None,
-        versions=len(versions),
+        version_count=len(versions),
         min_vram_bytes=min(needed, default=None),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from modelscan.core.adapter import AdapterFacts
 
@@ -45,7 +45,7 @@ class RegistryModel(RegistryModelFacts):
     tags: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     latest_version: str | None = None
-    versions: int = 0
+    version_count: int = 0
     min_vram_bytes: int | None = None
     created_at: str = ""
     created_by: str = ""
@@ -178,4 +178,4 @@ class RegistryEvent:
     slug: str | None
     version: str | None
     etag: str | None
-    data: Mapping[str, object]
+    data: Mapping[str, Any]

@@ -1,1 +1,1 @@
-"""``modelscan registry``: which models are trusted, and how they reach a route."""
+"""``modelscan registry``."""

@@ -1,10 +1,15 @@
-"""``modelscan registry``: models that are trusted, their versions, and the way to a route."""
+"""``modelscan registry``: the models that are trusted here."""
 
 from __future__ import annotations
 
 from modelscan.cli.framework import group
-from modelscan.cli.registry import adapter, promote
+from modelscan.cli.registry import adapter, files, labels, models, promote
 
-app = group("Models that are trusted: their versions, and the way to a route.")
+app = group("Models that are trusted: versions, tags, aliases, where weights are.")
+models.register(app)
+app.add_typer(labels.versions, name="version")
+app.add_typer(labels.tags, name="tag")
+app.add_typer(labels.aliases, name="alias")
+files.register(app)
 adapter.register(app)
 promote.register(app)

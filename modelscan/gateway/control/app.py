@@ -25,14 +25,16 @@ from modelscan.gateway.control.cluster_api import ClusterApi
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
-from modelscan.gateway.control.nodes.api import Handler, NodesApi
+from modelscan.gateway.control.nodes.api import CLIENT_HEADER, Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
+from modelscan.gateway.control.registry.api import RegistryApi
 from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
 from modelscan.gateway.metrics.exposition import exposition
 from modelscan.gateway.metrics.families import MetricFamily
 from modelscan.gateway.scopes import INFERENCE, PathScope
+from modelscan.state.server.audit import Actor
 from modelscan.traces.writer import ReceiptWriter
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
@@ -82,6 +84,7 @@ class ControlApp:
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
             **audit_handlers(self._gateway.database),
+            **RegistryApi(self._gateway.database, self._actor).handlers(),
         }
         nodes = self._gateway.nodes
         if nodes is not None:
@@ -108,6 +111,12 @@ class ControlApp:
         key = request.headers.get(KEY_HEADER)
         scopes = request.headers.get(SCOPES_HEADER)
         return Caller(key, None if scopes is None else frozenset(scopes.split(",")))
+
+    def _actor(self, request: Request) -> Actor:
+        """Who makes a change: the key, or, without keys, the address of the client."""
+        key = self.caller(request).key
+        address = request.headers.get(CLIENT_HEADER, "")
+        return Actor("gateway", address) if key is None else Actor("key", key)
 
     def _guarded(self, row: PathScope, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
