@@ -10,11 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from modelscan.core.adapter import AdapterCheck
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
 from modelscan.engines.thinking import template_switch
 
 if TYPE_CHECKING:
+    from modelscan.core.adapter import Adapter
     from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
@@ -186,6 +188,17 @@ class Engine(ABC):
         which version the facts are of, where it is not the one named.
         """
         return Support(NATIVE, f"{self.name} starts it")
+
+    def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
+        """What the version requires of a LoRA adapter, apart from its base."""
+        reason = f"{self.title} serves no adapters here"
+        return (AdapterCheck("engine", "fails", reason),)
+
+    def adapter_options(
+        self, adapters: Iterable[Adapter], version: str | None
+    ) -> Iterable[OptionPair]:
+        """The options with which the version loads these adapters, their paths apart."""
+        return ()
 
     def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
         """The published options of a model that the version has; none for engines without."""

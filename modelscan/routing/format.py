@@ -17,6 +17,7 @@ from modelscan.core.workload import Backend
 from modelscan.routing.checks import (
     address_problems,
     key_problems,
+    share_problems,
     url_problems,
     variable_problems,
 )
@@ -29,6 +30,20 @@ from modelscan.routing.role_format import (
 from modelscan.routing.table import Dialect, Tier
 
 Mode = Literal["direct", "plano_proxy", "plano_embedded", "proxy", "embedded"]
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryFields:
+    """A share of an entry's requests for another entry, while that one is being tried."""
+
+    provider: str = field(metadata=described("The other entry."))
+    share: float = field(
+        metadata=described("The part of the requests for this entry's name, above 0, below 1.")
+    )
+
+    def problems(self, where: str) -> Iterator[Finding]:
+        """A share that is none."""
+        return share_problems(self.share, where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,10 @@ class ProviderFields:
     tags: list[str] | None = field(default=None, metadata=described("Words to select entries by."))
     deployment: str | None = field(
         default=None, metadata=described("The deployment that this entry belongs to.")
+    )
+    canary: CanaryFields | None = field(
+        default=None,
+        metadata=described("A share of its requests for an entry that is being tried."),
     )
     enabled: bool = field(default=True, metadata=described("false: the entry gets no requests."))
 

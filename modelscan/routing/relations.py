@@ -34,6 +34,7 @@ def unresolved_names(file: RoutingFile, data: Any) -> Iterator[Finding]:
             where = f"routing.aliases.{alias}"
             yield _nowhere(file, where, f"the alias '{alias}' leads to '{target}'", target)
     yield from _role_names(file, _places(data, "roles", "role_id"))
+    yield from _canaries(file)
     for target in _automatic_targets(file):
         if target not in ("auto", "default") and not leads_somewhere(file, target):
             yield _nowhere(file, "routing.automatic", f"a rule leads to '{target}'", target)
@@ -42,6 +43,16 @@ def unresolved_names(file: RoutingFile, data: Any) -> Iterator[Finding]:
         if budget.name not in known:
             subject = f"a budget is for '{budget.name}'"
             yield _nowhere(file, "routing.budgets", subject, budget.name)
+
+
+def _canaries(file: RoutingFile) -> Iterator[Finding]:
+    """Entries that give a share to an entry that does not exist, or to themselves."""
+    names = {route.name for route in file.routes}
+    for fields in file.providers:
+        other = fields.canary.provider if fields.canary is not None else fields.name
+        if fields.canary is not None and (other not in names or other == fields.name):
+            subject = f"the entry '{fields.name}' gives a share to '{other}'"
+            yield _nowhere(file, "routing.direct.providers", subject, other)
 
 
 def names_of(file: RoutingFile) -> set[str]:

@@ -17,7 +17,7 @@ Operation = Literal[
     "responses", "messages", "tokenize", "other",
 ]  # fmt: skip
 Dialect = Literal["messages", "responses"]
-Strategy = Literal["scored", "round_robin", "least_loaded", "priority"]
+Strategy = Literal["scored", "round_robin", "least_loaded", "priority", "weighted"]
 Tier = Literal["local", "self_hosted", "third_party"]
 RouteKind = Literal["provider", "model", "alias", "role"]
 Position = Literal["prepend", "append", "replace"]
@@ -85,6 +85,7 @@ class RouteCandidate:
     ``score`` is 0..1 without the live queue, by ``routing.scoring``; None where nothing is known.
     ``served_model``: the name to send, where it is not the backend's. ``waiting``: requests of
     other clients that its server reports. ``depth`` None: the model's size is not known.
+    ``weight``: its share of the requests, relative to the others', with the strategy weighted.
     """
 
     backend: int
@@ -94,6 +95,7 @@ class RouteCandidate:
     served_model: str | None = None
     waiting: int = 0
     depth: Depth | None = None
+    weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
