@@ -83,6 +83,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("trace", "modelscan.cli.trace.app:app", "List the endpoint's requests, costs.", _ROUTE),
     Entry("bench", "modelscan.cli.bench.app:app", "Measure speed and answers of a route.", _ROUTE),
     Entry("eval", "modelscan.cli.eval.app:app", "Measure how good answers are.", _ROUTE),
+    Entry("recipe", "modelscan.cli.recipe.app:app", "Quantize, fine-tune and merge.", _RUN),
     Entry(
         "connect",
         "modelscan.cli.connect:app",
@@ -135,7 +136,7 @@ TOLERANT = frozenset({
     "route role list", "route role show", "route preset list", "engine list", "key list",
     "trace list", "trace show", "trace status", "trace cost",
     "bench list", "bench show", "bench compare",
-    "eval list", "eval show", "eval board", "eval suites",
+    "eval list", "eval show", "eval board", "eval suites", "recipe list", "recipe show",
     "server status", "server audit", "server backup",
     "node list", "node show", "node status", "node leave", "node cert show",
     "catalog search", "catalog list", "catalog info", "catalog sources", "catalog passport",
