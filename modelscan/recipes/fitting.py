@@ -122,7 +122,8 @@ def _reasons(needs: RecipeNeeds, room: Room, need: GpuNeed) -> Iterable[str]:
         free = format_bytes(room.gpu_bytes)
         yield f"{format_bytes(needs.gpu_bytes)} of {free} free on {room.gpu}"
     elif needs.gpu_bytes and needs.optional_gpu:
-        yield "no GPU here is large enough for it: it runs on the processor, slowly"
+        state = "no GPU" if room.gpu is None else f"only {format_bytes(room.gpu_bytes)} on a GPU"
+        yield f"{room.where} has {state}: it runs on the processor, slowly"
     if needs.host_bytes and room.host_bytes:
         yield f"{format_bytes(needs.host_bytes)} of {format_bytes(room.host_bytes)} memory"
     if needs.disk_bytes and room.disk_bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def shown(folder: Path) -> RenderedRecipe:
         python=manifest.python, requirements=manifest.requirements,
         command=command_of(manifest, folder), needs=manifest.needs, fit=manifest.fit,
         leaves_machine=manifest.leaves_machine, cost=manifest.cost, job=manifest.job,
-        produces=manifest.produces, publish=_publish(manifest, paths), next=_next(manifest, folder),
+        produces=manifest.produces, publish=_publish(manifest, paths), next=_next(manifest, folder, paths, run is not None),
         run=run, warnings=manifest.warnings,
     )  # fmt: skip
 
@@ -101,17 +102,27 @@ def _publish(manifest: RecipeManifest, paths: RecipePaths) -> str | None:
     return f"hf upload YOUR-NAME/{manifest.artifact_name} {shlex.quote(result)} --private"
 
 
-def _next(manifest: RecipeManifest, folder: Path) -> tuple[str, ...]:
+def _next(manifest: RecipeManifest, folder: Path, paths: RecipePaths, ran: bool) -> tuple[str, ...]:
+    """Commands: those that run it, or after a run those that use the result."""
+    if ran and manifest.job is None:
+        return tuple(_uses(manifest, paths))
     place = shlex.quote(str(folder))
-    yes = " --yes" if manifest.job else ""
-    lines = [f"modelscan recipe run {place}{yes}"]
+    run = f"modelscan recipe run {place}{' --yes' if manifest.job else ''}"
     own = folder / VENV / "bin" / "python"
-    if manifest.requirements and manifest.job is None and not own.exists():
-        venv = shlex.quote(str(folder / VENV))
-        pip = shlex.quote(str(folder / VENV / "bin" / "pip"))
-        packages = shlex.quote(str(folder / "requirements.txt"))
-        lines = [f"python3 -m venv {venv} && {pip} install -r {packages}", *lines]
-    result = manifest.paths.output
-    if result and manifest.produces in ("gguf", "model") and manifest.job is None:
-        lines.append(f"modelscan deploy {shlex.quote(str(folder / result))}")
-    return tuple(lines)
+    if not manifest.requirements or manifest.job is not None or own.exists():
+        return (run,)
+    venv = shlex.quote(str(folder / VENV))
+    pip = shlex.quote(str(folder / VENV / "bin" / "pip"))
+    packages = shlex.quote(str(folder / "requirements.txt"))
+    return (f"python3 -m venv {venv}", f"{pip} install -r {packages}", run)
+
+
+def _uses(manifest: RecipeManifest, paths: RecipePaths) -> Iterator[str]:
+    base = manifest.base.path or f"hf:{manifest.base.repository}"
+    if manifest.produces == "dataset" and paths.output:
+        rows = shlex.quote(f"{paths.output}/train.jsonl")
+        yield f"modelscan recipe render peft {shlex.quote(base)} --dataset {rows}"
+    elif paths.adapter:
+        yield f"modelscan deploy {shlex.quote(base)} --adapter {shlex.quote(paths.adapter)}"
+    elif paths.output:
+        yield f"modelscan deploy {shlex.quote(paths.output)}"

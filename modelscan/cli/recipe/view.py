@@ -34,7 +34,7 @@ def recipe_document(answer: RenderedRecipe) -> Document[Any]:
         blocks.append(Note("\nnothing has been run or sent; next:"))
     else:
         blocks.append(Note("\nnothing was uploaded; next:"))
-    lines = list(answer.next if answer.run is None else answer.next[-1:])
+    lines = list(answer.next)
     if answer.run is not None and answer.publish:
         lines.append(answer.publish)
     blocks.append(Fields([("run", line) for line in lines]))
