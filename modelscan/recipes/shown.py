@@ -57,7 +57,8 @@ def shown(folder: Path) -> RenderedRecipe:
         python=manifest.python, requirements=manifest.requirements,
         command=command_of(manifest, folder), needs=manifest.needs, fit=manifest.fit,
         leaves_machine=manifest.leaves_machine, cost=manifest.cost, job=manifest.job,
-        produces=manifest.produces, publish=_publish(manifest, paths), next=_next(manifest, folder, paths, run is not None),
+        produces=manifest.produces, publish=_publish(manifest, paths),
+        next=_next(manifest, folder, paths, run is not None),
         run=run, warnings=manifest.warnings,
     )  # fmt: skip
 
