@@ -103,6 +103,8 @@ BODIES = {
     "engine.list": "modelscan.supervisor.engines.answers:EngineList",
     "engine.remove": "modelscan.supervisor.engines.manage:EngineRemoved",
     "engine.use": "modelscan.supervisor.engines.answers:EngineSelected",
+    "recipe": "modelscan.recipes.types:RenderedRecipe",
+    "recipe.list": "modelscan.recipes.types:RecipeList",
     "eval.suites": "modelscan.evals.suite_list:SuiteRows",
     "eval.run": "modelscan.evals.report:EvalReport",
     "eval.list": "modelscan.evals.board:EvalList",

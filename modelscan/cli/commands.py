@@ -84,6 +84,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("bench", "modelscan.cli.bench.app:app", "Measure speed and answers of a route.", _ROUTE),
     Entry("eval", "modelscan.cli.eval.app:app", "Measure how good answers are.", _ROUTE),
     Entry("registry", "modelscan.cli.registry.app:app", "Models that are trusted here.", _ROUTE),
+    Entry("recipe", "modelscan.cli.recipe.app:app", "Quantize, fine-tune and merge.", _RUN),
     Entry(
         "connect",
         "modelscan.cli.connect:app",
@@ -137,7 +138,7 @@ TOLERANT = frozenset({
     "trace list", "trace show", "trace status", "trace cost",
     "bench list", "bench show", "bench compare",
     "registry list", "registry show", "registry history", "registry resolve", "registry export",
-    "eval list", "eval show", "eval board", "eval suites",
+    "eval list", "eval show", "eval board", "eval suites", "recipe list", "recipe show",
     "server status", "server audit", "server backup",
     "node list", "node show", "node status", "node leave", "node cert show",
     "catalog search", "catalog list", "catalog info", "catalog sources", "catalog passport",

@@ -107,6 +107,15 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "trace list": ("trace list --since 1h", "trace list --route coder --status 200"),
     "trace show": ("trace show 0123456789abcdef0123456789abcdef",),
+    "recipe list": ("recipe list",),
+    "recipe render": (
+        "recipe render quantize qwen3-8b --method fp8",
+        "recipe render gguf ./model-f16.gguf --method q8_0 --out q8",
+        "recipe render unsloth qwen3-8b --dataset chats.jsonl --job",
+        "recipe render merge ./base ./coder --method slerp",
+    ),
+    "recipe show": ("recipe show ./qwen3-8b-fp8-20261130-1a2b3c4d",),
+    "recipe run": ("recipe run ./q8", "recipe run ./q8 --python ./venv/bin/python"),
     "eval suites": ("eval suites",),
     "eval run": (
         "eval run tools --route coder",

@@ -86,6 +86,8 @@ RAN = (
     "eval suites", "eval run tools --route nothing", "eval list", "eval show e-long", "eval show nothing",
     "eval board", "eval compare e-long e-other", "eval quant demo Q8_0 x", "eval export /dev/null/reports.jsonl",
     "eval verify nothing",
+    "recipe list", "recipe render gguf demo --method q8_0 --out RENDERED", "recipe render nim demo",
+    "recipe show RENDERED", "recipe run nothing",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
     "target list", "target use lab", "target test lab", "target test second",
     "target remove second", "service run", "doctor", "config show", "config path",
@@ -168,6 +170,7 @@ def test_nothing_is_wider_than_the_terminal(
 
     places = {"FOLDER": str(home.parent / "tiny"), "LOG": str(home.parent / "engine.log"),
               "REPORT": str(home.parent / "report.json"),
+              "RENDERED": str(home.parent / "rendered"),
               "REPORT-2": str(home.parent / "report-2.json")}  # fmt: skip
     text = screen(*(places.get(word, word) for word in shlex.split(line)))
     assert text.strip()
