@@ -95,7 +95,7 @@ def file_table(answer: Sizes, warnings: list[str]) -> Document:
             one.estimate and format_bytes(one.estimate.total_bytes),
             _STATES[one.estimate.state] if one.estimate else "cannot run" if not one.runs.ok
             else None,
-            one.perplexity_percent is not None and f"{one.perplexity_percent:.3g} %" or None,
+            (one.perplexity_percent is not None and f"{one.perplexity_percent:.3g} %") or None,
             format_speed(one.estimate.tokens_per_s) if one.estimate else None,
             one.repo if one.runs.ok else one.runs.reason,
         )

@@ -44,9 +44,9 @@ def decide_here(
     ``explain`` adds alternatives, missing engines that would do better, and hardware that is large
     enough; ``everything`` every option that fits; ``brief`` computes only the verdict of a refusal;
     ``with_curves`` adds the memory at other contexts and with other types of KV cache,
-    ``with_files`` every file of the model. None of them changes the plan. ``stated``: the context is neither capped nor refused. Raises
-    NotDeployableError where a repository's own code would run without ``--allow-unsafe``,
-    UsageError for options that contradict each other.
+    ``with_files`` every file of the model. None of them changes the plan. ``stated``: the context
+    is neither capped nor refused. Raises NotDeployableError where a repository's own code would run
+    without ``--allow-unsafe``, UsageError for options that contradict each other.
     """
     from modelscan.planner.decide import decide
 

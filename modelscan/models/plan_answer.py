@@ -129,7 +129,6 @@ def curves_of(plan: Plan, decision: Decision) -> ContextCurves:
 
 def sizes_of(decision: Decision, model: ResolvedModel, where: str) -> Sizes:
     """The files and curves of a decision."""
-    plan = decision.plan
     return Sizes(
         model=model.id,
         name=model.name,

@@ -60,6 +60,7 @@ def _row(
     context_tokens: int,
 ) -> FileSize:
     mine = chosen is not None and chosen.option.candidate is candidate
+    estimate: FileEstimate | None
     if chosen is not None and mine:
         runs, estimate = FileRuns(chosen.option.backend, True, None), _estimate(chosen)
     else:

@@ -61,9 +61,7 @@ def _curves(fitting: FittingOption, case: PlanningContext, fine: bool) -> Iterat
         wanted.append(replace(small, kv_cache_k=_QUARTER, kv_cache_v=_QUARTER))
     for wishes in wanted:
         try:
-            yield _curve(
-                str(wishes.kv_cache_k), _trial(fitting, case, wishes, True), fitting, fine
-            )
+            yield _curve(str(wishes.kv_cache_k), _trial(fitting, case, wishes, True), fitting, fine)
         except (NotDeployableError, UsageError):
             continue  # the engine has no such cache for this model
 
