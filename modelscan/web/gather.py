@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from modelscan.api import Workspace
 from modelscan.catalog.search.types import Query
-from modelscan.core.errors import ModelscanError
+from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.workload import Workload
 from modelscan.deploy.exports.answers import export_plan
-from modelscan.deploy.planning import Question, deploy_command, plan_model, size_model
+from modelscan.deploy.exports.formats import ExportFormat
+from modelscan.deploy.planning import (
+    Question,
+    SizedModel,
+    deploy_command,
+    plan_model,
+    size_model,
+)
 from modelscan.deploy.shown import deployment_shown
 from modelscan.evals.board import board
 from modelscan.evals.compare import compare
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
 
     from modelscan.core.machine import Machine
     from modelscan.core.receipt import Receipt
+    from modelscan.deploy.answers import DeploymentShown
     from modelscan.models.runnable import RunnableModels
     from modelscan.state.server.database import ServerDatabase
     from modelscan.web.live import Sample
@@ -123,7 +131,14 @@ class Documents:
     def export(self, visit: Visit, form: str) -> str:
         """The plan as a file. Raises UsageError, NotDeployableError."""
         question = _question(visit, self._wishes())
-        exported, _ = export_plan(question, form, self.workspace.config)  # type: ignore[arg-type]
+        known = next((one for one in get_args(ExportFormat) if one == form), None)
+        if known is None:
+            raise UsageError(
+                f"a plan cannot be written as '{form}'",
+                hint=f"modelscan plan {question.model} --export compose",
+                code="unknown_format",
+            )
+        exported, _ = export_plan(question, known, self.workspace.config)
         return exported.text
 
     def compare(self, visit: Visit) -> View:
@@ -151,7 +166,7 @@ class Documents:
         except (ModelscanError, OSError) as error:
             return (), getattr(error, "message", str(error))
 
-    def shown(self, name: str) -> object:
+    def shown(self, name: str) -> DeploymentShown:
         """The document of ``show``."""
         return deployment_shown(name, self.workspace.config)
 
@@ -270,16 +285,12 @@ def _card(machine: Machine) -> str:
     return count + " + ".join(names)
 
 
-def _free(sized: object) -> int:
-    """The free bytes of the fullest device that the sizes are compared with."""
-    sizes = sized.sizes
-    estimates = [one.estimate for one in sizes.files if one.estimate is not None]
+def _free(sized: SizedModel) -> int:
+    """The free bytes of the device that the sizes are compared with."""
+    estimates = [one.estimate for one in sized.sizes.files if one.estimate is not None]
     free = [one.free_bytes for one in estimates if one.free_bytes is not None]
     if free:
         return max(free)
     inventory = sized.machine.free_inventory()
     own = [gpu.free_bytes or gpu.memory_bytes or 0 for gpu in inventory.gpus]
     return max(own, default=inventory.host.free_bytes or 0)
-
-
-Answer = Callable[[Visit], View]

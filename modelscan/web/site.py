@@ -17,6 +17,7 @@ from modelscan.gateway.control.app import ControlApp
 from modelscan.gateway.control.deployments_api import status_of
 from modelscan.gateway.control.mounting import Handler, Mount, Mounted
 from modelscan.gateway.control.problems import HttpProblem
+from modelscan.gateway.top.overview import Overview
 from modelscan.web import guard
 from modelscan.web.assets import asset_at
 from modelscan.web.environment import templates
@@ -107,11 +108,10 @@ class Site:
             view = problem_view(visit, error)
         return self.render(visit, view)
 
-    def _deployment_view(self, visit: Visit, name: str, overview: object, endpoint: str) -> View:
+    def _deployment_view(self, visit: Visit, name: str, overview: Overview, endpoint: str) -> View:
         shown = self.documents.shown(name)
         lines, fault = self.documents.log(name)
-        services = overview.services
-        now = next((one for one in services if one.name == name), None)
+        now = next((one for one in overview.services if one.name == name), None)
         entries = self.live.entries_of(name)
         snippets = self.documents.snippets(entries[0] if entries else None, endpoint)
         answer = deployment_page.DeploymentAnswer(
@@ -121,7 +121,7 @@ class Site:
             fault,
             snippets,
             self._control.deployments.jobs.get(name),
-            endpoint,  # type: ignore[arg-type]
+            endpoint,
         )
         return deployment_page.view(visit, answer)
 

@@ -20,6 +20,11 @@ def size(value: float | None) -> str:
     return f"{value / MIB:,.0f} MiB" if 0 < abs(value) < GIB / 10 else f"{gib(value)} GiB"
 
 
+def bare(value: float) -> str:
+    """A size inside a picture: GiB without the unit, small ones in MiB."""
+    return gib(value) if value >= GIB / 10 else size(value)
+
+
 def tokens(value: int | None) -> str:
     """Tokens in thousands where that is exact: 131,072 and 128,000 are both 128k."""
     if value is None:

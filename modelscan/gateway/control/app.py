@@ -32,6 +32,7 @@ from modelscan.gateway.control.nodes.api import Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.page_key import PAGE_KEY_NAME, PAGE_SCOPES, PageKey
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
+from modelscan.gateway.control.route_test_api import route_test_handlers
 from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
 from modelscan.gateway.metrics.exposition import exposition
@@ -95,6 +96,7 @@ class ControlApp:
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
             **audit_handlers(self._gateway.database),
+            **route_test_handlers(self._gateway),
         }
         handlers |= self.deployments.handlers()
         for mount in mounts:
@@ -244,4 +246,8 @@ def _denied(row: PathScope, caller: Caller) -> HttpProblem:
             401, "missing_api_key", "this path needs a key: Authorization: Bearer KEY"
         )
     needed = " or ".join(row.scopes)
+    if caller.key is None:
+        return HttpProblem(
+            403, "page_key", "a page needs a key for this: open it by modelscan open"
+        )
     return HttpProblem(403, "scope", f"the key '{caller.key}' has no scope {needed}")

@@ -47,7 +47,8 @@ _Text = Annotated[str, Meta(min_length=1, max_length=512)]
 _Name = Annotated[str, Meta(min_length=1, max_length=128)]
 _Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
 _MOST_BYTES = 64 * 1024
-_UNKNOWN = ("unknown_deployment", "unknown_name", "not_found")
+_WISHES = ("unknown_gpu", "unknown_task", "unknown_format", "unknown_backend", "unknown_source")
+"""Codes of what is wrong in a request that names something which exists."""
 
 
 class WishedDeployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -225,7 +226,7 @@ def problem_of(error: ModelscanError) -> HttpProblem:
 def status_of(error: ModelscanError) -> int:
     """The HTTP status of an error."""
     if isinstance(error, UsageError):
-        return 404 if error.code.startswith("unknown") else 400
+        return 404 if error.code.startswith("unknown") and error.code not in _WISHES else 400
     kinds: tuple[tuple[type[ModelscanError], int], ...] = (
         (NotDeployableError, 409), (AuthError, 502), (RemoteError, 502),
     )  # fmt: skip

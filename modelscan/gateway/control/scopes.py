@@ -49,6 +49,9 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(
         ("GET",), "/v1/cluster/routes/resolve", ("read",), "what would serve `?model=NAME`, and why"
     ),
+    PathScope(
+        ("POST",), "/v1/cluster/routes/test", ("operator",), "send an entry a real request"
+    ),
     PathScope(("GET",), "/v1/cluster/roles", ("read",), "every role, and what serves it now"),
     PathScope(("GET",), "/v1/cluster/benchmarks", ("read",), "the results of benchmarks"),
     PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),

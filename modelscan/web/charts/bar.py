@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from modelscan.core.estimate import DeviceEstimate, Parts
-from modelscan.web.words import gib
+from modelscan.web.words import bare, gib, size
 
 PARTS = (
     ("weights", "Weights"), ("kv_cache", "KV cache"), ("compute", "Compute buffers"),
@@ -51,11 +51,12 @@ def pieces_of(device: DeviceEstimate) -> list[Piece]:
 
 def memory_bar(
     name: str, pieces: Sequence[Piece], capacity: float, *, height: int = 30,
-    scale: float | None = None,
+    scale: float | None = None, limited: bool = True,
 ) -> Markup:  # fmt: skip
     """One device: its parts next to each other, and a line at its capacity where they exceed it.
 
     ``scale``: the bytes of the whole width, for bars that are compared with each other.
+    ``limited`` False: ``capacity`` is no limit, only what is there.
     """
     total = sum(piece.size for piece in pieces)
     width = scale or max(capacity, total) or 1
@@ -65,25 +66,29 @@ def memory_bar(
         drawn += _piece(piece, at, share, height)
         at += share
     edge = 100 * capacity / width
-    if total > capacity:
+    if not limited:
+        pass
+    elif total > capacity:
         drawn.append(_rect("", edge, at - edge, height, ' fill="url(#over)"'))
     elif edge - at >= _FREE_SHARE and height >= _TALL:
-        drawn.append(_label("free", at + (edge - at) / 2, height, f"{gib(capacity - total)} free"))
-    if edge < 99.9:
+        drawn.append(_label("free", at + (edge - at) / 2, height, f"{bare(capacity - total)} free"))
+    if edge < 99.9 and limited:
         drawn.append(f'<line class="limit" x1="{edge:.3f}%" x2="{edge:.3f}%" y2="{height}"/>')
     track = f'<rect class="track" width="{min(100.0, max(edge, at)):.3f}%" height="{height}"/>'
-    label = escape(f"{name}: {sentence(pieces, capacity)}")
+    label = escape(f"{name}: {sentence(pieces, capacity if limited else None)}")
     return Markup(
         f'<svg class="bar" width="100%" height="{height}" role="img" aria-label="{label}">'
         f"{track}{''.join(drawn)}</svg>"
     )
 
 
-def sentence(pieces: Iterable[Piece], capacity: float) -> str:
+def sentence(pieces: Iterable[Piece], capacity: float | None) -> str:
     """What a bar shows, in words."""
     rows = [piece for piece in pieces if piece.size]
     total = sum(piece.size for piece in rows)
-    named = ", ".join(f"{piece.name.lower()} {gib(piece.size)} GiB" for piece in rows)
+    named = ", ".join(f"{piece.name.lower()} {size(piece.size)}" for piece in rows)
+    if capacity is None:
+        return f"{named or 'nothing'}; {size(total)} in all"
     left = capacity - total
     rest = f"{gib(left)} GiB free" if left >= 0 else f"{gib(-left)} GiB too much"
     return f"{named or 'nothing'}; {gib(total)} of {gib(capacity)} GiB, {rest}"
@@ -96,7 +101,7 @@ def _piece(piece: Piece, at: float, share: float, height: int) -> list[str]:
     if piece.kind in PATTERNS:
         out.append(_rect("", at, share, height, f' fill="url(#{PATTERNS[piece.kind]})"'))
     if share >= _LABEL_SHARE and height >= _TALL:
-        out.append(_label(f"in {piece.kind}", at + share / 2, height, gib(piece.size)))
+        out.append(_label(f"in {piece.kind}", at + share / 2, height, bare(piece.size)))
     return out
 
 

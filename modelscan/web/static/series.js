@@ -32,7 +32,7 @@ async function draw(place, plot) {
     width: place.clientWidth, height: 200, cursor: { y: false },
     series: [
       { label: "time", value: (_, s) => (s == null ? "–" : exact.format(s * 1000)) },
-      ...columns.map(([, label, colour], i) => ({ label, stroke: () => css(`--${colour}`), width: 2, dash: i ? [6, 4] : [], spanGaps: false, value: (_, v) => (v == null ? "–" : Number(v.toPrecision(3)).toLocaleString("en")) })),
+      ...columns.map(([, label, colour], i) => ({ label, stroke: () => css(`--${colour}`), width: 2, dash: i ? [6, 4] : [], spanGaps: false, points: { show: (plot) => plot.data[i + 1].filter((v) => v !== null).length < 60, size: 6 }, value: (_, v) => (v == null ? "–" : Number(v.toPrecision(3)).toLocaleString("en")) })),
     ],
     axes: [axis({ values: (_, at) => at.map((s) => clock.format(s * 1000)), space: 80 }), axis({ size: 60 })],
   }, data, place);
