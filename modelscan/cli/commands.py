@@ -79,6 +79,7 @@ COMMANDS: tuple[Entry, ...] = (
     ),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
     Entry("node", "modelscan.cli.node.app:app", "Machines that report to a control plane.", _ROUTE),
+    Entry("open", "modelscan.cli.open:app", "Open the pages in a browser.", _ROUTE),
     Entry("top", "modelscan.cli.top:app", "Show what runs: requests, tokens, memory.", _ROUTE),
     Entry("trace", "modelscan.cli.trace.app:app", "List the endpoint's requests, costs.", _ROUTE),
     Entry("bench", "modelscan.cli.bench.app:app", "Measure speed and answers of a route.", _ROUTE),

@@ -86,6 +86,7 @@ def serve(
     require_extra("modelscan serve")
     from modelscan.gateway.control.listening import ServeOptions
     from modelscan.gateway.control.serving import serve as run
+    from modelscan.web.site import pages
 
     config = context.config
     options = ServeOptions(
@@ -104,7 +105,7 @@ def serve(
     with reporter(context, log_format) as report:
         if node is None:
             _check_alone(node_key=node_key, advertise=advertise, label=label, folder=folder)
-            run(config, options, report)
+            run(config, options, report, mounts=[pages(context.workspace)])
             return 0
         from modelscan.gateway.node.join import JoinOptions, join, tls_files
 
@@ -112,7 +113,7 @@ def serve(
         wishes = JoinOptions(
             node, node_key, None, advertise, label or (), folder or (), (), tls, only_node=False
         )
-        join(config, wishes, options, report)
+        join(config, wishes, options, report, mounts=[pages(context.workspace)])
     return 0
 
 

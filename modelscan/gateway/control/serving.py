@@ -28,8 +28,10 @@ from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
+from modelscan.gateway.control.mounting import Mount
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.secret import Sealer
+from modelscan.gateway.control.page_key import PageKey, page_key
 from modelscan.gateway.control.push import OtlpPush
 from modelscan.gateway.control.reassessment import Reassessment
 from modelscan.gateway.control.request_log import request_event
@@ -66,11 +68,13 @@ def serve(
     report: Report,
     *,
     extra: Sequence[BaseRoute] = (),
+    mounts: Sequence[Mount] = (),
     companion: Companion | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns after the drain.
 
-    ``extra`` are further routes of the control application; ``companion`` runs next to it. Raises
+    ``extra`` are further routes of the control application, ``mounts`` parts of it that other rooms
+    bring along; ``companion`` runs next to it. Raises
     UsageError for an address, certificate or routing file that cannot be used, and ModelscanError
     where the port is in use or the workers do not start.
     """
@@ -93,8 +97,9 @@ def serve(
         nodes.own_port = listeners[0][0].getsockname()[1]
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        process = GatewayProcess(gateway, listeners, watches, report, companion)
-        asyncio.run(process.run(extra))
+        key = stack.enter_context(page_key(config, nodes.own_port)) if options.loopback else None
+        process = GatewayProcess(gateway, listeners, watches, report, companion, key)
+        asyncio.run(process.run(extra, mounts))
 
 
 class Companion(Protocol):
@@ -117,7 +122,9 @@ class GatewayProcess:
         watches: tuple[Watch, KeyWatch],
         report: Report,
         companion: Companion | None = None,
+        key: PageKey | None = None,
     ) -> None:
+        self._page_key = key
         self._gateway = gateway
         self._listeners = listeners
         self._companion = companion
@@ -139,7 +146,7 @@ class GatewayProcess:
         effects = DeploymentEffects(gateway.config)
         self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report)
 
-    async def run(self, extra: Sequence[BaseRoute]) -> None:
+    async def run(self, extra: Sequence[BaseRoute], mounts: Sequence[Mount] = ()) -> None:
         """Start everything, serve, and drain."""
         stopped = stop_signals()
         self._writer.start()
@@ -147,8 +154,9 @@ class GatewayProcess:
         await self._shares.join()
         with control_socket() as (folder, control):
             app = ControlApp(
-                self._gateway, self.workers, self._writer, self.figures, self._report, self._feed
-            ).build(extra)
+                self._gateway, self.workers, self._writer, self.figures, self._report, self._feed,
+                self._page_key,
+            ).build(extra, mounts)  # fmt: skip
             server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
             try:

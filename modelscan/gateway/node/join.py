@@ -16,6 +16,7 @@ from modelscan.core.errors import UsageError
 from modelscan.core.tls import TlsFiles
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.mounting import Mount
 from modelscan.gateway.control.serving import serve
 from modelscan.gateway.node.agent import NodeAgent, NodeOptions
 from modelscan.gateway.node.control_plane import ControlPlane, Delivery, check_url
@@ -61,11 +62,14 @@ def tls_files(ca: Path | None, cert: Path | None, key: Path | None) -> TlsFiles:
     return TlsFiles(*texts)
 
 
-def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Report) -> None:
+def join(
+    config: Config, options: JoinOptions, listen: ServeOptions, report: Report,
+    mounts: Sequence[Mount] = (),
+) -> None:  # fmt: skip
     """Join the control plane and serve until SIGTERM, SIGINT or ``modelscan node leave``.
 
-    Raises what ``serve`` raises; UsageError for an address or label that cannot be used; AuthError
-    where the control plane refuses this node.
+    ``mounts``: as for ``serve``. Raises what ``serve`` raises; UsageError for an address or label
+    that cannot be used; AuthError where the control plane refuses this node.
     """
     membership = Membership(
         check_url(options.url), _checked_key(options.key), options.files, utc_now()
@@ -87,7 +91,7 @@ def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Rep
             strict=options.only_node,
         )
         agent = NodeAgent(node, report, _end if options.only_node else _go_on)
-        serve(config, listen, report, companion=agent)
+        serve(config, listen, report, mounts=mounts, companion=agent)
 
 
 def _end() -> None:
