@@ -10,7 +10,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
 
 setup: ## create .venv and install modelscan with every extra the tests need
-	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,evals,dev
+	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,evals,mcp,dev
 
 demo: ## install if needed and run the main job on the bundled model
 	@sh scripts/demo.sh

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modelscan.gateway.scopes import INFERENCE, OTHER, PathScope
 
+MCP_PATH = "/mcp"
 PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/models", ("infer", "read"), "the models that this key may use"),
     PathScope(("GET",), "/v1/models/{name:path}", ("infer", "read"), "one of them"),
@@ -27,6 +28,10 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/cluster/roles", ("read",), "every role, and what serves it now"),
     PathScope(("GET",), "/v1/cluster/benchmarks", ("read",), "the results of benchmarks"),
     PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),
+    PathScope(
+        ("POST", "DELETE"), MCP_PATH, ("read", "operator"),
+        "tools and resources for assistants (MCP), with `serve --mcp`",
+    ),
     PathScope(
         ("GET",), "/health", ("read",), "whether the gateway is well, and every backend's state",
         open_on_loopback=True,
