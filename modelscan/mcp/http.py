@@ -18,7 +18,7 @@ from modelscan.gateway.control.app import Caller
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.scopes import MCP_PATH
 from modelscan.mcp.confirm import Context
-from modelscan.mcp.server import Assistance
+from modelscan.mcp.server import SEEING, Assistance
 
 _SESSIONS = 256
 _METHODS = ("POST", "DELETE")
@@ -53,6 +53,9 @@ class McpEndpoint:
         if caller.scopes is None:
             text = "this path needs a key: Authorization: Bearer KEY"
             raise HttpProblem(401, "missing_api_key", text)
+        if not caller.scopes & SEEING:
+            text = f"the key '{caller.key}' has no scope read or operator"
+            raise HttpProblem(403, "scope", text)
         if caller.key is not None:  # a session belongs to the key that opened it
             token = AccessToken(token="", client_id=caller.key, scopes=sorted(caller.scopes))
             scope["user"] = AuthenticatedUser(token)

@@ -34,7 +34,7 @@ INSTRUCTIONS = (
     "with the command or call that helps."
 )
 _READERS, _CHANGERS = 4, 2  # commands at once
-_SEES, _CHANGES = frozenset({"read", "operator", "admin"}), frozenset({"operator", "admin"})
+SEEING, _OPERATING = frozenset({"read", "operator", "admin"}), frozenset({"operator", "admin"})
 
 
 class Runner(Protocol):
@@ -108,14 +108,14 @@ class Assistance:
     def _fault(self, row: ToolRow, own: frozenset[str]) -> ModelscanError | None:
         """Why a caller may not use a tool."""
         if row.effect == "read":
-            allowed = bool(own & _SEES)
+            allowed = bool(own & SEEING)
             return None if allowed else UsageError("the key lacks the scope read")
         if not self.allow_changes:
             return UsageError(
                 f"{row.name} is off: this server only reads",
                 hint="start it with --allow-changes: modelscan mcp --allow-changes",
             )
-        if not own & _CHANGES:
+        if not own & _OPERATING:
             hint = "modelscan key create NAME --scope operator"
             return UsageError(f"{row.name} needs a key with the scope operator", hint=hint)
         return None
@@ -123,7 +123,7 @@ class Assistance:
     def _check_place(self, context: Context, arguments: ToolArguments) -> None:
         """A key that only reads cannot find out which files this machine has."""
         model = getattr(arguments, "model", None)
-        if model is not None and not self.scopes(context) & _CHANGES and is_path(model):
+        if model is not None and not self.scopes(context) & _OPERATING and is_path(model):
             raise UsageError(
                 f"'{model}' is a file of the server: that needs a key with the scope operator",
                 hint="use a catalog name, hf:ORG/REPO or ms:ORG/REPO",
@@ -218,14 +218,14 @@ class Assistance:
         if words is None:
             return resources.page(uri), resources.MARKDOWN
         model = resources.model_of(uri)
-        if model is not None and is_path(model) and not self.scopes(context) & _CHANGES:
+        if model is not None and is_path(model) and not self.scopes(context) & _OPERATING:
             raise UsageError(f"'{model}' is a file of the server", hint=resources.MODEL_TEMPLATE)
         async with self._reading:
             document = await self.run(words, _no_events, offline=self.offline)
         return document_text(document), resources.JSON
 
     def _require_read(self, context: Context) -> None:
-        if not self.scopes(context) & _SEES:
+        if not self.scopes(context) & SEEING:
             raise MCPError(types.INVALID_REQUEST, "the key lacks the scope read")
 
 
