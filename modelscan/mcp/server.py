@@ -153,7 +153,7 @@ class Assistance:
         return None
 
     async def _question(self, row: ToolRow, arguments: ToolArguments) -> str:
-        """What the user is asked; of a deploy with its plan, whose errors end the call here."""
+        """The question to the user; of a deploy with its plan, whose errors end the call here."""
         name = getattr(arguments, "name", None)
         if row.name != "deploy":
             return f"{row.description.rstrip('.')}: {name}?"
