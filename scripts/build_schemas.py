@@ -63,6 +63,7 @@ BODIES = {
     "stop": "modelscan.deploy.rows:DeploymentList",
     "top": "modelscan.gateway.top.overview:Overview",
     "sizes": "modelscan.core.plan:Sizes",
+    "skill": "modelscan.cli.skill:Skill",
     "server.audit": "modelscan.state.server.audit:AuditList",
     "server.backup": "modelscan.state.server.backup:BackupWritten",
     "server.restore": "modelscan.state.server.backup:BackupRestored",

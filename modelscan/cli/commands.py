@@ -92,6 +92,8 @@ COMMANDS: tuple[Entry, ...] = (
         "Configure an assistant or an editor to use the endpoint.",
         _ROUTE,
     ),
+    Entry("mcp", "modelscan.cli.mcp:app", "Offer tools to an assistant (stdio).", _ROUTE),
+    Entry("skill", "modelscan.cli.skill:app", "Print a SKILL.md for an assistant.", _ROUTE),
     Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry(
         "server",

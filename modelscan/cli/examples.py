@@ -160,6 +160,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "bench compare": ("bench compare before.json after.json",),
     "bench ingest": ("bench ingest run.json",),
     "bench export": ("bench export results.json",),
+    "mcp": ("mcp", "mcp --allow-changes"),
+    "skill": ("skill",),
     "key create": (
         "key create laptop",
         "key create team --scope infer --scope read --rate 60 --budget 5m",

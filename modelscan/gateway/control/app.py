@@ -126,10 +126,12 @@ class ControlApp:
         ]
         # Never reached by their own methods: the data path forwards those. Others are refused.
         routes += [Route(row.path, self._other_method, methods=row.methods) for row in INFERENCE]
-        return Starlette(
+        app = Starlette(
             routes=[*routes, *extra],
             exception_handlers={HTTPException: self._refused, HttpProblem: self._problem},
         )
+        app.state.caller = self.caller  # for ``extra``
+        return app
 
     async def _other_method(self, request: Request) -> Response:
         raise HttpProblem(404, "path_not_found", f"there is no path {request.url.path}")

@@ -6,6 +6,8 @@ from modelscan.gateway.control.registry.curation_paths import CURATION_PATHS
 from modelscan.gateway.control.registry.paths import REGISTRY_PATHS
 from modelscan.gateway.scopes import INFERENCE, OTHER, PathScope
 
+MCP_PATH = "/mcp"
+
 
 def _page(path: str, what: str) -> PathScope:
     return PathScope(("GET",), path, ("read", "operator"), what, open_on_loopback=True)
@@ -72,6 +74,10 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("POST",), "/v1/deployments/{name}/start", ("operator",), "start it: 202"),
     PathScope(("POST",), "/v1/deployments/{name}/stop", ("operator",), "stop it: 202"),
     PathScope(("POST",), "/v1/deployments/{name}/restart", ("operator",), "restart it: 202"),
+    PathScope(
+        ("POST", "DELETE"), MCP_PATH, ("read", "operator"),
+        "tools and resources for assistants (MCP), with `serve --mcp`",
+    ),
     PathScope(
         ("GET",), "/health", ("read",), "whether the gateway is well, and every backend's state",
         open_on_loopback=True,
