@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from support.patience import CHANGE_S
 from support.served import Engine, Served, joining, routed, running, until, write_routing
 
 from modelscan.core.tls import TlsFiles
@@ -147,7 +148,9 @@ class RealNode:
 
     def start(self, url: str, beat_s: float) -> None:
         variables = {"MODELSCAN_HOME": str(self.home), "MODELSCAN_NODE_BEAT_S": str(beat_s)}
-        self.served = self.stack.enter_context(joining(url, "--name", self.name, **variables))
+        log = self.home.with_suffix(".log")
+        joined = joining(url, "--name", self.name, log=log, **variables)
+        self.served = self.stack.enter_context(joined)
 
     @property
     def pid(self) -> int:
@@ -238,7 +241,8 @@ class ClusterWorld:
     def _start_plane(self) -> None:
         variables = {"MODELSCAN_HOME": str(self.home)}
         words = ("serve", "--port", str(self.port)) if self.port else ("serve",)
-        self._plane = self._planes.enter_context(running(*words, **variables))
+        log = self.home.with_suffix(".log")
+        self._plane = self._planes.enter_context(running(*words, log=log, **variables))
         self.port = int(self._plane.url.rpartition(":")[2])
 
     # What is known
@@ -266,6 +270,15 @@ class ClusterWorld:
         rows = (row["status"]["state"] for row in hosts["data"] if row["host_id"] == name)
         return next(rows, None)
 
+    def registered_at(self, name: str) -> float | None:
+        """When the control plane was told the services of a node, by its own clock."""
+        try:
+            _, services = self.plane.get("/v1/cluster/services")
+        except OSError:
+            return None
+        rows = (row["updated_at"] for row in services["data"] if row["host_id"] == name)
+        return next(rows, None)
+
     # What happens
 
     def happen(self, what: str) -> None:
@@ -289,7 +302,14 @@ class ClusterWorld:
         return outage
 
     def _wait_stale(self, outage: Outage) -> None:
-        until(lambda: self.state(outage.node) not in ("online", None))
+        """Until the control plane knows: it has the node, as one that is silent."""
+        seen: list[str | None] = []
+
+        def silent() -> bool:
+            seen[:] = [*seen[-2:], self.state(outage.node)]
+            return seen[-1] not in ("online", None)
+
+        until(silent, lambda: f"{outage.node} is {seen} after {self.log[-3:]}", CHANGE_S)
         outage.stale = time.time()
 
     def _killed(self, name: str) -> None:
@@ -320,8 +340,14 @@ class ClusterWorld:
         self.light[name].resume()
 
     def _removed(self, name: str) -> None:
-        """Forgotten by the control plane: the next heartbeat is a 404, and it registers again."""
+        """Forgotten by the control plane: the next heartbeat is a 404, and it registers again.
+
+        The control plane learns of the removal a moment after the command. Only a newer
+        registration shows that it did: a node that is killed before never comes back by itself.
+        """
+        before = self.registered_at(name)
         self._command("node", "remove", name)
+        until(lambda: (self.registered_at(name) or 0.0) > (before or 0.0))
 
     def _command(self, *words: str) -> None:
         """A command at the control plane's home."""

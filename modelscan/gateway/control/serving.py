@@ -34,6 +34,8 @@ from modelscan.gateway.control.push import OtlpPush
 from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.shares import limit_shares
 from modelscan.gateway.control.status import WorkerStatus
+from modelscan.gateway.control.supervised import Supervisor
+from modelscan.gateway.control.threads import in_thread
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.wake.effects import DeploymentEffects
 from modelscan.gateway.control.wake.waker import Waker
@@ -125,18 +127,25 @@ class GatewayProcess:
             contents=ContentStore(gateway.database),
         )
         self._shares = limit_shares(gateway, self.url)
-        self._upkeep = Upkeep(gateway, watches, report, self._publish)
+        self._supervisor = Supervisor(report, gateway.faults)
+        note = self._supervisor.note
+        self._upkeep = Upkeep(gateway, watches, report, self._publish, note)
         self._requests = RequestFigures()
         self._push: OtlpPush | None = None
         if gateway.config.otlp_endpoint:
             self._push = OtlpPush(gateway.config, self.figures, self._resource, report)
         effects = DeploymentEffects(gateway.config)
-        self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report)
+        self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report, note)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
         stopped = stop_signals()
-        self._writer.start()
+        loop = asyncio.get_running_loop()
+
+        def note(error: BaseException) -> None:
+            loop.call_soon_threadsafe(self._supervisor.note, "receipts", error)
+
+        self._writer.start(note)
         self._gateway.snapshot()  # gives the keys their rows
         await self._shares.join()
         with control_socket() as (folder, control):
@@ -163,16 +172,19 @@ class GatewayProcess:
             WorkerProcess(index, sockets, options, self._received, self._ended, snapshot)
             for index, sockets in enumerate(self._listeners)
         ]
-        tasks += [asyncio.create_task(worker.run()) for worker in self._workers]
+        run = self._supervisor.run
+        tasks += [asyncio.create_task(run(f"worker {one.index}", one.run)) for one in self._workers]
         if not await all_ready(self._workers, READY_S):
             raise ModelscanError(
                 f"the gateway's workers did not start within {READY_S:g} s",
                 hint="modelscan doctor",
                 code="workers",
             )
-        loops = [*self._upkeep.loops(), self._shares.run(), self._waker.run()]
-        loops += [self._push.run()] if self._push else []
-        tasks += [asyncio.create_task(one) for one in loops]
+        loops = self._upkeep.loops()
+        loops |= {"shares of limits": self._shares.run, "waking": self._waker.run}
+        if self._push is not None:
+            loops["sending of metrics"] = self._push.run
+        tasks += [asyncio.create_task(run(part, loop)) for part, loop in loops.items()]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
         """What all workers are started with; each adds its own descriptors."""
@@ -193,16 +205,22 @@ class GatewayProcess:
 
     async def _accompanied(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
         """Wait for a signal next to the companion, which has its last word before the drain."""
-        if self._companion is None:
+        companion = self._companion
+        if companion is None:
             await self._until(stopped, tasks)
             return
-        task = asyncio.create_task(self._companion.run(self._gateway, self.url))
+        task = asyncio.create_task(
+            self._supervisor.run(
+                "node agent", lambda: companion.run(self._gateway, self.url),
+                final=(ModelscanError,),
+            )
+        )  # fmt: skip
         try:
             await self._until(stopped, [*tasks, task])
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await self._companion.leave()
+            await companion.leave()
 
     async def _until(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
         """Wait for a signal; an error of a task ends the gateway with it."""
@@ -236,7 +254,7 @@ class GatewayProcess:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(self._writer.close)
+        await in_thread(self._writer.close)
         await self._shares.leave()
 
     async def _workers_end(self) -> None:

@@ -31,7 +31,7 @@ BEAT_S = 2.0 if MINUTES else 0.5
 MARGIN_S = 1.0  # from the report of a state to every worker's knowledge of it
 LAGS = 3  # a process that the system does not run learns later, by some of the longest such times
 EVENTS = ("killed", "paused", "silent", "removed", "control plane")
-pytestmark = pytest.mark.timeout(int(MINUTES * 60) + 900)
+pytestmark = pytest.mark.timeout(int(MINUTES * 60) + 1200)
 
 
 @dataclass

@@ -40,6 +40,7 @@ from modelscan.gateway.control.nodes.rules import (
     silence_s,
 )
 from modelscan.gateway.control.nodes.secret import Sealer
+from modelscan.gateway.control.threads import in_database, in_thread
 from modelscan.routing.reported import ReportedEntry
 from modelscan.state.server.nodes import (
     BeatRow,
@@ -52,6 +53,7 @@ from modelscan.state.server.nodes import (
 )
 
 RESOLVE_S = 5.0
+MOST_RESOLVING = 32  # registrations whose names are looked up at the same time
 MAX_ENTRIES = 12_000  # models of all nodes together; the counters have a row for each
 _REFUSALS_S, _MOST_REFUSALS = 60.0, 1000
 _PAUSED_S = 2.0  # a tick that comes so late: this process was stopped, not the nodes
@@ -71,6 +73,7 @@ class NodeRegistry:
         self._clock, self._wall, self._resolve = clock, wall, resolve
         self._numbers = NodeNumbers()
         self._dirty: dict[str, None] = {}
+        self._resolving = 0
         self._ticked = clock()
         self._refusals: dict[tuple[str, str, str | None], float] = {}
         self.hosts: dict[str, NodeHost] = {}
@@ -123,7 +126,7 @@ class NodeRegistry:
             return replace(row, body=stored_body(message), access_key=key)
 
         services = stored_services(message, now)
-        row = await asyncio.to_thread(
+        row = await in_database(
             self._store.register, message.host_id, caller.key, services, decide, caller.actor
         )
         host = registered(row, message, self._clock(), extra.endpoint_key)
@@ -138,12 +141,23 @@ class NodeRegistry:
 
     async def _check_endpoints(self, message: Registration, caller: NodeCaller) -> None:
         rules = EndpointRules(caller.local, self.own_port, self._resolve)
-        check = asyncio.to_thread(check_endpoints, message.services, rules)
+        if self._resolving >= MOST_RESOLVING:
+            detail = "many registrations wait for the name service already"
+            raise NodeRefused(503, "busy", detail, retry_s=RESOLVE_S)
+        self._resolving += 1
+        check = asyncio.ensure_future(in_thread(check_endpoints, message.services, rules))
+        check.add_done_callback(self._resolved)
         try:
-            await asyncio.wait_for(check, RESOLVE_S)
+            await asyncio.wait_for(asyncio.shield(check), RESOLVE_S)
         except asyncio.TimeoutError:
             detail = f"the endpoints' names cannot be resolved here within {RESOLVE_S:g} s"
             raise NodeRefused(422, "endpoint", detail) from None
+
+    def _resolved(self, check: asyncio.Future[None]) -> None:
+        """A check is over, maybe long after its registration was refused."""
+        self._resolving -= 1
+        if not check.cancelled():
+            check.exception()  # where nothing waits for it any more, it is of no interest
 
     def _forget_services(self, host: NodeHost) -> None:
         """A service that moved to this host is no more of a silent one."""
@@ -184,7 +198,7 @@ class NodeRegistry:
         host = await self._known(message.host_id)
         check_departure(host.row, message.modelscan or NO_EXTRA, caller)
         left_at = self._wall()
-        await asyncio.to_thread(self._store.leave, host.name, left_at, caller.actor)
+        await in_database(self._store.leave, host.name, left_at, caller.actor)
         host.row = replace(host.row, left_at=left_at)
         self._dirty.pop(host.name, None)
         self._follow(host, self._clock(), True)
@@ -193,7 +207,7 @@ class NodeRegistry:
     async def _known(self, host_id: str) -> NodeHost:
         """The host; one that registered at another gateway a moment ago is in the database."""
         if host_id not in self.hosts:
-            found = await asyncio.to_thread(self._store.find, host_id)
+            found = await in_database(self._store.find, host_id)
             if found is None:
                 detail = f"there is no host {host_id} here: register it"
                 raise NodeRefused(404, "host_unknown", detail)
@@ -210,7 +224,7 @@ class NodeRegistry:
             self._refusals.clear()
         self._refusals[what] = now
         with contextlib.suppress(ModelscanError):
-            await asyncio.to_thread(self._store.refused, host_id, code, caller.actor)
+            await in_database(self._store.refused, host_id, code, caller.actor)
 
     # Time
 
@@ -220,7 +234,7 @@ class NodeRegistry:
         late, self._ticked = now - self._ticked, now
         if late > _PAUSED_S:  # no message could arrive meanwhile
             for host in self.hosts.values():
-                host.seen_at += late
+                host.seen_at = min(now, host.seen_at + late)
         before = self.version
         for host in self.hosts.values():
             self._follow(host, now, False)
@@ -241,9 +255,9 @@ class NodeRegistry:
     async def exchange(self) -> None:
         """Write new heartbeats and read what other gateways wrote. Raises ModelscanError."""
         await self._write()
-        numbers = await asyncio.to_thread(self._store.numbers)
+        numbers = await in_database(self._store.numbers)
         if numbers != self._numbers:
-            self._merge(await asyncio.to_thread(self._store.read, self._numbers))
+            self._merge(await in_database(self._store.read, self._numbers))
 
     async def _write(self) -> None:
         names, self._dirty = tuple(self._dirty), {}
@@ -258,7 +272,7 @@ class NodeRegistry:
         if not rows:
             return
         try:
-            written = await asyncio.to_thread(self._store.write_beats, rows)
+            written = await in_database(self._store.write_beats, rows)
         except ModelscanError:
             self._dirty = {**dict.fromkeys(names), **self._dirty}
             raise
@@ -271,7 +285,7 @@ class NodeRegistry:
         now = self._wall()
         old = [host.name for host in self.hosts.values() if _is_over(host.row, now)]
         if old:
-            await asyncio.to_thread(self._store.remove, old)
+            await in_database(self._store.remove, old)
             self._drop(old)
 
     def _merge(self, read: NodesRead) -> None:
