@@ -1,8 +1,9 @@
 """A control plane and nodes as processes on loopback, and what happens to them: seeded.
 
 Most nodes are real ones (``node join`` with its gateway); some are light ones that only send
-messages, so that their reported clocks can be wrong. Every node has an engine in this process that
-answers with the text that it was sent.
+messages, so that their reported clocks can be wrong. Some of the real ones have a deployment: the
+embedded llama.cpp with a small model. The others have an engine in this process that answers with
+the text that it was sent.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 import psutil
 from support.patience import CHANGE_S
 from support.served import Engine, Served, joining, routed, running, until, write_routing
+from support.tiny_gguf import write_tiny_gguf
 
 from modelscan.core.tls import TlsFiles
 from modelscan.gateway.node.control_plane import ControlPlane
@@ -44,21 +46,19 @@ from modelscan.gateway.node.wire import (
 )
 from modelscan.state.config import load
 
-MODEL = "echo"
+MODEL, DEPLOYED = "echo", "tiny"
 ROLE = {"role_id": "all", "operation": "chat", "routing_policy": {"strategy": "round_robin"}}
 LIMITS = {"request_timeout_s": 30, "queue_timeout_s": 20}
 
 
 class EchoEngine(Engine):
-    """Answers with the last message, and counts."""
+    """Answers with the last message."""
 
     def __init__(self) -> None:
         super().__init__(MODEL)
-        self.answers = 0
 
     def text(self, body: dict[str, Any]) -> str:
         del self.requests[:-50], self.headers[:-50]
-        self.answers += 1
         return str(body["messages"][-1]["content"])
 
 
@@ -139,10 +139,11 @@ def _report(name: str, engine: Engine) -> NodeReport:
 
 @dataclass
 class RealNode:
-    """``node join`` in a home of its own."""
+    """``node join`` in a home of its own. ``engine`` None: it has a deployment."""
 
     name: str
     home: Path
+    engine: EchoEngine | None = None
     stack: ExitStack = field(default_factory=ExitStack)
     served: Served | None = None
 
@@ -151,6 +152,17 @@ class RealNode:
         log = self.home.with_suffix(".log")
         joined = joining(url, "--name", self.name, log=log, **variables)
         self.served = self.stack.enter_context(joined)
+
+    def prepare(self, model: Path) -> None:
+        """What it serves: its engine's entry, or the model deployed."""
+        if self.engine is not None:
+            write_routing(self.home, routed(self.engine.entry()))
+        else:
+            self.command("deploy", str(model), "--name", DEPLOYED, "--context", "512", "--yes")
+
+    def command(self, *words: str) -> None:
+        """A command at its home."""
+        modelscan(self.home, *words)
 
     @property
     def pid(self) -> int:
@@ -174,19 +186,30 @@ class RealNode:
         self.stack.close()
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """How many nodes of each kind; ``deployed``: so many of the real ones have a deployment."""
+
+    real: int
+    light: int
+    deployed: int = 0
+
+
 class ClusterWorld:
     """``outages`` and ``log`` grow; ``nodes`` are the names of all."""
 
-    def __init__(self, folder: Path, real: int, light: int, beat_s: float, seed: int) -> None:
+    def __init__(self, folder: Path, kinds: Kinds, beat_s: float, seed: int) -> None:
         self.folder, self.beat_s = folder, beat_s
         self.dice = random.Random(seed)
-        self.engines = [EchoEngine() for _ in range(real + light)]
-        self.real = {f"real{at}": RealNode(f"real{at}", folder / f"real{at}") for at in range(real)}
+        self.engines: list[EchoEngine] = []
+        self.real: dict[str, RealNode] = {}
+        for at in range(kinds.real):
+            engine = None if at < kinds.deployed else self._engine()
+            self.real[f"real{at}"] = RealNode(f"real{at}", folder / f"real{at}", engine)
         self.light: dict[str, LightNode] = {}
-        for at in range(light):
+        for at in range(kinds.light):
             skew_s = self.dice.choice((-86_400.0, -3_600.0, 3_600.0, 86_400.0))
-            engine = self.engines[real + at]
-            self.light[f"light{at}"] = LightNode(f"light{at}", engine, beat_s, skew_s)
+            self.light[f"light{at}"] = LightNode(f"light{at}", self._engine(), beat_s, skew_s)
         self.outages: list[Outage] = []
         self.log: list[str] = []
         self.port = 0
@@ -195,6 +218,10 @@ class ClusterWorld:
         self._plane: Served | None = None
         self._planes = ExitStack()
         self._backup = folder / "backup.jsonl.gz"
+
+    def _engine(self) -> EchoEngine:
+        self.engines.append(EchoEngine())
+        return self.engines[-1]
 
     @property
     def plane(self) -> Served:
@@ -222,14 +249,18 @@ class ClusterWorld:
                 node.stop()
             for one in self.real.values():
                 one.stack.close()
+                if one.engine is None:
+                    one.command("remove", "--all", "--yes", "--drain", "0")
             self._planes.close()
             for engine in self.engines:
                 engine.stop()
 
     def _join(self) -> None:
         threads = []
-        for at, node in enumerate(self.real.values()):
-            write_routing(node.home, routed(self.engines[at].entry()))
+        model = self.folder / "tiny.gguf"
+        write_tiny_gguf(model)
+        for node in self.real.values():
+            node.prepare(model)
             start = threading.Thread(target=node.start, args=(self.plane.url, self.beat_s))
             start.start()
             threads.append(start)
@@ -261,6 +292,11 @@ class ClusterWorld:
             row["host_id"] for row in services["data"]
             if row["host_id"] in online and row["service_id"] in up
         }  # fmt: skip
+
+    def requests(self) -> dict[str, int]:
+        """The requests of each backend since the control plane started."""
+        _, health = self.plane.get("/health")
+        return {row["name"]: row["requests"] for row in health["backends"]}
 
     def state(self, name: str) -> str | None:
         try:
@@ -346,22 +382,15 @@ class ClusterWorld:
         registration shows that it did: a node that is killed before never comes back by itself.
         """
         before = self.registered_at(name)
-        self._command("node", "remove", name)
+        modelscan(self.home, "node", "remove", name)
         until(lambda: (self.registered_at(name) or 0.0) > (before or 0.0))
-
-    def _command(self, *words: str) -> None:
-        """A command at the control plane's home."""
-        command = [sys.executable, "-m", "modelscan", *words]
-        environment = {**os.environ, "MODELSCAN_HOME": str(self.home)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done
 
     def _control_plane(self) -> None:
         """Backed up while it serves, killed some time later, restored, and started again on the
         same port: what happened since the backup is not in its database.
         """
         self._backup.unlink(missing_ok=True)
-        self._command("server", "backup", str(self._backup))
+        modelscan(self.home, "server", "backup", str(self._backup))
         time.sleep(self.beat_s * self.dice.random())
         plane = self.plane
         process = psutil.Process(plane.process.pid)
@@ -371,9 +400,17 @@ class ClusterWorld:
                 one.kill()
         plane.process.wait()
         self._planes.close()
-        self._command("server", "restore", str(self._backup), "--yes")
+        modelscan(self.home, "server", "restore", str(self._backup), "--yes")
         self.restarts += 1
         self._start_plane()
+
+
+def modelscan(home: Path, *words: str) -> None:
+    """A command at a home."""
+    command = [sys.executable, "-m", "modelscan", *words]
+    environment = {**os.environ, "MODELSCAN_HOME": str(home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
 
 
 def misrouted(
