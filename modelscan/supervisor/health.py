@@ -65,10 +65,7 @@ def ask(
 
     headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
     kind, data = ({}, None) if body is None else json_body(body)
-    tls = address.tls or TlsFiles()
-    settings = HttpSettings(
-        timeout_s=timeout_s, pauses_s=(), ca_file=tls.ca, cert_file=tls.cert, key_file=tls.key
-    )
+    settings = HttpSettings(timeout_s=timeout_s, pauses_s=()).with_files(address.tls)
     if address.scheme == "http":
         client = HttpClient(settings, LocalTransport(address.unix_socket))
     else:

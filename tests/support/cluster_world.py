@@ -28,6 +28,7 @@ from support.served import Engine, Served, joining, routed, running, until, writ
 from support.tiny_gguf import write_tiny_gguf
 
 from modelscan.core.tls import TlsFiles
+from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.node.control_plane import ControlPlane
 from modelscan.gateway.node.record import Membership
 from modelscan.gateway.node.wire import (
@@ -48,6 +49,7 @@ from modelscan.state.config import load
 
 MODEL, DEPLOYED = "echo", "tiny"
 ROLE = {"role_id": "all", "operation": "chat", "routing_policy": {"strategy": "round_robin"}}
+_SWEEP_S = Timing().sweep_s
 LIMITS = {"request_timeout_s": 30, "queue_timeout_s": 20}
 
 
@@ -348,12 +350,16 @@ class ClusterWorld:
         until(silent, lambda: f"{outage.node} is {seen} after {self.log[-3:]}", CHANGE_S)
         outage.stale = time.time()
 
+    def _linger(self) -> None:
+        """Long enough that requests to a stale node would be seen."""
+        time.sleep(2 * _SWEEP_S + 2 * self.beat_s * (1 + self.dice.random()))
+
     def _killed(self, name: str) -> None:
         outage = self._outage(name, "killed")
         node = self.real[name]
         node.kill()
         self._wait_stale(outage)
-        time.sleep(self.beat_s * self.dice.random())
+        self._linger()
         outage.until = time.time()
         node.start(self.plane.url, self.beat_s)
 
@@ -363,7 +369,7 @@ class ClusterWorld:
         node.signal(signal.SIGSTOP)
         try:
             self._wait_stale(outage)
-            time.sleep(self.beat_s * self.dice.random())
+            self._linger()
         finally:
             outage.until = time.time()
             node.signal(signal.SIGCONT)
@@ -372,6 +378,7 @@ class ClusterWorld:
         outage = self._outage(name, "silent")
         self.light[name].pause()
         self._wait_stale(outage)
+        self._linger()
         outage.until = time.time()
         self.light[name].resume()
 
@@ -414,20 +421,20 @@ def modelscan(home: Path, *words: str) -> None:
 
 
 def misrouted(
-    receipts: list[tuple[float, float, str]], outages: list[Outage], margin_s: float
+    receipts: list[tuple[float, str]], outages: list[Outage], margin_s: float
 ) -> list[tuple[str, float]]:
     """Requests that began at a host after it was reported as stale: (host, seconds after that).
 
-    ``receipts`` are (end, duration, backend). The end is that of the worker's last sweep, so that
-    a request seems to begin earlier than it did, never later.
+    ``receipts`` are (begin, backend). A worker's clock is that of its last sweep: a request seems
+    to begin up to ``_SWEEP_S`` (and the margin) before it does, so that one of the first after the
+    outage seems to be in it.
     """
     found = []
-    for end, duration_s, backend in receipts:
+    for begun, backend in receipts:
         host = backend.partition("/")[0]
         for outage in outages:
             if outage.node != host or outage.stale is None or outage.until is None:
                 continue
-            begun = end - duration_s
-            if outage.stale + margin_s < begun < outage.until:
+            if outage.stale + margin_s < begun < outage.until - _SWEEP_S - margin_s:
                 found.append((host, begun - outage.stale))
     return found

@@ -110,10 +110,10 @@ def _reason(status: int, data: bytes) -> str:
     return f"{status} {error.get('code')}"
 
 
-def receipts_of(world: ClusterWorld, since: float) -> list[tuple[float, float, str]]:
+def receipts_of(world: ClusterWorld, since: float) -> list[tuple[float, str]]:
     with open_server(load(environ={"MODELSCAN_HOME": str(world.home)})) as database:
         rows = ReceiptStore(database).newest(10_000_000, ReceiptFilter(since=since))
-    return [(one.at, one.duration_s or 0.0, one.backend) for one in rows if one.backend]
+    return [(one.at, one.backend) for one in rows if one.backend]
 
 
 def rss_mib(world: ClusterWorld) -> float:
@@ -124,16 +124,25 @@ def rss_mib(world: ClusterWorld) -> float:
 
 def fairness(world: ClusterWorld) -> list[int]:
     """Requests by role, one after the other, over all nodes: how many each backend answered."""
+    settle(world)
     before = world.requests()
-    total = 20 * len(before)
-    for number in range(total):
+    for number in range(20 * len(before)):
         assert ask(world.port, "all", f"tag-fair-{number}-.")[0] == 200
+    settle(world)
+    return [count - before[name] for name, count in world.requests().items()]
 
-    def shares() -> list[int]:
-        return [count - before[name] for name, count in world.requests().items()]
 
-    until(lambda: sum(shares()) >= total)  # the receipts of the last ones come a moment later
-    return shares()
+def settle(world: ClusterWorld) -> None:
+    """Until every request before was counted: a worker reports them in their order."""
+    body = {"model": "no such model", "messages": []}
+    with closing(http.client.HTTPConnection("127.0.0.1", world.port, timeout=300)) as connection:
+        connection.request("POST", "/v1/chat/completions", json.dumps(body))
+        answer = connection.getresponse()
+        trace_id = str(answer.headers["x-request-id"])
+        assert answer.read() and answer.status == 404
+    with open_server(load(environ={"MODELSCAN_HOME": str(world.home)})) as database:
+        store = ReceiptStore(database)
+        until(lambda: store.find(trace_id))
 
 
 def disturb(world: ClusterWorld, end: float, memory: list[float]) -> None:
@@ -197,8 +206,8 @@ def _print(
 
 def test_misrouted_requests_are_found() -> None:
     outage = Outage("n1", "paused", 100.0, stale=104.0, until=120.0)
-    requests: list[tuple[float, float, str]] = [
-        (104.5, 0.2, "n1/chat/echo"), (110.0, 1.0, "n1/chat/echo"), (121.0, 0.5, "n1/chat/echo"),
-        (110.0, 1.0, "n2/chat/echo"), (120.0, 17.0, "n1/chat/echo"),
+    requests = [
+        (103.0, "n1/chat/echo"), (104.5, "n1/chat/echo"), (109.0, "n1/chat/echo"),
+        (109.0, "n2/chat/echo"), (119.5, "n1/chat/echo"), (121.0, "n1/chat/echo"),
     ]  # fmt: skip
     assert misrouted(requests, [outage], 1.0) == [("n1", 5.0)]
