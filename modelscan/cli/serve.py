@@ -129,9 +129,8 @@ def _check_alone(**given: object) -> None:
 @contextlib.contextmanager
 def reporter(context: Context, form: LogFormat = "text") -> Iterator[Report]:
     """What prints the events of a gateway."""
-    output = context.output
-    as_events = context.flags.as_json
-    log = ServeLog(output.stdout, "events") if as_events else ServeLog(output.stderr, form)
+    events, errors = context.output.events, context.output.stderr
+    log = ServeLog(errors, form) if events is None else ServeLog(events, "events")
     with contextlib.closing(log):
         yield lambda event: _report(context, log, form, event)
 
@@ -143,7 +142,7 @@ def _words(text: str | None) -> tuple[str, ...] | None:
 
 def _report(context: Context, log: ServeLog, form: LogFormat, event: ServeEvent) -> None:
     """Events as JSON Lines with --json, else as lines of the log."""
-    if context.flags.as_json:
+    if context.output.events is not None:
         log.write(event)
         return
     if event.name == "ready":
