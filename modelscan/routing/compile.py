@@ -327,4 +327,5 @@ def _backend(entry: Known) -> Backend:
         max_in_flight=fields.max_in_flight,
         tags=route.tags,
         tls=(route.tls or entry.seen.tls) if scheme == "https" else None,
+        reach=entry.seen.reach,
     )

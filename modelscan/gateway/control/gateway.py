@@ -261,7 +261,8 @@ class Gateway:
             others = None if seen is None or seen.requests is None else seen.others
             runtime = self.runtime.runtime(name, self.is_loaded(name), 0)
             seen_entry = self._reported.observed(entry, runtime, state, others)
-            return replace(seen_entry, tls=self.options.own_tls)
+            reach = None if self.nodes is None else self.nodes.reach_of(entry.host_id)
+            return replace(seen_entry, tls=self.options.own_tls, reach=reach)
         observation = recorded(
             route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
         )

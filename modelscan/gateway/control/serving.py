@@ -48,6 +48,7 @@ from modelscan.gateway.metrics.families import MetricFamily
 from modelscan.gateway.metrics.otlp import OtlpResource
 from modelscan.gateway.metrics.requests import RequestFigures
 from modelscan.gateway.snapshot import FromWorker
+from modelscan.net.reach import read_networks
 from modelscan.state.config import Config
 from modelscan.state.server.database import open_server
 from modelscan.state.server.keys import hash_key
@@ -84,12 +85,15 @@ def serve(
         counters = stack.enter_context(
             contextlib.closing(Counters.create(Sizes(workers=options.workers)))
         )
-        nodes = NodeRegistry(NodeStore(database), Sealer(hash_key(database)))
+        nodes = NodeRegistry(
+            NodeStore(database), Sealer(hash_key(database)),
+            networks=read_networks(config.node_networks),
+        )  # fmt: skip
         nodes.load()
         gateway = Gateway(config, options, database, counters, loaded, nodes)
         gateway.recall(receipt_store(config, database).recent(time.time()))
         listeners = listen(options)
-        nodes.own_port = listeners[0][0].getsockname()[1]
+        nodes.listens(listeners[0][0].getsockname()[1])
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
         process = GatewayProcess(gateway, listeners, watches, report, companion)

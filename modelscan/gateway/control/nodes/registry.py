@@ -17,6 +17,7 @@ import msgspec
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.node import Departure, Heartbeat, Registration
+from modelscan.core.reach import Reach
 from modelscan.gateway.control.nodes.endpoints import EndpointRules, Resolve, check_endpoints
 from modelscan.gateway.control.nodes.host import (
     NodeHost,
@@ -36,6 +37,7 @@ from modelscan.gateway.control.nodes.rules import (
     after_heartbeat,
     check_departure,
     check_message,
+    check_place,
     decide_registration,
     silence_s,
 )
@@ -62,12 +64,15 @@ Monotonic = Callable[[], float]
 
 class NodeRegistry:
     """Every host with its services. ``version`` grows when requests may go somewhere else,
-    ``scored`` when only a score changed. ``own_port``: of this gateway, once it listens."""
+    ``scored`` when only a score changed. ``networks``: where nodes and their servers may be."""
 
     def __init__(
         self, store: NodeStore, sealer: Sealer, *, clock: Monotonic = time.monotonic,
         wall: Callable[[], float] = time.time, resolve: Resolve | None = None,
+        networks: tuple[str, ...] = Reach().networks,
     ) -> None:  # fmt: skip
+        self.networks = networks
+        self._reaches = {local: Reach(networks, local) for local in (False, True)}
         self._store = store
         self._sealer = sealer
         self._clock, self._wall, self._resolve = clock, wall, resolve
@@ -77,9 +82,13 @@ class NodeRegistry:
         self._ticked = clock()
         self._refusals: dict[tuple[str, str, str | None], float] = {}
         self.hosts: dict[str, NodeHost] = {}
-        self.own_port: int | None = None
         self.version = 0
         self.scored = 0
+
+    def listens(self, port: int) -> None:
+        """Take note of this gateway's own port, to which no node's endpoint may lead."""
+        reaches = self._reaches.items()
+        self._reaches = {local: replace(one, own_port=port) for local, one in reaches}
 
     # What routing reads
 
@@ -110,10 +119,20 @@ class NodeRegistry:
         """Seconds since the host's last message."""
         return max(0.0, self._clock() - host.seen_at)
 
+    def reach(self, *, local: bool) -> Reach:
+        """Where the servers of a node may be; ``local``: the node is on this machine."""
+        return self._reaches[local]
+
+    def reach_of(self, host_id: str) -> Reach:
+        """The same of a host; one that is gone may be nowhere."""
+        host = self.hosts.get(host_id)
+        return self._reaches[host is not None and host.row.local]
+
     # Messages
 
     async def register(self, message: Registration, caller: NodeCaller) -> NodeHost:
         """Take a host with its services. Raises NodeRefused, or ModelscanError."""
+        check_place(caller, self.networks)
         if message.host_id not in self.hosts and len(self.hosts) >= MAX_HOSTS:
             raise NodeRefused(503, "too_many_hosts", f"there are {MAX_HOSTS} hosts already")
         await self._check_endpoints(message, caller)
@@ -140,7 +159,7 @@ class NodeRegistry:
         return host
 
     async def _check_endpoints(self, message: Registration, caller: NodeCaller) -> None:
-        rules = EndpointRules(caller.local, self.own_port, self._resolve)
+        rules = EndpointRules(self.reach(local=caller.local), self._resolve)
         if self._resolving >= MOST_RESOLVING:
             detail = "many registrations wait for the name service already"
             raise NodeRefused(503, "busy", detail, retry_s=RESOLVE_S)
@@ -178,6 +197,7 @@ class NodeRegistry:
 
     async def heartbeat(self, message: Heartbeat, caller: NodeCaller) -> NodeHost:
         """Note that a host lives. Raises NodeRefused: 404 means that it is to register again."""
+        check_place(caller, self.networks)
         host = await self._known(message.host_id)
         extra = message.modelscan or NO_EXTRA
         check_message(host.row, extra, caller)
