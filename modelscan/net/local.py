@@ -63,7 +63,7 @@ class _SocketConnection(http.client.HTTPConnection):
 
 
 class _CheckedConnection(http.client.HTTPConnection):
-    """A connection to an address that the host's name may stand for; ``secure``: with TLS."""
+    """A connection to an address that the host's name may resolve to; ``secure``: with TLS."""
 
     def __init__(
         self, host: str, port: int, timeout_s: float, reach: Reach, secure: ssl.SSLContext | None
@@ -72,7 +72,7 @@ class _CheckedConnection(http.client.HTTPConnection):
         self._reach, self._secure = reach, secure
 
     def connect(self) -> None:
-        """Look the name up, check what it stands for, and connect to that."""
+        """Look the name up, check what it resolves to, and connect to that."""
         from modelscan.net.reach import connect
 
         sock = connect(self.host, self.port, self._reach, self.timeout)
@@ -85,7 +85,7 @@ class LocalTransport:
     """HTTP transport that opens one connection per request: a deadline closes its connections.
 
     ``unix_socket``: the path of the socket to connect to, instead of the request's address.
-    ``reach``: what the request's host may stand for, and then with the ``files`` of TLS for https.
+    ``reach``: what the request's host may resolve to, and then with the ``files`` of TLS for https.
     """
 
     def __init__(

@@ -1,59 +1,28 @@
-"""Addresses that a name stands for, checked before a connection: who names a server with a key of
+"""Addresses that a name resolves to, checked before a connection: who names a server with a key of
 a node must not make the gateway connect to what only the gateway reaches.
 
-The check belongs to the connection: a name that was checked before may stand for another address
+The check belongs to the connection: a name that was checked before may resolve to another address
 a moment later.
 """
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 import socket
 from collections.abc import Iterable
 
-from modelscan.core.reach import Reach
+from modelscan.core.reach import Address, Reach, in_networks, plain_address
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_WORDS = {
-    "loopback": ("127.0.0.0/8", "::1/128"),
-    "private": ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
-    "any": ("0.0.0.0/0", "::/0"),
-}
 # Cloud providers' metadata services outside of the link-local range.
 _METADATA = frozenset(
     ipaddress.ip_address(one)
     for one in ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254")
 )
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-
-def read_networks(text: str) -> tuple[str, ...]:
-    """The parts of a list with commas. Raises ValueError for one that is no network."""
-    names = tuple(dict.fromkeys(one.strip().lower() for one in text.split(",") if one.strip()))
-    _networks(names)
-    return names
-
-
-@functools.lru_cache(maxsize=16)
-def _networks(names: tuple[str, ...]) -> tuple[Network, ...]:
-    texts = (text for name in names for text in _WORDS.get(name, (name,)))
-    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
-
-
-def in_networks(address: str, names: tuple[str, ...]) -> bool:
-    """Whether an address is in one of the networks; False for a text that is no address."""
-    try:
-        one = _inner(ipaddress.ip_address(address.partition("%")[0]))
-    except ValueError:
-        return False
-    return any(one.version == net.version and one in net for net in _networks(names))
 
 
 def reach_fault(text: str, port: int | None, reach: Reach) -> str | None:
     """Why an address must not be connected to, as words after it; None: it may."""
-    address = _inner(ipaddress.ip_address(text.partition("%")[0]))
+    address = plain_address(text)
     if address in _METADATA:
         return "is a cloud provider's metadata service"
     if address.is_link_local:
@@ -76,7 +45,7 @@ def reachable(host: str, port: int, reach: Reach, addresses: Iterable[str]) -> t
     for one in found:
         fault = reach_fault(one, port, reach)
         if fault is not None:
-            shown = host if host == one else f"{host} stands for {one}, which"
+            shown = host if host == one else f"{host} resolves to {one}, which"
             raise OSError(f"{shown} {fault}")
     if not found:
         raise OSError(f"{host} has no address")
@@ -129,15 +98,3 @@ def resolved(host: str) -> list[str]:
 
 def _is_reserved(address: Address) -> bool:
     return address.version == 4 and (address.is_reserved or int(address) >> 24 == 0)
-
-
-def _inner(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one carries: mapped, 6to4 or NAT64."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    inner = address.ipv4_mapped or address.sixtofour
-    if inner is None and address in _NAT64:
-        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if inner is None and int(address) >> 32 == 0 and int(address) > 1:
-        inner = ipaddress.IPv4Address(int(address))
-    return inner or address

@@ -56,7 +56,7 @@ class Backend:
     ``context_source``: who states the context. ``dialects``: requests of these (responses,
     messages) pass untranslated. ``tls``: files for https to a server of one's own; None: the
     system's authorities, without a certificate. ``reach``: the addresses that its name may
-    stand for; None: all.
+    resolve to; None: all.
     """
 
     name: str

@@ -71,7 +71,7 @@ def convert(setting: Setting, value: Any, origin: str) -> Plain:
 
         check_database_url(str(converted), origin)
     if setting.kind == "networks":
-        from modelscan.net.reach import read_networks
+        from modelscan.core.reach import read_networks
 
         try:
             read_networks(str(converted))

@@ -34,7 +34,7 @@ class Address:
     prefix: str = ""  # of every path, of a server behind a reverse proxy
     unix_socket: str | None = None  # the path of its socket, instead of host and port
     tls: TlsFiles | None = None  # of https, where the system's authorities are not the ones
-    reach: Reach | None = None  # what the host may stand for, where it is a node's
+    reach: Reach | None = None  # what the host may resolve to, where it is a node's
 
     def url(self, path: str) -> str:
         """The full address of a path."""

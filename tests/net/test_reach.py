@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from support.tls import Cluster
 
-from modelscan.core.reach import Reach
+from modelscan.core.reach import Reach, in_networks, read_networks
 from modelscan.core.tls import TlsFiles
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.upstream import SendFailure
 from modelscan.gateway.data.writes import Writes
-from modelscan.net.reach import connect, in_networks, reach_fault, read_networks
+from modelscan.net.reach import connect, reach_fault
 from modelscan.routing.table import Backend
 from modelscan.supervisor.health import Address, ask
 
@@ -80,7 +80,7 @@ def port() -> Iterator[int]:
 
 
 class Names:
-    """A name service whose answers change: ``rebound`` is what the attacker's name stands for."""
+    """A name service whose answers change: ``rebound`` is what the attacker's name resolves to."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rebound: list[str] = []
@@ -100,7 +100,7 @@ def test_a_name_that_stands_for_another_address_later_is_refused(
     names = Names(monkeypatch)
     for addresses in (["127.0.0.1"], ["10.0.0.7", "127.0.0.1"], ["169.254.169.254"], ["8.8.8.8"]):
         names.rebound = addresses
-        with pytest.raises(OSError, match=r"node\.example stands for"):
+        with pytest.raises(OSError, match=r"node\.example resolves to"):
             connect("node.example", port, AWAY, 5)
         assert ask(_address(port, AWAY), "GET", "/health", timeout_s=5) is None
     names.rebound = ["127.0.0.1"]

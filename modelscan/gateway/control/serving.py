@@ -21,6 +21,7 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from modelscan.core.errors import ModelscanError
+from modelscan.core.reach import read_networks
 from modelscan.gateway.control.app import ControlApp
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.figures import figures
@@ -34,7 +35,7 @@ from modelscan.gateway.control.push import OtlpPush
 from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.shares import limit_shares
 from modelscan.gateway.control.status import WorkerStatus
-from modelscan.gateway.control.supervised import Supervisor
+from modelscan.gateway.control.supervised import PartSupervisor
 from modelscan.gateway.control.threads import in_thread
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.wake.effects import DeploymentEffects
@@ -48,7 +49,6 @@ from modelscan.gateway.metrics.families import MetricFamily
 from modelscan.gateway.metrics.otlp import OtlpResource
 from modelscan.gateway.metrics.requests import RequestFigures
 from modelscan.gateway.snapshot import FromWorker
-from modelscan.net.reach import read_networks
 from modelscan.state.config import Config
 from modelscan.state.server.database import open_server
 from modelscan.state.server.keys import hash_key
@@ -131,7 +131,7 @@ class GatewayProcess:
             contents=ContentStore(gateway.database),
         )
         self._shares = limit_shares(gateway, self.url)
-        self._supervisor = Supervisor(report, gateway.faults)
+        self._supervisor = PartSupervisor(report, gateway.faults)
         note = self._supervisor.note
         self._upkeep = Upkeep(gateway, watches, report, self._publish, note)
         self._requests = RequestFigures()

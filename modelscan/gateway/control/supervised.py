@@ -41,7 +41,7 @@ class PartFault:
         return time.time() - self.at < _RECENT_S
 
 
-class Supervisor:
+class PartSupervisor:
     """Runs loops; ``faults`` gets each part that ended by an error."""
 
     def __init__(self, report: Report, faults: dict[str, PartFault]) -> None:

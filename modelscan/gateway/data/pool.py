@@ -112,8 +112,8 @@ class ConnectionPool:
         raise last
 
     async def _reachable(self) -> tuple[str, ...]:
-        """The addresses that the name of a node's server stands for at this moment, checked: it may
-        have stood for others when the node registered. Raises OSError."""
+        """The addresses that the name of a node's server has at this moment, checked: it may have
+        had others when the node registered. Raises OSError."""
         host, port, reach = self._backend.host, self._backend.port, self._backend.reach
         addresses = [host]
         if not is_literal(host):

@@ -10,7 +10,7 @@ import pytest
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control import supervised
 from modelscan.gateway.control.events import ServeEvent
-from modelscan.gateway.control.supervised import MOST_RESTARTS, PartFault, Supervisor
+from modelscan.gateway.control.supervised import MOST_RESTARTS, PartFault, PartSupervisor
 
 
 class Part:
@@ -37,10 +37,10 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervised, "_PAUSE_S", 0.001)
 
 
-def supervisor() -> tuple[Supervisor, list[ServeEvent], dict[str, PartFault]]:
+def supervisor() -> tuple[PartSupervisor, list[ServeEvent], dict[str, PartFault]]:
     events: list[ServeEvent] = []
     faults: dict[str, PartFault] = {}
-    return Supervisor(events.append, faults), events, faults
+    return PartSupervisor(events.append, faults), events, faults
 
 
 def test_a_part_that_ends_is_reported_and_runs_again() -> None:

@@ -17,7 +17,7 @@ from modelscan.core.node import (
     RegisteredService,
     Registration,
 )
-from modelscan.net.reach import in_networks
+from modelscan.core.reach import in_networks
 from modelscan.state.server.audit import Actor
 from modelscan.state.server.nodes import Claims, HostRow
 
