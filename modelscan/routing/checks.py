@@ -70,6 +70,14 @@ def key_problems(key: str | None, where: str) -> Iterator[Finding]:
         yield Finding("error", f"{where}.api_key", f"{where}: {error.message}", error.hint)
 
 
+def file_problems(files: Mapping[str, str | None], where: str) -> Iterator[Finding]:
+    """Paths that are not whole: the gateway, commands and nodes run in different folders."""
+    for key, path in files.items():
+        if path is not None and (not path.startswith("/") or "\0" in path):
+            message = f"{where}: {key} is no whole path: '{path}'"
+            yield Finding("error", f"{where}.{key}", message, f"{key}: /the/whole/path.pem")
+
+
 def variable_problems(env: Mapping[str, str] | None, where: str) -> Iterator[Finding]:
     """Variables of a container with a key as their value."""
     for name, value in (env or {}).items():

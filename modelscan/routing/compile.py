@@ -346,5 +346,6 @@ def _backend(entry: Known) -> Backend:
         context_source=window.source,
         max_in_flight=fields.max_in_flight,
         tags=route.tags,
-        tls=entry.seen.tls if scheme == "https" else None,
+        tls=(route.tls or entry.seen.tls) if scheme == "https" else None,
+        reach=entry.seen.reach,
     )

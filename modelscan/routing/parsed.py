@@ -18,7 +18,8 @@ class RoutingFile:
 
     ``providers`` has the fields of ``routes``, one for one. ``broken``: the findings for which the
     file is not edited: its form is wrong, so that an edit could change what its owner meant.
-    ``reported``: how many entries at the end are of nodes and not written in the file.
+    ``reported``: how many entries at the end are of nodes and not written in the file. ``plano``:
+    the name of the entry that is Plano, once there is one.
     """
 
     mode: str
@@ -38,6 +39,7 @@ class RoutingFile:
     embedded: EmbeddedFields | None = None
     unresolved: tuple[Finding, ...] = ()
     reported: int = 0
+    plano: str | None = None
 
     @property
     def written(self) -> tuple[Route, ...]:

@@ -114,6 +114,7 @@ def route_of(entry: ProviderFields) -> Route:
         preset=preset.name if preset else None,
         tier=entry.tier or _tier(entry),
         unix_socket=entry.unix_socket,
+        tls=entry.tls.files if entry.tls else None,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelscan.core.reach import Reach
 from modelscan.core.receipt import Depth
 from modelscan.core.tls import TlsFiles
 
@@ -54,7 +55,8 @@ class Backend:
     ``operations`` None: not known, every operation is tried. ``context_tokens`` None: not known.
     ``context_source``: who states the context. ``dialects``: requests of these (responses,
     messages) pass untranslated. ``tls``: files for https to a server of one's own; None: the
-    system's authorities, without a certificate.
+    system's authorities, without a certificate. ``reach``: the addresses that its name may
+    resolve to; None: all.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Backend:
     tags: tuple[str, ...] = ()
     tls: TlsFiles | None = None
     context_source: ContextSource | None = None
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from modelscan.core.errors import ModelscanError
+from modelscan.core.reach import read_networks
 from modelscan.gateway.control.app import ControlApp
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.figures import figures
@@ -39,6 +40,8 @@ from modelscan.gateway.control.shares import limit_shares
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.stream.feed import EventFeed
 from modelscan.gateway.control.stream.log import EventLog
+from modelscan.gateway.control.supervised import PartSupervisor
+from modelscan.gateway.control.threads import in_thread
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.wake.effects import DeploymentEffects
 from modelscan.gateway.control.wake.waker import Waker
@@ -89,12 +92,15 @@ def serve(
         counters = stack.enter_context(
             contextlib.closing(Counters.create(Sizes(workers=options.workers)))
         )
-        nodes = NodeRegistry(NodeStore(database), Sealer(hash_key(database)))
+        nodes = NodeRegistry(
+            NodeStore(database), Sealer(hash_key(database)),
+            networks=read_networks(config.node_networks),
+        )  # fmt: skip
         nodes.load()
         gateway = Gateway(config, options, database, counters, loaded, nodes)
         gateway.recall(receipt_store(config, database).recent(time.time()))
         listeners = listen(options)
-        nodes.own_port = listeners[0][0].getsockname()[1]
+        nodes.listens(listeners[0][0].getsockname()[1])
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
         key = stack.enter_context(page_key(config, nodes.own_port)) if options.loopback else None
@@ -138,18 +144,25 @@ class GatewayProcess:
             contents=ContentStore(gateway.database),
         )
         self._shares = limit_shares(gateway, self.url)
-        self._upkeep = Upkeep(gateway, watches, report, self._publish, self._log)
+        self._supervisor = PartSupervisor(report, gateway.faults)
+        note = self._supervisor.note
+        self._upkeep = Upkeep(gateway, watches, report, self._publish, self._log, note)
         self._requests = RequestFigures()
         self._push: OtlpPush | None = None
         if gateway.config.otlp_endpoint:
             self._push = OtlpPush(gateway.config, self.figures, self._resource, report)
         effects = DeploymentEffects(gateway.config)
-        self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report)
+        self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report, note)
 
     async def run(self, extra: Sequence[BaseRoute], mounts: Sequence[Mount] = ()) -> None:
         """Start everything, serve, and drain."""
         stopped = stop_signals()
-        self._writer.start()
+        loop = asyncio.get_running_loop()
+
+        def note(error: BaseException) -> None:
+            loop.call_soon_threadsafe(self._supervisor.note, "receipts", error)
+
+        self._writer.start(note)
         self._gateway.snapshot()  # gives the keys their rows
         await self._shares.join()
         with control_socket() as (folder, control):
@@ -177,17 +190,21 @@ class GatewayProcess:
             WorkerProcess(index, sockets, options, self._received, self._ended, snapshot)
             for index, sockets in enumerate(self._listeners)
         ]
-        tasks += [asyncio.create_task(worker.run()) for worker in self._workers]
+        run = self._supervisor.run
+        tasks += [asyncio.create_task(run(f"worker {one.index}", one.run)) for one in self._workers]
         if not await all_ready(self._workers, READY_S):
             raise ModelscanError(
                 f"the gateway's workers did not start within {READY_S:g} s",
                 hint="modelscan doctor",
                 code="workers",
             )
-        loops = [*self._upkeep.loops(), self._shares.run(), self._waker.run()]
-        loops += [self._feed.run(), self._log.run(), Reassessment(gateway, self._report).run()]
-        loops += [self._push.run()] if self._push else []
-        tasks += [asyncio.create_task(one) for one in loops]
+        loops = self._upkeep.loops()
+        loops |= {"shares of limits": self._shares.run, "waking": self._waker.run}
+        loops |= {"events": self._feed.run, "log of events": self._log.run}
+        loops["curated tags"] = Reassessment(gateway, self._report).run
+        if self._push is not None:
+            loops["sending of metrics"] = self._push.run
+        tasks += [asyncio.create_task(run(part, loop)) for part, loop in loops.items()]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
         """What all workers are started with; each adds its own descriptors."""
@@ -208,16 +225,22 @@ class GatewayProcess:
 
     async def _accompanied(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
         """Wait for a signal next to the companion, which has its last word before the drain."""
-        if self._companion is None:
+        companion = self._companion
+        if companion is None:
             await self._until(stopped, tasks)
             return
-        task = asyncio.create_task(self._companion.run(self._gateway, self.url))
+        task = asyncio.create_task(
+            self._supervisor.run(
+                "node agent", lambda: companion.run(self._gateway, self.url),
+                final=(ModelscanError,),
+            )
+        )  # fmt: skip
         try:
             await self._until(stopped, [*tasks, task])
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await self._companion.leave()
+            await companion.leave()
 
     async def _until(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
         """Wait for a signal; an error of a task ends the gateway with it."""
@@ -252,7 +275,7 @@ class GatewayProcess:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(self._writer.close)
+        await in_thread(self._writer.close)
         await self._shares.leave()
 
     async def _workers_end(self) -> None:
