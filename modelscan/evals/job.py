@@ -64,6 +64,7 @@ class SampleRow:
     completion_tokens: int | None
     seconds: float | None
     served_model: str | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ class MetricScore:
 
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
-    """``cache_prompt`` False: llama.cpp reuses no part of an earlier prompt; None: not settable."""
+    """``cache_prompt`` False: llama.cpp reuses no part of an earlier prompt; None: not settable.
+
+    True: of a suite whose items are about one long text; ``tasks[].cached_tokens`` counts it.
+    """
 
     temperature: float
     seed: int
@@ -106,6 +109,7 @@ class TaskResult:
     seconds: float | None
     trace_id: str | None
     reason: str | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

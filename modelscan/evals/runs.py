@@ -94,7 +94,9 @@ def run_suite(
     total = len(chosen) * options.epochs
     load = host_load()
     result = run_job(job, folder, key=subject.api_key, report=lambda count: progress(count, total))
-    receipt = receipt_of(suite, subject, options, sandbox, policy, result, started)
+    receipt = receipt_of(
+        suite, subject, options, sandbox, policy, result, started, reuse=kind.repeats_text
+    )
     receipt = replace(receipt, host_load=load, hardware=_hardware(subject, config))
     report = report_of_run(eval_id, replace(suite, items=chosen), receipt, result, options.epochs)
     if options.limit is None:
@@ -143,19 +145,24 @@ def job_of(
         epochs=options.epochs,
         connections=options.concurrency or subject.parallel or 1,
         generation=Generation(
-            options.temperature, options.seed, options.max_tokens, extra_body(subject, options)
+            options.temperature,
+            options.seed,
+            options.max_tokens,
+            extra_body(subject, options, reuse=kind.repeats_text),
         ),
         sandbox=sandbox,
         denied_tools=policy.denied,
     )
 
 
-def extra_body(subject: EvalSubject, options: EvalOptions) -> dict[str, Any]:
-    """Fields beyond OpenAI's: no reuse of earlier prompts on llama.cpp, which changes answers; the
-    thinking level."""
+def extra_body(
+    subject: EvalSubject, options: EvalOptions, *, reuse: bool = False
+) -> dict[str, Any]:
+    """Fields beyond OpenAI's: whether llama.cpp may reuse earlier prompts, which can change
+    answers; the thinking level."""
     body: dict[str, Any] = {}
     if caches_prompts(subject):
-        body["cache_prompt"] = False
+        body["cache_prompt"] = reuse
     if options.thinking != "default":
         on = options.thinking != "off"
         body["reasoning_effort"] = options.thinking if on else "none"
@@ -199,8 +206,10 @@ def receipt_of(
     policy: DeniedTools,
     result: JobResult,
     started_at: str,
+    *,
+    reuse: bool = False,
 ) -> EvalReceipt:
-    """What was measured, as far as it is known."""
+    """What was measured, as far as it is known. ``reuse``: of earlier prompts, by the server."""
     served = {row.served_model for row in result.rows if row.served_model}
     return EvalReceipt(
         route=options.route,
@@ -225,7 +234,7 @@ def receipt_of(
             options.temperature,
             options.seed,
             options.max_tokens or suite.max_tokens,
-            False if caches_prompts(subject) else None,
+            reuse if caches_prompts(subject) else None,
         ),
         epochs=options.epochs,
         tool_policy=policy.policy,

@@ -23,7 +23,7 @@ def row_of(state: TaskState, answer: ModelAnswer, grade: Grade) -> SampleRow:
     """The result of one sample with its tokens and seconds."""
     output = state.output
     usage = output.usage if output else None
-    cached = (usage.input_tokens_cache_read or 0) if usage else 0
+    cached = usage.input_tokens_cache_read if usage else None
     return SampleRow(
         suite="",
         id=str(state.sample_id),
@@ -34,10 +34,11 @@ def row_of(state: TaskState, answer: ModelAnswer, grade: Grade) -> SampleRow:
         counts=dict(grade.counts),
         answer_sha256=answer.sha256,
         # inspect subtracts the cached tokens from the prompt's
-        prompt_tokens=usage.input_tokens + cached if usage else None,
+        prompt_tokens=usage.input_tokens + (cached or 0) if usage else None,
         completion_tokens=usage.output_tokens if usage else None,
         seconds=output.time if output else None,
         served_model=output.model or None if output else None,
+        cached_tokens=cached,
     )
 
 
