@@ -50,7 +50,10 @@ class EvalJob:
 
 @dataclass(frozen=True, slots=True)
 class SampleRow:
-    """The grade of one sample; seconds are those of the model's call."""
+    """The grade of one sample; seconds are those of the model's call.
+
+    ``request_ids``: as the server's answers name the requests; ``ttft_s``: of the first one.
+    """
 
     suite: str
     id: str
@@ -65,6 +68,8 @@ class SampleRow:
     seconds: float | None
     served_model: str | None = None
     cached_tokens: int | None = None
+    ttft_s: float | None = None
+    request_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,11 @@ from modelscan.evals.board import board
 from modelscan.evals.compare import compare
 from modelscan.evals.items import SuiteRequest
 from modelscan.evals.job import JobOutcome, SampleRow
+from modelscan.evals.options import DeniedTools, EvalOptions
 from modelscan.evals.process import JobResult
 from modelscan.evals.report import EvalReport, ToolPolicy
-from modelscan.evals.runs import DeniedTools, EvalOptions, ingest, receipt_of, report_of_run
+from modelscan.evals.run_receipt import receipt_of
+from modelscan.evals.runs import ingest, report_of_run
 from modelscan.evals.samples import sample_report
 from modelscan.evals.scoring import scores_of
 from modelscan.evals.storage import find_report, store, stored_reports

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.jsonform import to_json
+from modelscan.evals.inspect.call import measured
 from modelscan.evals.items import Grade, ModelAnswer
 from modelscan.evals.job import SampleRow
 
@@ -24,6 +25,7 @@ def row_of(state: TaskState, answer: ModelAnswer, grade: Grade) -> SampleRow:
     output = state.output
     usage = output.usage if output else None
     cached = usage.input_tokens_cache_read if usage else None
+    call = measured(output)
     return SampleRow(
         suite="",
         id=str(state.sample_id),
@@ -39,6 +41,8 @@ def row_of(state: TaskState, answer: ModelAnswer, grade: Grade) -> SampleRow:
         seconds=output.time if output else None,
         served_model=output.model or None if output else None,
         cached_tokens=cached,
+        ttft_s=call.ttft_s,
+        request_ids=(call.request_id,) if call.request_id else (),
     )
 
 
