@@ -13,7 +13,7 @@ from modelscan.evals.items import EvalSuite
 from modelscan.evals.job import EvalJob, Generation
 from modelscan.evals.options import EvalOptions, read_policy
 from modelscan.evals.process import require_inspect, run_job
-from modelscan.evals.receipts import answered_by, receipts_of, with_entries
+from modelscan.evals.receipts import answered_by, gateway_policy, receipts_of, with_entries
 from modelscan.evals.report import EvalReport, SuiteShown
 from modelscan.evals.run_receipt import receipt_of, with_receipts
 from modelscan.evals.runs import extra_body, report_of_rows
@@ -89,6 +89,8 @@ def run_foreign(
     suite = EvalSuite(name, version, identity, options.max_tokens or 0, ())
     stored = receipts_of(result.rows, subject, config)
     answered = with_entries(subject, answered_by(stored), config)
+    if policy.spec is None:
+        policy = replace(policy, policy=gateway_policy(stored, config) or policy.policy)
     receipt = receipt_of(suite, answered, options, None, policy, result, started)
     report = report_of_rows(
         eval_id, SuiteShown(name, version, digest.hexdigest(), len({r.id for r in result.rows})),

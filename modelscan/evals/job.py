@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from modelscan.evals.items import SandboxKind, TaskFailure
+from modelscan.routing.table import ToolPolicySpec
 
 KEY_VARIABLE = "MODELSCAN_API_KEY"  # of the child, for inspect's provider "modelscan"
 ROWS_FILE = "rows.jsonl"
@@ -45,7 +46,7 @@ class EvalJob:
     connections: int = 1
     generation: Generation = field(default_factory=Generation)
     sandbox: SandboxKind | None = None
-    denied_tools: tuple[str, ...] = ()
+    tool_policy: ToolPolicySpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelscan.core.errors import UsageError
 from modelscan.core.yaml_reader import YamlProblem, yaml_value
 from modelscan.evals.items import SandboxKind
 from modelscan.evals.report import Thinking, ToolPolicy
+from modelscan.routing.finding import Finding
+from modelscan.routing.reader import read_as
+from modelscan.routing.table import ToolPolicySpec
+from modelscan.routing.tool_format import ToolPolicyFields, spec_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +36,18 @@ class EvalOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class DeniedTools:
-    """A tool policy: the patterns of tool names that it denies."""
+class ChosenPolicy:
+    """A tool policy: as the receipt names it, and what it decides; None: nothing."""
 
-    policy: ToolPolicy
-    denied: tuple[str, ...]
+    policy: ToolPolicy = field(default_factory=ToolPolicy)
+    spec: ToolPolicySpec | None = None
 
 
-def read_policy(file: Path | None) -> DeniedTools:
-    """A YAML file: ``name``, and ``deny``: patterns of tool names. Raises UsageError."""
+def read_policy(file: Path | None) -> ChosenPolicy:
+    """A YAML file with one policy, as in ``tool_policies`` of a routing file; its name may be left
+    out. Raises UsageError."""
     if file is None:
-        return DeniedTools(ToolPolicy(), ())
+        return ChosenPolicy()
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -51,11 +56,14 @@ def read_policy(file: Path | None) -> DeniedTools:
         value = yaml_value(data.decode("utf-8", "replace"))
     except YamlProblem as error:
         raise UsageError(f"{file}: {error}", hint=error.hint) from error
-    denied = value.get("deny") if isinstance(value, Mapping) else None
-    if not isinstance(denied, list) or not all(isinstance(one, str) for one in denied):
+    findings: list[Finding] = []
+    named = {"name": file.stem, **value} if isinstance(value, Mapping) else value
+    fields = read_as(ToolPolicyFields, named, "", findings) if named else None
+    if fields is None or findings:
+        message = findings[0].message.strip() if findings else "it is empty"
         raise UsageError(
-            f"{file} has no list 'deny' of tool names",
+            f"{file} is no tool policy: {message}",
             hint=f"printf 'name: careful\\ndeny: [delete_*, send_mail]\\n' > {file}",
         )
-    name = str(value.get("name") or file.stem)
-    return DeniedTools(ToolPolicy(name, hashlib.sha256(data).hexdigest()), tuple(denied))
+    policy = ToolPolicy(fields.name, hashlib.sha256(data).hexdigest())
+    return ChosenPolicy(policy, spec_of(fields))

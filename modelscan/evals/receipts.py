@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,10 @@ from urllib.parse import urlsplit
 from modelscan.core.errors import ModelscanError
 from modelscan.core.request_id import trace_id_of
 from modelscan.evals.job import SampleRow
+from modelscan.evals.report import ToolPolicy
+from modelscan.routing.file import load
+from modelscan.routing.tool_format import spec_of
+from modelscan.routing.tool_policy import stated
 from modelscan.traces.existing import existing_database
 
 if TYPE_CHECKING:
@@ -59,6 +64,18 @@ def answered_by(receipts: Mapping[str, Receipt]) -> tuple[str, ...]:
     return tuple(sorted({one.backend for one in receipts.values() if one.backend}))
 
 
+def gateway_policy(receipts: Mapping[str, Receipt], config: Config) -> ToolPolicy | None:
+    """The routing file's tool policies that decided in these requests; None: none did."""
+    decisions = (one for receipt in receipts.values() for one in receipt.approvals or ())
+    names = sorted({one.policy for one in decisions})
+    if not names:
+        return None
+    specs = map(spec_of, load(config.routing_file).tool_policies)
+    stated_by_name = {one.name: stated(one) for one in specs}
+    digest = hashlib.sha256(b"".join(stated_by_name.get(name, b"") for name in names))
+    return ToolPolicy(", ".join(names), digest.hexdigest())
+
+
 def cost_of(
     rows: Sequence[SampleRow],
     receipts: Mapping[str, Receipt],
@@ -67,7 +84,7 @@ def cost_of(
 ) -> tuple[float | None, str | None]:
     """US dollars of all samples and where the price is stated; (None, what is missing).
 
-    A request without a receipt is priced by what its answer said.
+    A request without a receipt is priced by its answer's counts.
     """
     total, sources = 0.0, []
     for row in rows:

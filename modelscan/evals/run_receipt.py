@@ -11,7 +11,7 @@ from modelscan.engines import llamacpp
 from modelscan.engines.speed_history import devices_of
 from modelscan.evals.items import EvalSuite, SandboxKind
 from modelscan.evals.job import SampleRow
-from modelscan.evals.options import DeniedTools, EvalOptions
+from modelscan.evals.options import ChosenPolicy, EvalOptions
 from modelscan.evals.process import JobResult
 from modelscan.evals.receipts import answered_by, cost_of, trace_ids
 from modelscan.evals.report import EvalReceipt, EvalReport, GenerationSettings
@@ -33,7 +33,7 @@ def receipt_of(
     subject: EvalSubject,
     options: EvalOptions,
     sandbox: SandboxKind | None,
-    policy: DeniedTools,
+    policy: ChosenPolicy,
     result: JobResult,
     started_at: str,
     *,

@@ -14,10 +14,11 @@ from modelscan.bench.stored import ingest_reports
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.evals.items import EvalSuite, SandboxKind, SuiteRequest
 from modelscan.evals.job import EvalJob, Generation, JobOutcome, SampleRow
-from modelscan.evals.options import DeniedTools, EvalOptions, read_policy
+from modelscan.evals.options import ChosenPolicy, EvalOptions, read_policy
 from modelscan.evals.process import JobResult, require_inspect, run_job
 from modelscan.evals.receipts import (
     answered_by,
+    gateway_policy,
     receipts_of,
     with_entries,
 )
@@ -72,6 +73,8 @@ def run_suite(
     result = run_job(job, folder, key=subject.api_key, report=lambda count: progress(count, total))
     stored = receipts_of(result.rows, subject, config)
     answered = with_entries(subject, answered_by(stored), config)
+    if policy.spec is None:
+        policy = replace(policy, policy=gateway_policy(stored, config) or policy.policy)
     receipt = receipt_of(
         suite, answered, options, sandbox, policy, result, started, reuse=kind.repeats_text
     )
@@ -108,7 +111,7 @@ def job_of(
     subject: EvalSubject,
     options: EvalOptions,
     sandbox: SandboxKind | None,
-    policy: DeniedTools,
+    policy: ChosenPolicy,
 ) -> EvalJob:
     """The job of the process."""
     parts = urlsplit(subject.endpoint)
@@ -130,7 +133,7 @@ def job_of(
             extra_body(subject, options, reuse=kind.repeats_text),
         ),
         sandbox=sandbox,
-        denied_tools=policy.denied,
+        tool_policy=policy.spec,
     )
 
 

@@ -84,7 +84,8 @@ def test_a_route_is_requested_from_the_running_gateway(
         role = {"role_id": "either", "operation": "chat",
                 "routing_policy": {"strategy": "round_robin", "requires_tags": ["pool"]}}  # fmt: skip
         entries = [entry("one", one), entry("two", two)]
-        write_routing(clean_environment, routed(*entries, roles=[role]))
+        policy = {"name": "marked", "confirm": ["*"], "routes": ["either"]}
+        write_routing(clean_environment, routed(*entries, roles=[role], tool_policies=[policy]))
         direct = run_in_process(*run, "one").json
         with serving() as gateway:
             report = run_in_process(*run, "one").json
@@ -106,6 +107,9 @@ def test_a_route_is_requested_from_the_running_gateway(
     assert report["cost_source"] == "this machine's seconds of work"
     assert direct["cost_usd"] == pytest.approx(sum(task["seconds"] for task in direct["tasks"]))
     assert (both["receipt"]["provider"], both["receipt"]["engine"]) == ("one, two", None)
+    assert report["receipt"]["tool_policy"] == {"name": "none", "sha256": None}
+    assert both["receipt"]["tool_policy"]["name"] == "marked"
+    assert len(both["receipt"]["tool_policy"]["sha256"]) == 64
     assert both["warnings"] == ["several entries answered: one, two"]
 
 
@@ -203,7 +207,7 @@ def test_usage_errors(run_in_process: Run, tmp_path: Path) -> None:
             == 2
         )
         bad = tmp_path / "bad.yaml"
-        for text in ("deny: all", "- a", "deny: [1]", "{", ""):
+        for text in ("deny: all", "- a", "deny: [1]", "{", "", "name: a", "deny: [a]\ndenied: [b]"):
             bad.write_text(text)
             done = run_in_process(
                 "eval", "run", "tools", "--route", route, "--tool-policy", str(bad)
