@@ -47,7 +47,7 @@ SUITES = {
     for kind in (
         SuiteKind("coding", coding.make, coding.grade, runs_code=True),
         SuiteKind("review", review.make, review.grade),
-        SuiteKind("documents", documents.make, documents.grade),
+        SuiteKind("documents", documents.make, documents.grade, repeats_text=True),
         SuiteKind("release", release.make, release.grade),
         SuiteKind("long_context", long_context.make, long_context.grade, repeats_text=True),
         SuiteKind("tools", tools.make, tools.grade),
