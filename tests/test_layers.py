@@ -44,7 +44,7 @@ PURE_FILES = (
     "routing/role_format.py", "routing/parsed.py",
     "routing/explain.py", "routing/plano.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
     "routing/role_answers.py", "routing/codewhale.py", "routing/memo.py", "routing/reported.py",
-    "routing/exports/plano.py",
+    "routing/exports/plano.py", "routing/tool_policy.py", "routing/tool_format.py",
     "bench/report_reader.py", "bench/stream.py", "bench/slo.py", "bench/report.py",
     "bench/checks.py", "bench/workload.py", "bench/cases.py", "bench/dataset.py",
     "bench/compare.py", "bench/request.py", "bench/request_body.py", "bench/matching.py",

@@ -30,6 +30,7 @@ from modelscan.routing.role_format import (
     RoleOperation,
 )
 from modelscan.routing.table import Dialect, Tier
+from modelscan.routing.tool_format import ToolPolicyFields
 
 Mode = Literal["direct", "plano_proxy", "plano_embedded", "proxy", "embedded"]
 
@@ -312,6 +313,9 @@ class RoutingFields:
     )
     limits: LimitsFields | None = field(default=None, metadata=described("Limits of the gateway."))
     budgets: list[BudgetFields] | None = field(default=None, metadata=described("Budgets."))
+    tool_policies: list[ToolPolicyFields] | None = field(
+        default=None, metadata=described("Which tools models are offered; the strictest counts.")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ def parse(data: Any) -> RoutingFile:
         automatic=routing.automatic,
         limits=GatewayLimits(**{key: value for key, value in limits.items() if value is not None}),
         budgets=tuple(routing.budgets or ()),
+        tool_policies=tuple(routing.tool_policies or ()),
         proxy=routing.proxy,
         embedded=routing.embedded,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from modelscan.core.reach import Reach
-from modelscan.core.receipt import Depth
+from modelscan.core.receipt import Approval, Depth
 from modelscan.core.tls import TlsFiles
 
 Operation = Literal[
@@ -147,6 +147,22 @@ class AutomaticRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolPolicySpec:
+    """Which tools models are offered, by patterns of names: deny before confirm before allow.
+
+    Without ``routes`` and ``keys`` it is for all requests, else for those of either.
+    """
+
+    name: str
+    deny: tuple[str, ...] = ()
+    confirm: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    default: Approval = "allow"
+    routes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayLimits:
     """Limits of the data path; seconds, bytes, counts.
 
@@ -181,3 +197,4 @@ class RouteTable:
     limits: GatewayLimits
     fallback: bool = False
     rules: tuple[AutomaticRule, ...] = ()
+    tool_policies: tuple[ToolPolicySpec, ...] = ()

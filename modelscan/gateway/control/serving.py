@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute
 from modelscan.core.errors import ModelscanError
 from modelscan.core.reach import read_networks
 from modelscan.gateway.control.app import ControlApp
+from modelscan.gateway.control.collector import CollectorNotes
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.figures import figures
 from modelscan.gateway.control.gateway import Gateway, read
@@ -37,6 +38,7 @@ from modelscan.gateway.control.push import OtlpPush
 from modelscan.gateway.control.reassessment import Reassessment
 from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.shares import limit_shares
+from modelscan.gateway.control.span_push import SpanPush
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.stream.feed import EventFeed
 from modelscan.gateway.control.stream.log import EventLog
@@ -149,8 +151,11 @@ class GatewayProcess:
         self._upkeep = Upkeep(gateway, watches, report, self._publish, self._log, note)
         self._requests = RequestFigures()
         self._push: OtlpPush | None = None
+        self._spans: SpanPush | None = None
         if gateway.config.otlp_endpoint:
-            self._push = OtlpPush(gateway.config, self.figures, self._resource, report)
+            notes = CollectorNotes(report)
+            self._push = OtlpPush(gateway.config, self.figures, self._resource, notes)
+            self._spans = SpanPush(gateway.config, self._resource, notes, report)
         effects = DeploymentEffects(gateway.config)
         self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report, note)
 
@@ -204,6 +209,8 @@ class GatewayProcess:
         loops["curated tags"] = Reassessment(gateway, self._report).run
         if self._push is not None:
             loops["sending of metrics"] = self._push.run
+        if self._spans is not None:
+            loops["sending of spans"] = self._spans.run
         tasks += [asyncio.create_task(run(part, loop)) for part, loop in loops.items()]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
@@ -288,6 +295,8 @@ class GatewayProcess:
         self._writer.dropped += message.dropped
         if message.contents:
             self._writer.add_texts(message.contents)
+            if self._spans is not None:
+                self._spans.add_texts(message.contents)
         if message.waiting is not None:
             self._waker.waiting(index, message.waiting)
         if message.receipts:
@@ -295,6 +304,8 @@ class GatewayProcess:
             self._gateway.runtime.add(message.receipts)
             self._requests.add(message.receipts)
             self._writer.add(message.receipts)
+            if self._spans is not None and self._writer.recorded:
+                self._spans.add(message.receipts)
             if self._gateway.options.log_requests:
                 for receipt in message.receipts:
                     self._report(request_event(receipt))
