@@ -102,10 +102,11 @@ def serve(
         gateway = Gateway(config, options, database, counters, loaded, nodes)
         gateway.recall(receipt_store(config, database).recent(time.time()))
         listeners = listen(options)
-        nodes.listens(listeners[0][0].getsockname()[1])
+        own_port = listeners[0][0].getsockname()[1]
+        nodes.listens(own_port)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        key = stack.enter_context(page_key(config, nodes.own_port)) if options.loopback else None
+        key = stack.enter_context(page_key(config, own_port)) if options.loopback else None
         process = GatewayProcess(gateway, listeners, watches, report, companion, key)
         asyncio.run(process.run(extra, mounts))
 
