@@ -58,7 +58,8 @@ PURE_FILES = (
     "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
     "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",
     "traces/near_duplicates.py", "gateway/data/tools.py", "gateway/data/left.py",
-    "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
+    "promotion/types.py", "promotion/progress.py", "promotion/gates.py", "promotion/canary.py",
+    "promotion/bundle.py", "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {
     "os", "socket", "subprocess", "time", "httpx", "shutil", "tempfile", "random", "sqlite3",

@@ -103,7 +103,7 @@ def rollback(promoter: Promoter, route: str) -> PromotionShown:
 
 
 def _check_unchanged(promoter: Promoter, last: Promotion) -> None:
-    """Raises UsageError where somebody else changed where the route leads since."""
+    """Raises UsageError where the route was changed since."""
     now = served_before(promoter, last.route)
     if now.deployment != last.candidate:
         raise UsageError(
