@@ -43,10 +43,10 @@ def read_adapter(path: Path) -> LoraAdapter:
 
 def _folder(folder: Path) -> LoraAdapter:
     faults = list(_missing(folder))
-    config = _config(folder / CONFIG, faults)
+    read, config = _config(folder / CONFIG, faults)
     header, size = _weights(folder / WEIGHTS, faults)
-    adapter = read_peft({} if config is None else config, header, str(folder), size)
-    own = () if config is None else adapter.faults
+    adapter = read_peft(config if read else {}, header, str(folder), size)
+    own = adapter.faults if read else ()
     return replace(adapter, faults=(*faults, *own))
 
 
@@ -63,16 +63,16 @@ def _missing(folder: Path) -> list[AdapterFault]:
     return faults
 
 
-def _config(file: Path, faults: list[AdapterFault]) -> Any:
-    """The parsed config; None where it cannot be read."""
+def _config(file: Path, faults: list[AdapterFault]) -> tuple[bool, Any]:
+    """Whether the config can be read, and its value."""
     if not file.is_file():
-        return None
+        return False, None
     try:
         with file.open("rb") as stream:
-            return json_value(stream.read(_MOST_CONFIG_BYTES))
+            return True, json_value(stream.read(_MOST_CONFIG_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         faults.append(AdapterFault("config", f"{CONFIG} is no JSON: {error}"[:200]))
-        return None
+        return False, None
 
 
 def _weights(file: Path, faults: list[AdapterFault]) -> tuple[Header | None, int]:
