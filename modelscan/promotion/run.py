@@ -313,6 +313,8 @@ class Promoter:
         old, keep_s = promotion.before.deployment, promotion.options.keep_s
         if old is None or old == promotion.candidate:
             return StepDone("skipped", "the route served nothing before")
+        if promotion.before.kind == "role" and promotion.before.version is None:
+            return StepDone("skipped", f"{old} has an entry of its own, and keeps running")
         if keep_s > 0:
             at = self.clock() + keep_s
             return StepDone("done", f"{old} keeps running for {keep_s:g} s", {"retire_at": at})

@@ -22,7 +22,7 @@ from modelscan.core.receipt import Receipt
 from modelscan.core.workload import Workload
 from modelscan.promotion import effects
 from modelscan.promotion.canary import judge_canary
-from modelscan.promotion.promote import promote, rollback
+from modelscan.promotion.promote import promote, retire_due, rollback
 from modelscan.promotion.run import Promoter
 from modelscan.promotion.types import CanaryOptions, PromotionOptions, PromotionShown
 from modelscan.routing.edits import add_role
@@ -152,6 +152,23 @@ def test_a_role_is_a_route(promoter: Promoter, talking: Path) -> None:
     back = rollback(promoter, "work")
     assert (back.state, back.current) == ("rolled_back", "talk")
     assert file.read_bytes() == before
+
+
+def test_what_was_kept_is_stopped(promoter: Promoter, talking: Path) -> None:
+    """By the gateway or the next command, once ``--keep-previous`` is over; never what serves."""
+    pytest.importorskip("xllamacpp")
+    registered(promoter, "talker", talking / "good-q8_0.gguf")
+    registered(promoter, "talker", talking / "good-q4_0.gguf")
+    first = promote(promoter, "talker@1", "talk", PromotionOptions()).candidate
+    second = promote(promoter, "talker@2", "talk", PromotionOptions(keep_s=LONG_S)).candidate
+    assert retire_due(promoter) == ()
+    assert running(promoter) == {first, second}
+    promoter.clock = lambda: time.time() + 2 * LONG_S
+    assert retire_due(promoter) == (first,)
+    assert retire_due(promoter) == ()
+    assert running(promoter) == {second}
+    assert rollback(promoter, "talk").current == "talker@1"
+    assert running(promoter) == {first}
 
 
 def receipts(backend: str, count: int, **fields: Any) -> list[Receipt]:

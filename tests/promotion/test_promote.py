@@ -22,6 +22,7 @@ pytest.importorskip("gguf")
 pytest_plugins = ("support.engine_fixtures", "support.promotion_fixtures")
 
 
+@pytest.mark.slow  # test_promotion_session is the same on the command line
 def test_from_the_first_version_to_a_rollback(promoter: Promoter, talking: Path) -> None:
     """A new route, a better quantization, a worse model that is refused, and the way back."""
     first = registered(promoter, "talker", talking / "good-q8_0.gguf")
