@@ -165,7 +165,7 @@ def _fits(
         ("backend", _backend(choice)),
         ("from", _where(choice)),
         ("runs on", _devices(choice)),
-        ("context", f"{format_tokens(choice.context_tokens)} x {choice.parallel}"),
+        ("context", _context(choice, decision.max_context_tokens)),
         ("total", f"{format_bytes(choice.estimate.total_bytes)} (± {format_bytes(margin)})"),
         *((("reserved", f"{format_bytes(reserved)} by {choice.backend}"),) if reserved else ()),
         ("flags", shlex.join(choice.parameters)),
@@ -183,6 +183,13 @@ def _fits(
         blocks.append(Note("\nalternatives:"))
         blocks += _comparison(decision.alternatives)
     return [*blocks, *_with_missing(decision)]
+
+
+def _context(choice: Plan, longest: int | None) -> str:
+    """The planned context, and how far it could go with the same weights and cache."""
+    text = f"{format_tokens(choice.context_tokens)} x {choice.parallel}"
+    more = longest is not None and longest > choice.context_tokens
+    return f"{text} (up to {format_tokens(longest)} fits)" if more else text
 
 
 def start_line(choice: Plan) -> str:

@@ -95,6 +95,8 @@ class Engine(ABC):
     ``profiles_all_slots``: the activation peak grows with the largest number of requests.
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
     ``recipe_tasks``: further tasks, of models that its version knows or a recipe names.
+    ``needs_recipe``: it serves only models that a recipe of the catalog gives to it, each on
+    one device.
     ``needs_linux``: has no build for another operating system.
     ``default_port``: the port that its server listens on by default.
     ``preference``: the planner's cost among engines that serve the same bytes.
@@ -128,6 +130,7 @@ class Engine(ABC):
     profiles_all_slots: ClassVar[bool] = False
     own_server: ClassVar[bool] = False
     recipe_tasks: ClassVar[tuple[str, ...]] = ()
+    needs_recipe: ClassVar[bool] = False
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
     harmless: ClassVar[frozenset[str]] = frozenset()
@@ -200,6 +203,10 @@ class Engine(ABC):
     def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
         """The published options of a model that the version has; none for engines without."""
         return RecipeOptions()
+
+    def reservation(self, environment: Mapping[str, str]) -> int | None:
+        """The bytes that a recipe's variables reserve for the model; None if they state none."""
+        return None
 
     def whole_experts(self, degree: int, version: str | None) -> Options:
         """The options with which each of ``degree`` GPUs has whole experts (expert parallelism);

@@ -15,7 +15,8 @@ from modelscan.bench.workload_file import BUNDLED, bundled_workload, workload_fi
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.route import Route
 from modelscan.evals.foreign import is_foreign
-from modelscan.evals.runs import EvalOptions, run_suite
+from modelscan.evals.options import EvalOptions
+from modelscan.evals.runs import run_suite
 from modelscan.evals.subject import ask, find_subject
 from modelscan.evals.suites.registry import SUITES, find_suite
 from modelscan.promotion.gates import GateRun, run_of_values

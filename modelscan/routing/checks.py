@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.net.address import is_loopback
-from modelscan.routing.finding import Finding
 from modelscan.routing.presets import nearest_preset, preset_named
 from modelscan.state.secrets import check_reference, looks_like_a_key
 
@@ -68,6 +68,14 @@ def key_problems(key: str | None, where: str) -> Iterator[Finding]:
         check_reference(key)
     except UsageError as error:
         yield Finding("error", f"{where}.api_key", f"{where}: {error.message}", error.hint)
+
+
+def file_problems(files: Mapping[str, str | None], where: str) -> Iterator[Finding]:
+    """Paths that are not whole: the gateway, commands and nodes run in different folders."""
+    for key, path in files.items():
+        if path is not None and (not path.startswith("/") or "\0" in path):
+            message = f"{where}: {key} is no whole path: '{path}'"
+            yield Finding("error", f"{where}.{key}", message, f"{key}: /the/whole/path.pem")
 
 
 def variable_problems(env: Mapping[str, str] | None, where: str) -> Iterator[Finding]:

@@ -36,6 +36,7 @@ from modelscan.routing.table import (
     RouteKind,
     RouteTable,
 )
+from modelscan.routing.tool_format import spec_of
 from modelscan.routing.world import World
 
 # Of one route; with more, the first ones (of a role the best ones) are enough.
@@ -78,6 +79,7 @@ def compile(file: RoutingFile, world: World, memo: TableMemo | None = None) -> R
         limits=file.limits,
         fallback=file.fallback,
         rules=automatic_rules(file, entries, routes, default),
+        tool_policies=tuple(map(spec_of, file.tool_policies)),
     )
 
 
@@ -346,5 +348,6 @@ def _backend(entry: Known) -> Backend:
         context_source=window.source,
         max_in_flight=fields.max_in_flight,
         tags=route.tags,
-        tls=entry.seen.tls if scheme == "https" else None,
+        tls=(route.tls or entry.seen.tls) if scheme == "https" else None,
+        reach=entry.seen.reach,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelscan.core.finding import Finding
+from modelscan.core.typed_reader import described
 from modelscan.routing.checks import policy_problems, template_problems, weight_problems
-from modelscan.routing.finding import Finding
 from modelscan.routing.table import Position, Tier
 
 RoleOperation = Literal["chat", "embeddings", "rerank", "transcription", "speech", "image"]
@@ -15,11 +16,6 @@ StrategyName = Literal[
     "scored", "loaded_first", "round_robin", "least_loaded", "priority", "weighted"
 ]
 Thinking = Literal["auto", "on", "off", "keep"]
-
-
-def described(text: str, minimum: float | None = None) -> Mapping[str, Any]:
-    """The metadata of a field: its help, and the smallest number that it accepts."""
-    return {"help": text} if minimum is None else {"help": text, "minimum": minimum}
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,10 +181,13 @@ def _tag(context: Context, reference: str, tag: str, *, remove: bool) -> Documen
 
     with writing(context) as connection:
         from modelscan.registry import labels
+        from modelscan.registry.policy import check_free
+        from modelscan.registry.policy_file import load_policies
         from modelscan.registry.resolve import resolve_reference
         from modelscan.state.server.audit import local_user
 
         found = resolve_reference(connection, parse_reference(reference)).version
+        check_free(load_policies(context.config), tag, found.slug, found.version)
         change = labels.remove_tag if remove else labels.set_tag
         changed = change(connection, local_user(), found.slug, int(found.version), tag)
     return version_document(changed)
