@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from modelscan.core.adapter import AdapterCheck, failures
+from modelscan.engines.option_values import whole
 from modelscan.engines.support_rules import Support, absent
 from modelscan.memory.adapter_fit import base_checks
 
 if TYPE_CHECKING:
     from modelscan.core.adapter import AdapterFormat, LoraAdapter
     from modelscan.core.architecture import ModelShape
+    from modelscan.core.workload import Workload
     from modelscan.engines.engine import Engine
 
 CONVERT = "convert it with llama.cpp's convert_lora_to_gguf.py"
@@ -41,6 +43,15 @@ def adapters_refusal(one: Engine, shape: ModelShape, version: str | None) -> Sup
         if failed:
             return absent(f"the adapter {adapter.path}: {failed[0].reason}")
     return None
+
+
+def rank_refusal(shape: ModelShape, workload: Workload) -> Support | None:
+    """An own ``--max-lora-rank`` that is smaller than an adapter's rank; None if none is."""
+    stated = whole(workload, "max-lora-rank")
+    largest = max((one.max_rank or 0 for one in shape.adapters), default=0)
+    if stated is None or largest <= stated:
+        return None
+    return absent(f"--max-lora-rank {stated} is smaller than the adapter's rank, {largest}")
 
 
 def _summary(adapter: LoraAdapter) -> str:

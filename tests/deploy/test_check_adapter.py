@@ -172,6 +172,18 @@ def test_engines_differ(base: Path, config: Config, tmp_path: Path) -> None:
     assert "Ollama" in failed(checked(large, base, config, "ollama"))["engine"]
 
 
+def test_an_own_limit_that_is_too_small(base: Path, config: Config, tmp_path: Path) -> None:
+    path = write_peft(tmp_path / "a", rank=64)
+    for stated, fits in (("32", False), ("128", True)):
+        wishes = Workload(
+            backend="vllm", adapters=(str(path),), parameters=(("max-lora-rank", stated),)
+        )
+        decision = plan_model(Question(str(base), wishes, "RTX 4090"), config).decision
+        assert (decision.plan is not None) is fits
+        if decision.refusal is not None:
+            assert any("smaller than the adapter's rank, 64" in r for r in decision.refusal.reasons)
+
+
 def test_ranks_belong_to_a_version() -> None:
     assert lora_ranks((0, 7, 3))[-1] == 256
     assert lora_ranks((0, 8, 0))[-1] == 512
