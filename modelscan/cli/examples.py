@@ -38,7 +38,17 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "registry remove": ("registry remove acme/coder --yes", "registry remove acme/coder@3"),
     "registry history": ("registry history acme/coder",),
-    "registry version add": ("registry version add acme/coder --from ./better.gguf",),
+    "registry version add": (
+        "registry version add acme/coder --from ./better.gguf",
+        "registry version add acme/coder --from ./adapter --base acme/coder@1",
+        "registry version add acme/coder --from ./run.json",
+    ),
+    "registry check-adapter": ("registry check-adapter ./adapter --base qwen3-8b --backend vllm",),
+    "registry promote": (
+        "registry promote acme/coder@2 --route coder --gate 'coding>=0.8'",
+        "registry promote acme/coder@2 --route coder --canary 10% --for 30m",
+    ),
+    "registry rollback": ("registry rollback coder",),
     "registry version publish": ("registry version publish acme/coder@2",),
     "registry tag add": ("registry tag add acme/coder@2 fast",),
     "registry tag rm": ("registry tag rm acme/coder@2 fast",),
@@ -46,9 +56,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "registry alias rm": ("registry alias rm acme/coder challenger",),
     "registry curate propose": ("registry curate propose acme/coder@2 --tag curated",),
     "registry curate approve": ("registry curate approve c-1f2e3d4c5b6a",),
-    "registry curate reject": (
-        "registry curate reject c-1f2e3d4c5b6a --reason 'license unclear'",
-    ),
+    "registry curate reject": ("registry curate reject c-1f2e3d4c5b6a --reason 'license unclear'",),
     "registry curate status": (
         "registry curate status",
         "registry curate status c-1f2e3d4c5b6a --json",
@@ -212,8 +220,15 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "route match": ("route match 'short answers about Python' --operation chat",),
     "route history": ("route history",),
     "route undo": ("route undo", "route undo --to 3"),
-    "route export": ("route export plano -o plano_config.yaml", "route export bundle"),
-    "route import": ("route import roles.yaml --dry-run",),
+    "route export": (
+        "route export plano -o plano_config.yaml",
+        "route export bundle",
+        "route export --bundle coder.json --route coder",
+    ),
+    "route import": (
+        "route import roles.yaml --dry-run",
+        "route import --bundle coder.json --files ./weights",
+    ),
     "route role list": ("route role list",),
     "route role show": ("route role show fast",),
     "route role add": ("route role add writer --prefer qwen3 --system-prompt 'Be brief.'",),

@@ -41,7 +41,7 @@ class AdapterCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Adapter:
+class LoraAdapter:
     """``r`` and ``alpha`` as stated, ``max_rank`` the largest rank of any module.
 
     ``base``: the name or path of the model that it was trained on, as its config states it.
@@ -81,7 +81,7 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class AdapterFacts:
-    """What is shown and kept of an adapter: ``Adapter`` without its matrices and its path."""
+    """What is shown and kept of an adapter: ``LoraAdapter`` without its matrices and its path."""
 
     format: AdapterFormat
     base: str | None
@@ -99,7 +99,7 @@ class AdapterFacts:
     file_bytes: int
 
 
-def facts_of(adapter: Adapter) -> AdapterFacts:
+def facts_of(adapter: LoraAdapter) -> AdapterFacts:
     """The facts of an adapter."""
     return AdapterFacts(**{one.name: getattr(adapter, one.name) for one in fields(AdapterFacts)})
 

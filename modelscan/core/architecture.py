@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from modelscan.core.adapter import Adapter
+from modelscan.core.adapter import LoraAdapter
 from modelscan.core.checkpoint import Checkpoint
 
 # Marks a bundled config that is not the model's own file: its sizes are known, but not which of
@@ -178,4 +178,4 @@ class ModelShape:
     path: str | None = None  # the local file or folder, if there is one
     draft: ModelShape | None = None
     adapter_bytes: int = 0
-    adapters: tuple[Adapter, ...] = ()
+    adapters: tuple[LoraAdapter, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelscan.core.adapter import Adapter, AdapterCheck, AdapterFacts, facts_of, failures
+from modelscan.core.adapter import AdapterCheck, AdapterFacts, LoraAdapter, facts_of, failures
 from modelscan.core.workload import Backend, Workload
 from modelscan.deploy.machine import machine_here
 from modelscan.engines.adapter_rules import adapter_checks
@@ -72,7 +72,7 @@ def check_adapter(
     )  # fmt: skip
 
 
-def _preferred(adapter: Adapter) -> Backend:
+def _preferred(adapter: LoraAdapter) -> Backend:
     """The engine of the lowest cost that loads the format of the adapter's base."""
     wanted = "gguf" if adapter.format == "gguf" else "safetensors"
     able = [one for one in ENGINES.values() if wanted in one.formats and not one.own_server]

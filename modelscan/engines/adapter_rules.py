@@ -6,19 +6,21 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from modelscan.core.adapter import AdapterCheck, failures
+from modelscan.engines.option_values import whole
 from modelscan.engines.support_rules import Support, absent
 from modelscan.memory.adapter_fit import base_checks
 
 if TYPE_CHECKING:
-    from modelscan.core.adapter import Adapter, AdapterFormat
+    from modelscan.core.adapter import AdapterFormat, LoraAdapter
     from modelscan.core.architecture import ModelShape
+    from modelscan.core.workload import Workload
     from modelscan.engines.engine import Engine
 
 CONVERT = "convert it with llama.cpp's convert_lora_to_gguf.py"
 
 
 def adapter_checks(
-    one: Engine, adapter: Adapter, shape: ModelShape | None, version: str | None
+    one: Engine, adapter: LoraAdapter, shape: ModelShape | None, version: str | None
 ) -> tuple[AdapterCheck, ...]:
     """Every check of an adapter on a version of an engine; ``shape`` None: of no base.
 
@@ -43,13 +45,22 @@ def adapters_refusal(one: Engine, shape: ModelShape, version: str | None) -> Sup
     return None
 
 
-def _summary(adapter: Adapter) -> str:
+def rank_refusal(shape: ModelShape, workload: Workload) -> Support | None:
+    """An own ``--max-lora-rank`` that is smaller than an adapter's rank; None if none is."""
+    stated = whole(workload, "max-lora-rank")
+    largest = max((one.max_rank or 0 for one in shape.adapters), default=0)
+    if stated is None or largest <= stated:
+        return None
+    return absent(f"--max-lora-rank {stated} is smaller than the adapter's rank, {largest}")
+
+
+def _summary(adapter: LoraAdapter) -> str:
     rank = f"rank {adapter.max_rank}" if adapter.max_rank else "no rank"
     modules = ", ".join(adapter.target_modules[:8])
     return f"{len(adapter.modules)} matrices, {rank}: {modules}"
 
 
-def format_check(adapter: Adapter, wanted: AdapterFormat, title: str) -> AdapterCheck:
+def format_check(adapter: LoraAdapter, wanted: AdapterFormat, title: str) -> AdapterCheck:
     """Whether the engine loads the format of the files."""
     if adapter.format == wanted:
         return AdapterCheck("format", "ok", f"{title} loads {wanted.upper()} adapters")
@@ -61,7 +72,7 @@ def format_check(adapter: Adapter, wanted: AdapterFormat, title: str) -> Adapter
 
 
 def peft_checks(
-    adapter: Adapter, title: str, *, bias: bool = False, rslora: bool = True
+    adapter: LoraAdapter, title: str, *, bias: bool = False, rslora: bool = True
 ) -> Iterator[AdapterCheck]:
     """What vLLM and SGLang read of a PEFT config alike; ``bias``, ``rslora``: whether they apply
     them.

@@ -16,7 +16,7 @@ from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
 from modelscan.engines.thinking import template_switch
 
 if TYPE_CHECKING:
-    from modelscan.core.adapter import Adapter
+    from modelscan.core.adapter import LoraAdapter
     from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
@@ -189,13 +189,13 @@ class Engine(ABC):
         """
         return Support(NATIVE, f"{self.name} starts it")
 
-    def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
+    def adapter_checks(self, adapter: LoraAdapter, version: str | None) -> Iterable[AdapterCheck]:
         """What the version requires of a LoRA adapter, apart from its base."""
         reason = f"{self.title} serves no adapters here"
         return (AdapterCheck("engine", "fails", reason),)
 
     def adapter_options(
-        self, adapters: Iterable[Adapter], version: str | None
+        self, adapters: Iterable[LoraAdapter], version: str | None
     ) -> Iterable[OptionPair]:
         """The options with which the version loads these adapters, their paths apart."""
         return ()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from modelscan.core.workload import REMOTE_CODE, Workload
-from modelscan.engines.adapter_rules import adapters_refusal
+from modelscan.engines.adapter_rules import adapters_refusal, rank_refusal
 from modelscan.engines.command_line import parse
 from modelscan.engines.engine import Engine, PythonPackage, SmallCache
 from modelscan.engines.kernels import Kernels
@@ -126,6 +126,7 @@ class PoolEngine(Engine):
         yield transcription_rule(self.title, facts, question)
         yield lora_rule(self.title, facts, question)
         yield adapters_refusal(self, question.shape, question.version)
+        yield rank_refusal(question.shape, question.workload)
         yield float16_rule(self.title, facts, question)
         yield from (self._stored(question, gpu) for gpu in question.gpus[:1])
         yield self._types(question, facts)

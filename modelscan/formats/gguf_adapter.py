@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from modelscan.core.adapter import AdaptedModule, Adapter, AdapterFault
+from modelscan.core.adapter import AdaptedModule, AdapterFault, LoraAdapter
 from modelscan.core.architecture import Tensor
 from modelscan.formats.gguf import GgufHeader
 
@@ -18,7 +18,7 @@ TOKENS = "token_embd"  # its halves are the other way round
 Halves = dict[str, dict[str, tuple[int, ...]]]
 
 
-def read_gguf_adapter(header: GgufHeader, path: str) -> Adapter:
+def read_gguf_adapter(header: GgufHeader, path: str) -> LoraAdapter:
     """The adapter of a parsed header; what is wrong is among ``faults``."""
     halves, others = _halves(header.tensors)
     alpha = header.metadata.get("adapter.lora.alpha")
@@ -29,7 +29,7 @@ def read_gguf_adapter(header: GgufHeader, path: str) -> Adapter:
     if header.truncated:
         size = f"{header.file_bytes:,} of {header.expected_bytes:,} bytes"
         faults = (*faults, AdapterFault("files", f"the file is cut off: {size}"))
-    return Adapter(
+    return LoraAdapter(
         format="gguf",
         path=path,
         base=_base(header),

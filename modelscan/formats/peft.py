@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from modelscan.core.adapter import AdaptedModule, Adapter, AdapterFault
+from modelscan.core.adapter import AdaptedModule, AdapterFault, LoraAdapter
 from modelscan.formats.safetensors import Header
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
@@ -45,14 +45,14 @@ class _Halves(NamedTuple):
     embedding: bool
 
 
-def read_peft(config: Any, header: Header | None, path: str, file_bytes: int = 0) -> Adapter:
+def read_peft(config: Any, header: Header | None, path: str, file_bytes: int = 0) -> LoraAdapter:
     """The adapter of a parsed config and its weights' header (None: they cannot be read).
 
     Whatever is wrong is among ``faults``; nothing is raised for any JSON value.
     """
     if not isinstance(config, Mapping):
         fault = AdapterFault("config", f"{CONFIG} is not a JSON object")
-        return Adapter("peft", path, file_bytes=file_bytes, faults=(fault,))
+        return LoraAdapter("peft", path, file_bytes=file_bytes, faults=(fault,))
     faults: list[AdapterFault] = []
     stated = _stated(config, faults)
     halves = _halves(header) if header is not None else {}
@@ -63,7 +63,7 @@ def read_peft(config: Any, header: Header | None, path: str, file_bytes: int = 0
         faults += _faults_of_tensors(halves, header, stated, dora)
         faults += _faults_of_targets(targets, config, modules)
     ranks = [one.rank for one in modules] or [n for n in (stated.r, *stated.ranks.values()) if n]
-    return Adapter(
+    return LoraAdapter(
         format="peft",
         path=path,
         base=_text(config, "base_model_name_or_path"),

@@ -1,7 +1,7 @@
 """Whether an adapter's matrices have the sizes of a base model's. Pure.
 
 A wrong base is seen by the number of layers, the hidden size, the heads or the vocabulary; two
-bases of equal sizes are told apart only by the name that the adapter states.
+bases of equal sizes differ only in the name that the adapter states.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from modelscan.core.architecture import Attention
 from modelscan.formats.gguf_adapter import TOKENS
 
 if TYPE_CHECKING:
-    from modelscan.core.adapter import AdaptedModule, Adapter
+    from modelscan.core.adapter import AdaptedModule, LoraAdapter
     from modelscan.core.architecture import Architecture, Layer, ModelShape
 
 Sizes = tuple[int | None, tuple[int, ...]]  # inputs, and the possible numbers of outputs
@@ -32,7 +32,7 @@ class _Misfit(NamedTuple):
     reason: str
 
 
-def base_checks(adapter: Adapter, shape: ModelShape) -> Iterator[AdapterCheck]:
+def base_checks(adapter: LoraAdapter, shape: ModelShape) -> Iterator[AdapterCheck]:
     """``architecture`` and ``sizes`` of an adapter against a base; ``unknown`` where its sizes are
     not known.
     """
@@ -49,7 +49,7 @@ def base_checks(adapter: Adapter, shape: ModelShape) -> Iterator[AdapterCheck]:
         yield AdapterCheck("sizes", "unknown", "no adapted matrix has a size to compare")
 
 
-def _architecture(adapter: Adapter, base: Architecture) -> AdapterCheck:
+def _architecture(adapter: LoraAdapter, base: Architecture) -> AdapterCheck:
     mine, theirs = adapter.architecture, base.name
     if mine is None:
         return AdapterCheck("architecture", "fails", "the file has no general.architecture")
@@ -59,7 +59,7 @@ def _architecture(adapter: Adapter, base: Architecture) -> AdapterCheck:
     return AdapterCheck("architecture", "ok", f"both are {mine}")
 
 
-def _compared(adapter: Adapter, shape: ModelShape) -> tuple[list[_Misfit], int]:
+def _compared(adapter: LoraAdapter, shape: ModelShape) -> tuple[list[_Misfit], int]:
     """The modules that do not fit, and how many were compared."""
     tensors = {one.name: one.shape for one in shape.tensors}
     exact = adapter.format == "gguf" and bool(tensors)

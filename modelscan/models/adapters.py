@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelscan.core.adapter import Adapter, AdapterCheck, AdapterFault
+from modelscan.core.adapter import AdapterCheck, AdapterFault, LoraAdapter
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.json_reader import json_value
 from modelscan.core.plan import Candidate
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _MOST_CONFIG_BYTES = 16 << 20
 
 
-def read_adapter(path: Path) -> Adapter:
+def read_adapter(path: Path) -> LoraAdapter:
     """The adapter of a PEFT folder (or one of its files) or of a GGUF file.
 
     Whatever is wrong with its files is among ``faults``. Raises UsageError where there is nothing.
@@ -41,12 +41,12 @@ def read_adapter(path: Path) -> Adapter:
     return _folder(path) if path.is_dir() else _gguf(path)
 
 
-def _folder(folder: Path) -> Adapter:
+def _folder(folder: Path) -> LoraAdapter:
     faults = list(_missing(folder))
-    config = _config(folder / CONFIG, faults)
+    read, config = _config(folder / CONFIG, faults)
     header, size = _weights(folder / WEIGHTS, faults)
-    adapter = read_peft({} if config is None else config, header, str(folder), size)
-    own = () if config is None else adapter.faults
+    adapter = read_peft(config if read else {}, header, str(folder), size)
+    own = adapter.faults if read else ()
     return replace(adapter, faults=(*faults, *own))
 
 
@@ -63,16 +63,16 @@ def _missing(folder: Path) -> list[AdapterFault]:
     return faults
 
 
-def _config(file: Path, faults: list[AdapterFault]) -> Any:
-    """The parsed config; None where it cannot be read."""
+def _config(file: Path, faults: list[AdapterFault]) -> tuple[bool, Any]:
+    """Whether the config can be read, and its value."""
     if not file.is_file():
-        return None
+        return False, None
     try:
         with file.open("rb") as stream:
-            return json_value(stream.read(_MOST_CONFIG_BYTES))
+            return True, json_value(stream.read(_MOST_CONFIG_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         faults.append(AdapterFault("config", f"{CONFIG} is no JSON: {error}"[:200]))
-        return None
+        return False, None
 
 
 def _weights(file: Path, faults: list[AdapterFault]) -> tuple[Header | None, int]:
@@ -94,16 +94,16 @@ def _weights(file: Path, faults: list[AdapterFault]) -> tuple[Header | None, int
     return header, size
 
 
-def _gguf(file: Path) -> Adapter:
+def _gguf(file: Path) -> LoraAdapter:
     try:
         with file.open("rb") as stream:
             header = gguf.parse_header(reader(stream), file.stat().st_size)
     except gguf.GgufError as error:
         fault = AdapterFault("files", f"{file.name}: {error.message}")
-        return Adapter("gguf", str(file), faults=(fault,))
+        return LoraAdapter("gguf", str(file), faults=(fault,))
     except OSError as error:
         fault = AdapterFault("files", f"cannot read {file}: {error.strerror}")
-        return Adapter("gguf", str(file), faults=(fault,))
+        return LoraAdapter("gguf", str(file), faults=(fault,))
     return read_gguf_adapter(header, str(file))
 
 
@@ -160,7 +160,7 @@ def with_adapters(
     return replace(model, candidates=tuple(candidates))
 
 
-def _loaded(candidate: Candidate, adapters: tuple[Adapter, ...]) -> Candidate:
+def _loaded(candidate: Candidate, adapters: tuple[LoraAdapter, ...]) -> Candidate:
     def shape() -> ModelShape:
         size = sum(one.file_bytes for one in adapters if one.format == "gguf")
         return replace(candidate.shape, adapters=adapters, adapter_bytes=size)
@@ -171,7 +171,7 @@ def _loaded(candidate: Candidate, adapters: tuple[Adapter, ...]) -> Candidate:
     )  # fmt: skip
 
 
-def base_match(adapter: Adapter, model: ResolvedModel, text: str, paths: Paths) -> AdapterCheck:
+def base_match(adapter: LoraAdapter, model: ResolvedModel, text: str, paths: Paths) -> AdapterCheck:
     """Whether an adapter's stated base is this model: by the names of both, as the catalog links
     them. Names that merely resemble each other decide nothing.
     """
@@ -196,7 +196,7 @@ def base_match(adapter: Adapter, model: ResolvedModel, text: str, paths: Paths) 
                         "is not known")  # fmt: skip
 
 
-def _revision(adapter: Adapter, model: ResolvedModel, base: str) -> AdapterCheck:
+def _revision(adapter: LoraAdapter, model: ResolvedModel, base: str) -> AdapterCheck:
     revisions = {one.variant.revision for one in model.candidates} - {None}
     stated = adapter.revision
     if stated and revisions and not any(str(one).startswith(stated) for one in revisions):

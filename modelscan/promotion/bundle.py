@@ -41,7 +41,7 @@ class BundledAdapter:
 @dataclass(frozen=True, slots=True)
 class BundledDeployment:
     """What a deployment runs. ``repo`` of a file on the machine is its name; ``parameters`` are
-    the engine's flags, with names in the place of paths; ``wishes`` what a user asked for.
+    the engine's flags, with names in the place of paths; ``wishes`` the options of the user.
     """
 
     name: str

@@ -110,7 +110,7 @@ def _deployment(
     plan = row.plan
     if plan is None or row.request is None:
         raise UsageError(
-            f"{row.name} was not planned by modelscan, so that nobody can deploy the same",
+            f"{row.name} was not planned by modelscan: the same cannot be deployed elsewhere",
             hint=f"modelscan deploy {row.model} --name {row.name} --replace",
             code="not_planned",
         )

@@ -124,7 +124,7 @@ def _check_free(bundle: RouteBundle, options: BundleOptions, config: Config) -> 
 def _request(
     one: BundledDeployment, places: Mapping[str, str], options: BundleOptions, config: Config
 ) -> Request:
-    """The request that runs the same: what was chosen there is asked for here."""
+    """The request that runs the same: what was chosen there is requested here."""
     wishes = from_json(Workload, {**to_json(Workload()), **one.wishes})
     adapters = tuple(_adapter(one, at, places, options, config) for at in range(len(one.adapters)))
     workload = replace(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from modelscan.core.deployment_name import check_name
+from modelscan.core.deployment_name import check_name, derive_name
 from modelscan.core.errors import UsageError
 from modelscan.core.workload import Workload
 from modelscan.models.adapters import read_adapter
@@ -41,7 +41,7 @@ def find_version(database: ServerDatabase, text: str) -> ResolvedVersion:
 def candidate_name(route: str, version: ModelVersion) -> str:
     """``ROUTE-<hash8>``: the same for the same content."""
     own = hashlib.sha256(f"{version.slug}@{version.version} {version.digest}".encode())
-    return check_name(f"{check_name(route)[:50].rstrip('-._')}-{own.hexdigest()[:8]}")
+    return check_name(f"{derive_name(route)[:50].rstrip('-._')}-{own.hexdigest()[:8]}")
 
 
 def candidate_model(

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from modelscan.bench.learn import run_and_learn
 from modelscan.bench.place import find_place
 from modelscan.bench.report import BenchReport
 from modelscan.bench.request import BenchRequest
-from modelscan.bench.run import measure
 from modelscan.bench.workload import BenchWorkload, shape
 from modelscan.bench.workload_file import BUNDLED, bundled_workload, workload_file
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
@@ -95,7 +95,7 @@ def short_bench(name: str, config: Config, say: Say) -> BenchOutcome:
     place = find_place(name, None, config)
     tokens = min(_BENCH_TOKENS, max(1, (place.context_tokens or 4 * _BENCH_TOKENS) // 4))
     request = BenchRequest(name, shape(tokens, tokens), requests=_BENCH_REQUESTS, warmup=1)
-    point = measure(place, request, config, say)
+    point = run_and_learn(request, config, say, store=True)
     load = point.points[0]
     return BenchOutcome(point.report_id, load.requests, load.errors.total, load.decode_tokens_per_s)
 
@@ -140,10 +140,13 @@ def run_gate(gate: PromotionGate, name: str, config: Config, say: Say) -> GateRu
 
 def _checked(workload: BenchWorkload, name: str, config: Config, say: Say) -> GateRun:
     """The share of a workload's prompts whose answer passes every check."""
-    place = find_place(name, None, config)
     count = len(workload.cases)
     request = BenchRequest(name, workload, requests=count, warmup=0)
-    report = measure(place, request, config, lambda text: say(f"{workload.name}: {text}"))
+
+    def say_more(text: str) -> None:
+        say(f"{workload.name}: {text}")
+
+    report = run_and_learn(request, config, say_more, store=True)
     values = _values(report)
     if len(values) < sum(bool(case.checks) for case in workload.cases):
         return GateRun({}, 0.0, 0.0, report.report_id, "some prompts got no answer")

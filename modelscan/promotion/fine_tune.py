@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelscan.core.adapter import Adapter, facts_of
+from modelscan.core.adapter import LoraAdapter, facts_of
 from modelscan.core.errors import UsageError
 from modelscan.core.json_reader import json_value
 from modelscan.deploy.registered import weights_facts
@@ -176,7 +176,7 @@ def _text(record: Mapping[str, Any], *keys: str) -> str | None:
     return next((value for value in values if isinstance(value, str) and value), None)
 
 
-def _adapter(place: Path) -> Adapter | None:
+def _adapter(place: Path) -> LoraAdapter | None:
     """The adapter in a place; None: it is a whole model. Raises UsageError for a broken one."""
     whole = place.is_dir() and not (place / CONFIG).is_file()
     if whole or (place.is_file() and place.suffix != ".gguf"):
@@ -194,7 +194,7 @@ def _adapter(place: Path) -> Adapter | None:
 
 
 def _lineage(
-    run: TrainingRun, adapter: Adapter | None, base: str | None, config: Config,
+    run: TrainingRun, adapter: LoraAdapter | None, base: str | None, config: Config,
     database: ServerDatabase,
 ) -> Lineage:  # fmt: skip
     if adapter is not None and base is None:
@@ -274,7 +274,7 @@ def _tokenizer(place: Path) -> str | None:
     return None if file is None or not place.is_dir() else checksums.sha256(file)
 
 
-def _files(place: Path, adapter: Adapter | None) -> Iterator[WeightsFile]:
+def _files(place: Path, adapter: LoraAdapter | None) -> Iterator[WeightsFile]:
     """The files of a version with their checksums, in order of their paths."""
     if place.is_file():
         yield WeightsFile(

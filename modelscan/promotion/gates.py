@@ -122,8 +122,8 @@ def _objection(
         return f"{gate.suite} has no score: {candidate.problem}"
     if candidate.lower < gate.threshold:
         return (
-            f"{gate.suite} is {candidate.score:.3f} over {len(candidate.values)} tasks, at least "
-            f"{candidate.lower:.3f} with 95 % confidence; the gate asks for {gate.threshold:g}"
+            f"{gate.suite} is {candidate.score:.3f}, and at least {candidate.lower:.3f} with 95 % "
+            f"confidence (tasks: {len(candidate.values)}); the gate asks for {gate.threshold:g}"
         )
     if upper is not None and difference is not None and upper < -margin:
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from modelscan.bench.place import find_place
@@ -41,7 +41,7 @@ def promote(
         effects.check_gate(gate)
     version = find_version(promoter.database, reference).version
     with route_lock(promoter.config, route):
-        stop_due(promoter)
+        stop_due(promoter, route)
         wanted = Promotion(
             id=f"p-{secrets.token_hex(6)}",
             route=route,
@@ -103,7 +103,7 @@ def rollback(promoter: Promoter, route: str) -> PromotionShown:
 
 
 def _check_unchanged(promoter: Promoter, last: Promotion) -> None:
-    """Raises UsageError where somebody else changed where the route leads since."""
+    """Raises UsageError where the route was changed since."""
     now = served_before(promoter, last.route)
     if now.deployment != last.candidate:
         raise UsageError(
@@ -193,16 +193,28 @@ def _check_new(promoter: Promoter, route: str) -> None:
         )
 
 
-def stop_due(promoter: Promoter) -> tuple[str, ...]:
-    """Stop what was served before, where ``--keep-previous`` is over; returns its names."""
+def stop_due(promoter: Promoter, route: str) -> tuple[str, ...]:
+    """Stop what a route served before, where ``--keep-previous`` is over; the caller holds the
+    route's lock. Returns the names.
+    """
     stopped = []
     for one in promoter.store.due(promoter.clock()):
+        if one.route != route:
+            continue
         old = one.before.deployment
-        row = effects.deployment_of(promoter.deployments, old)
-        if old is not None and row is not None and row.route is None:
+        if old is not None and served_before(promoter, route).deployment != old:
             effects.take_away(promoter.deployments, old, keep=True)
             stopped.append(old)
         promoter.store.save(replace(one, retire_at=None))
+    return tuple(stopped)
+
+
+def retire_due(promoter: Promoter) -> tuple[str, ...]:
+    """``stop_due`` of every route that no command changes at the moment."""
+    stopped: list[str] = []
+    for route in sorted({one.route for one in promoter.store.due(promoter.clock())}):
+        with suppress(ModelscanError), route_lock(promoter.config, route):
+            stopped += stop_due(promoter, route)
     return tuple(stopped)
 
 

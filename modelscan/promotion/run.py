@@ -15,6 +15,7 @@ from typing import Any
 from modelscan.core.adapter import failures
 from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError
 from modelscan.core.jsonform import to_json
+from modelscan.core.units import format_speed
 from modelscan.deploy.adapters import check_adapter
 from modelscan.deploy.deployments import Deployments
 from modelscan.hub import checksums
@@ -226,7 +227,8 @@ class Promoter:
         if outcome.errors:
             reason = f"{outcome.errors} of {outcome.requests} requests failed"
             return StepDone("failed", reason, to_json(outcome))
-        speed = "" if outcome.tokens_per_s is None else f", {outcome.tokens_per_s:.3g} tokens/s"
+        rate = format_speed(outcome.tokens_per_s)
+        speed = "" if rate is None else f", {rate} tokens/s"
         return StepDone("done", f"{outcome.requests} requests answered{speed}", to_json(outcome))
 
     def evaluate(self, promotion: Promotion) -> StepDone:
@@ -294,7 +296,7 @@ class Promoter:
         return StepDone("done", effects.ask_once(name, self.config))
 
     def aliases(self, promotion: Promotion) -> StepDone:
-        """champion is the candidate, previous what it was, challenger nobody."""
+        """champion is the candidate, previous what it was; challenger is removed."""
         begun = promotion.step("aliases")
         if begun is None or "before" not in begun.data:
             with self.database.reading() as connection:
@@ -311,6 +313,8 @@ class Promoter:
         old, keep_s = promotion.before.deployment, promotion.options.keep_s
         if old is None or old == promotion.candidate:
             return StepDone("skipped", "the route served nothing before")
+        if promotion.before.kind == "role" and promotion.before.version is None:
+            return StepDone("skipped", f"{old} has an entry of its own, and keeps running")
         if keep_s > 0:
             at = self.clock() + keep_s
             return StepDone("done", f"{old} keeps running for {keep_s:g} s", {"retire_at": at})

@@ -1,4 +1,4 @@
-"""A promotion as it is recorded: what was asked, what each step did, what the route served before.
+"""A promotion as it is recorded: its options, what each step did, what the route served before.
 
 Pure. One row per promotion; a command that was killed continues from its row.
 """
@@ -40,7 +40,7 @@ class CanaryOptions:
 
 @dataclass(frozen=True, slots=True)
 class PromotionOptions:
-    """What was asked. ``keep_s``: how long what the route served before keeps running."""
+    """The options. ``keep_s``: how long what the route served before keeps running."""
 
     gates: tuple[PromotionGate, ...] = ()
     margin: float = 0.02

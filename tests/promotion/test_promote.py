@@ -22,6 +22,7 @@ pytest.importorskip("gguf")
 pytest_plugins = ("support.engine_fixtures", "support.promotion_fixtures")
 
 
+@pytest.mark.slow  # test_promotion_session is the same on the command line
 def test_from_the_first_version_to_a_rollback(promoter: Promoter, talking: Path) -> None:
     """A new route, a better quantization, a worse model that is refused, and the way back."""
     first = registered(promoter, "talker", talking / "good-q8_0.gguf")
@@ -68,6 +69,7 @@ def test_from_the_first_version_to_a_rollback(promoter: Promoter, talking: Path)
             "promotion.rolled_back", "alias.set"} <= set(events)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_adapters_on_a_route_of_a_deployment(promoter: Promoter, talking: Path) -> None:
     """The route of an ordinary deployment: a harmless adapter is promoted, a harmful one is not."""
     base = talking / "base.gguf"

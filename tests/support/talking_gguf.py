@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy
 
 WIDTH = 256
-SIZES = Shape(layers=1, width=WIDTH, heads=4, kv_heads=4, hidden=64, context=1024)
+SIZES = Shape(layers=1, width=WIDTH, heads=4, kv_heads=4, hidden=64, context=4096)
 # The prompt is the conversation, and a line break that the first token of the answer follows.
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
 _LAST, _END = "\n", 2

@@ -137,7 +137,7 @@ def _canary(share: str | None, seconds: str | None) -> CanaryOptions | None:
 
 
 def _document(answer: PromotionShown, *, done: bool = False) -> Document[Any]:
-    """The steps; a promotion that did not end as it was asked for is no success."""
+    """The steps; a promotion that did not reach its end is no success."""
     pairs = [
         ("version", answer.version), ("route", answer.route), ("state", answer.state),
         ("candidate", answer.candidate), ("serves now", answer.current),
@@ -152,5 +152,10 @@ def _document(answer: PromotionShown, *, done: bool = False) -> Document[Any]:
     return Document(
         "registry.promote", answer, [Fields([p for p in pairs if p[1] is not None]), table, *notes],
         [answer.route], answer.warnings, exit_code=EXIT_FAILED if failed else 0,
-        hint=f"modelscan eval show {answer.eval_id}" if failed and answer.eval_id else None,
+        hint=_shown_by(answer.eval_id) if failed and answer.eval_id else None,
     )  # fmt: skip
+
+
+def _shown_by(report: str) -> str:
+    """The command that shows a gate's report: of a suite, or of a workload."""
+    return f"modelscan {'eval' if report.startswith('e-') else 'bench'} show {report}"

@@ -84,7 +84,7 @@ def version_document(
         ("size", _bytes(version.size_bytes)),
         ("memory", _memory(version)),
         ("files", _files(version)),
-        ("base", None if lineage is None else lineage.base),
+        ("base", None if lineage is None else lineage.base or lineage.base_model),
         ("method", None if lineage is None else lineage.method),
         ("tags", ", ".join(f"{one.tag} ({one.by})" for one in version.tagged) or None),
         ("digest", f"sha256:{version.digest}"),

@@ -16,7 +16,7 @@ from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
 
 if TYPE_CHECKING:
-    from modelscan.core.adapter import Adapter, AdapterCheck
+    from modelscan.core.adapter import AdapterCheck, LoraAdapter
     from modelscan.core.architecture import ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
@@ -73,7 +73,7 @@ class LlamaCpp(Engine):
             refusal = adapters_refusal(self, question.shape, question.version)
         return Support(NATIVE, f"{self.name} reads it") if refusal is None else refusal
 
-    def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
+    def adapter_checks(self, adapter: LoraAdapter, version: str | None) -> Iterable[AdapterCheck]:
         """Any rank of plain LoRA, converted; what a conversion cannot express it does not have."""
         return (format_check(adapter, "gguf", self.title),)
 

@@ -17,7 +17,7 @@ from modelscan.engines.support_rules import NATIVE, Support, absent
 from modelscan.engines.thinking import effort_switch
 
 if TYPE_CHECKING:
-    from modelscan.core.adapter import Adapter
+    from modelscan.core.adapter import LoraAdapter
     from modelscan.core.architecture import ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from modelscan.engines.residuals import Residuals
 
 _NO_ADAPTERS = (
-    "modelscan passes no adapters to an Ollama server, whose models name theirs in a Modelfile: "
+    "modelscan passes no adapters to an Ollama server, whose models name adapters in a Modelfile: "
     "use llama.cpp"
 )
 
@@ -71,7 +71,7 @@ class Ollama(LlamaCpp):
         own = Support(NATIVE, "Ollama has its own builds of llama.cpp")
         return own if refusal is None else refusal
 
-    def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
+    def adapter_checks(self, adapter: LoraAdapter, version: str | None) -> Iterable[AdapterCheck]:
         return (AdapterCheck("engine", "fails", _NO_ADAPTERS),)
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:

@@ -15,7 +15,7 @@ from modelscan.engines.sglang.versions import DEFAULT_VERSION
 from modelscan.engines.versions import Version, parse_version
 
 if TYPE_CHECKING:
-    from modelscan.core.adapter import Adapter
+    from modelscan.core.adapter import LoraAdapter
     from modelscan.engines.option_names import OptionPair
 
 _TITLE = "SGLang"
@@ -24,7 +24,7 @@ _VOCABULARY = ("embed_tokens", "lm_head")
 _DEFAULT_SLOT = 16  # of the estimate, where no rank is known
 
 
-def adapter_checks(adapter: Adapter, version: str | None) -> Iterator[AdapterCheck]:
+def adapter_checks(adapter: LoraAdapter, version: str | None) -> Iterator[AdapterCheck]:
     """What the loader refuses, and what it would ignore."""
     version = version or DEFAULT_VERSION
     yield format_check(adapter, "peft", _TITLE)
@@ -41,7 +41,7 @@ def adapter_checks(adapter: Adapter, version: str | None) -> Iterator[AdapterChe
         )  # fmt: skip
 
 
-def adapter_options(adapters: Iterable[Adapter]) -> Iterator[OptionPair]:
+def adapter_options(adapters: Iterable[LoraAdapter]) -> Iterator[OptionPair]:
     """``--max-lora-rank`` as SGLang would find it itself, so that the estimate counts it."""
     ranks = [one.max_rank for one in adapters if one.max_rank]
     if ranks and max(ranks) != _DEFAULT_SLOT:

@@ -16,7 +16,7 @@ from modelscan.engines.vllm import NAME
 from modelscan.engines.vllm.versions import DEFAULT_VERSION
 
 if TYPE_CHECKING:
-    from modelscan.core.adapter import Adapter
+    from modelscan.core.adapter import LoraAdapter
     from modelscan.engines.option_names import OptionPair
 
 DEFAULT_RANK = 16
@@ -33,7 +33,7 @@ def lora_ranks(version: Version) -> tuple[int, ...]:
     return (*((1,) if version >= _ONE_SINCE else ()), *_RANKS, *large)
 
 
-def adapter_checks(adapter: Adapter, version: str | None) -> Iterator[AdapterCheck]:
+def adapter_checks(adapter: LoraAdapter, version: str | None) -> Iterator[AdapterCheck]:
     """What the loader of that version refuses, in its words."""
     version = version or DEFAULT_VERSION
     number = parse_version(version)
@@ -49,7 +49,7 @@ def adapter_checks(adapter: Adapter, version: str | None) -> Iterator[AdapterChe
         )  # fmt: skip
 
 
-def _rank(adapter: Adapter, number: Version, version: str) -> AdapterCheck:
+def _rank(adapter: LoraAdapter, number: Version, version: str) -> AdapterCheck:
     rank, accepted = adapter.max_rank or 0, lora_ranks(number)
     name = f"--max-lora-rank of {_TITLE} {version}"
     if rank > accepted[-1]:
@@ -59,7 +59,7 @@ def _rank(adapter: Adapter, number: Version, version: str) -> AdapterCheck:
     return AdapterCheck("rank", "ok", f"rank {rank} needs {slot} as {name}")
 
 
-def adapter_options(adapters: Iterable[Adapter], version: str | None) -> Iterator[OptionPair]:
+def adapter_options(adapters: Iterable[LoraAdapter], version: str | None) -> Iterator[OptionPair]:
     """``--max-lora-rank`` above its default of 16, and what trained tokens and biases need."""
     number, all_of_them = parse_version(version or DEFAULT_VERSION), tuple(adapters)
     slot = rank_slot((one.max_rank or 0 for one in all_of_them), lora_ranks(number))

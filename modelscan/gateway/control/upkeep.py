@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,9 @@ from modelscan.gateway.control.prober import HealthChange, Prober
 from modelscan.gateway.control.stream.log import EventLog, deployment_changes, route_changes
 from modelscan.gateway.control.threads import in_database, in_thread
 from modelscan.gateway.control.watch import TICK_S, KeyWatch, Watch
-from modelscan.state.server.audit import owner_of, record_audit
+from modelscan.state.config import Config
+from modelscan.state.server.audit import Actor, owner_of, record_audit
+from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.failures import UNREACHABLE
 from modelscan.state.server.keys import KeyStore
 from modelscan.state.server.retention import prune
@@ -28,6 +31,7 @@ _BUDGETS_EVERY_S = 1.0
 _TOGETHER_S = 0.05
 _AWAY_S = 1.0
 _PRUNE_EVERY_S = 600.0
+_RETIRE_EVERY_S = 5.0
 _NODES_S, _EXCHANGE_S = 0.1, 0.4
 
 
@@ -68,6 +72,7 @@ class Upkeep:
             "budgets and scores": self._tidy,
             "changes of health": self._apply_health,
             "deletion of old records": self._prune,
+            "what promotions replaced": self._retire,
         }
         if self._gateway.nodes is not None:
             loops |= {"silence of nodes": self._follow_nodes, "storing nodes": self._store_nodes}
@@ -264,6 +269,18 @@ class Upkeep:
                 await in_thread(prune, gateway.database, audit_keep_days=days)
             await asyncio.sleep(_PRUNE_EVERY_S)
 
+    async def _retire(self) -> None:
+        """Stop what promotions replaced, once it is no longer to be kept."""
+        gateway = self._gateway
+        while True:
+            with contextlib.suppress(ModelscanError):  # the next time is soon enough
+                stopped = await in_thread(retired, gateway.config, gateway.database)
+                for name in stopped:
+                    why = "a promotion replaced it"
+                    text = f"backend {name} is stopped: {why}"
+                    self._event("backend", text, backend=name, state="stopped", reason=why)
+            await asyncio.sleep(_RETIRE_EVERY_S)
+
     async def _check_budgets(self) -> None:
         """Refuse who used up its tokens, and allow it again in the next period."""
         gateway = self._gateway
@@ -283,6 +300,21 @@ class Upkeep:
 
     def _event(self, name: EventName, text: str, **values: Any) -> None:
         self._report(ServeEvent(name, text, values))
+
+
+def retired(config: Config, database: ServerDatabase) -> tuple[str, ...]:
+    """Stop the deployments whose time after a promotion is over; returns their names."""
+    from modelscan.promotion.store import PromotionStore
+
+    who = Actor("gateway", "gateway")
+    if not PromotionStore(database, who).due(time.time()):
+        return ()
+    from modelscan.deploy.deployments import Deployments
+    from modelscan.promotion.promote import retire_due
+    from modelscan.promotion.run import Promoter
+
+    promoter = Promoter(config, database, Deployments(config), who, lambda _: None)
+    return retire_due(promoter)
 
 
 def _content(file: Path) -> bytes | None:

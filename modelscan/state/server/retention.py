@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.nodes import NodeStore
+from modelscan.state.server.promotion_tables import PROMOTIONS
 from modelscan.state.server.registry_tables import EVENTS
 from modelscan.state.server.sharing import LEASE_S, WINDOW_S
 from modelscan.state.server.tables import AUDIT, GATEWAYS, HOSTS, SHARES, USAGE
@@ -21,6 +22,7 @@ DAY_S = 86_400.0
 USAGE_HOURS_DAYS = 32
 """Tokens per hour older than this are kept as one sum per key, provider and role."""
 AUDIT_MOST = EVENTS_MOST = 1_000_000
+PROMOTIONS_MOST = 10_000
 HOSTS_DAYS = 30
 """A node that sent nothing for so long is deleted with its services."""
 MOST_SAMPLES_STORED, MOST_REPORTS_STORED = 100_000, 1_000
@@ -44,6 +46,7 @@ def prune(database: ServerDatabase, *, audit_keep_days: int) -> dict[str, int]:
         "gateways": _gateways(database, now),
         "hosts": _hosts(database, now),
         "events": 0,
+        "promotions": _promotions(database),
     }
     while batch := _audit(database, now - audit_keep_days * DAY_S):
         deleted["audit"] += batch
@@ -68,6 +71,15 @@ def _events(database: ServerDatabase) -> int:
         oldest = sa.select(EVENTS.c.id).where(EVENTS.c.id <= newest - EVENTS_MOST)
         rows = EVENTS.c.id.in_(oldest.order_by(EVENTS.c.id).limit(BATCH).scalar_subquery())
         return connection.execute(sa.delete(EVENTS).where(rows)).rowcount
+
+
+def _promotions(database: ServerDatabase) -> int:
+    """Only those that are over are deleted."""
+    newest = sa.select(PROMOTIONS.c.id).order_by(PROMOTIONS.c.started_at.desc())
+    kept = newest.limit(PROMOTIONS_MOST).scalar_subquery()
+    old = PROMOTIONS.c.id.not_in(kept) & (PROMOTIONS.c.state != "running")
+    with database.writing() as connection:
+        return connection.execute(sa.delete(PROMOTIONS).where(old)).rowcount
 
 
 def _merge_usage(database: ServerDatabase, now: float) -> int:

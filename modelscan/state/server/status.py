@@ -19,6 +19,7 @@ from modelscan.state.server.retention import (
     MOST_REPORTS_STORED,
     MOST_RESULTS_STORED,
     MOST_SAMPLES_STORED,
+    PROMOTIONS_MOST,
     USAGE_HOURS_DAYS,
 )
 from modelscan.state.server.shares import booted_machine, runs_here
@@ -85,6 +86,7 @@ def kept(config: Config) -> dict[str, str]:
         "receipt_contents": f"{config.contents_keep_days:g} days",
         "audit": f"{config.audit_keep_days} days or {AUDIT_MOST:,} rows",
         "events": f"the newest {EVENTS_MOST:,}",
+        "promotions": f"the newest {PROMOTIONS_MOST:,}",
         "usage": f"by hour for {USAGE_HOURS_DAYS} days, then one sum",
         "hosts": f"{HOSTS_DAYS} days after the last message",
         "services": "with their host",
