@@ -37,11 +37,11 @@ PURE_ROOMS = ("core", "formats", "memory", "engines", "planner")
 PURE_FILES = (
     "routing/resolve.py", "routing/schema.py", "routing/edit.py", "routing/policy.py",
     "routing/prompts.py", "routing/choose.py", "routing/scoring.py", "routing/compile.py",
-    "routing/world.py", "routing/table.py", "routing/reader.py", "routing/checks.py",
+    "routing/world.py", "routing/table.py", "routing/checks.py",
     "routing/relations.py", "routing/presets.py", "routing/facts.py", "routing/select.py",
     "routing/effective.py", "routing/lookup.py", "routing/automatic.py",
     "routing/automatic_rules.py", "routing/built_in.py", "routing/format.py",
-    "routing/role_format.py", "routing/parsed.py", "routing/finding.py",
+    "routing/role_format.py", "routing/parsed.py",
     "routing/explain.py", "routing/plano.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
     "routing/role_answers.py", "routing/codewhale.py", "routing/memo.py", "routing/reported.py",
     "routing/exports/plano.py", "routing/tool_policy.py", "routing/tool_format.py",
@@ -58,6 +58,11 @@ PURE_FILES = (
     "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
     "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",
     "traces/near_duplicates.py", "gateway/data/tools.py", "gateway/data/left.py",
+    "recipes/naming.py", "recipes/kind.py", "recipes/types.py", "recipes/sizes.py",
+    "recipes/fitting.py", "recipes/leaving.py", "recipes/folder_text.py", "recipes/job_fit.py",
+    "recipes/kinds/quantize.py", "recipes/kinds/training.py", "recipes/kinds/unsloth.py",
+    "recipes/kinds/peft.py", "recipes/kinds/nemo.py", "recipes/kinds/merge.py",
+    "recipes/kinds/dataset.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
+from modelscan.core.typed_reader import read_as
 from modelscan.core.yaml_reader import YamlProblem, yaml_value
 from modelscan.evals.items import SandboxKind
 from modelscan.evals.report import Thinking, ToolPolicy
-from modelscan.routing.finding import Finding
-from modelscan.routing.reader import read_as
 from modelscan.routing.table import ToolPolicySpec
 from modelscan.routing.tool_format import ToolPolicyFields, spec_of
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from modelscan.core.finding import Finding
 from modelscan.core.receipt import Approval
-from modelscan.routing.finding import Finding
-from modelscan.routing.role_format import described
+from modelscan.core.typed_reader import described
 from modelscan.routing.table import ToolPolicySpec
 
 

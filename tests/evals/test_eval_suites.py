@@ -97,7 +97,10 @@ def test_all_questions_of_a_length_are_about_one_text(served: int, texts: int, i
 
 
 def test_only_a_suite_about_one_text_lets_the_server_reuse_prompts() -> None:
-    assert [kind.name for kind in SUITES.values() if kind.repeats_text] == ["documents", "long_context"]
+    assert [kind.name for kind in SUITES.values() if kind.repeats_text] == [
+        "documents",
+        "long_context",
+    ]
 
 
 @pytest.mark.parametrize(
