@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from modelscan.core.resampling import CONFIDENCE, bootstrap
+from modelscan.bench.resampling import CONFIDENCE, bootstrap
 
 _Z = 1.959964
 _RESAMPLES, _MOST_RESAMPLED = 1_000, 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from modelscan.core.resampling import bootstrap
+from modelscan.bench.resampling import bootstrap
 from modelscan.evals.items import EvalSuite
 from modelscan.evals.job import SampleRow
 from modelscan.evals.report import MetricScore, ScoreInterval

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from modelscan.core.resampling import bootstrap
+from modelscan.bench.resampling import bootstrap
 
 _Z = 1.959963984540054  # the normal quantile of 0.975
 

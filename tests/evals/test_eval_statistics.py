@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from modelscan.bench.resampling import bootstrap
 from modelscan.core.errors import RemoteError
-from modelscan.core.resampling import bootstrap
 from modelscan.evals.quantization.agreement import agreement, divergence, prefixes
 from modelscan.evals.quantization.distributions import NextTokens, parse_next_tokens
 from modelscan.evals.quantization.measure import TEXT

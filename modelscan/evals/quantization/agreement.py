@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modelscan.bench.resampling import bootstrap
 from modelscan.core.errors import RemoteError
-from modelscan.core.resampling import bootstrap
 from modelscan.evals.quantization.distributions import NextTokens
 from modelscan.evals.report import ScoreInterval
 from modelscan.evals.statistics import mean, wilson

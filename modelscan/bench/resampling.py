@@ -1,4 +1,4 @@
-"""The percentile bootstrap: the interval of a statistic, from resamples of its values. Pure."""
+"""The percentile bootstrap: the interval of a statistic, from resamples of its values. Seeded."""
 
 from __future__ import annotations
 
