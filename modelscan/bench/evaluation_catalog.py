@@ -1,4 +1,4 @@
-"""GenieHive's evaluation catalogs: each of their workloads as one of ours. Pure.
+"""GenieHive's evaluation catalogs: each of their workloads as a workload of this program. Pure.
 
 A catalog has several workloads for roles, each with cases, checks and a minimum pass rate. The
 models that a catalog describes are not read.
@@ -30,7 +30,7 @@ def is_catalog(value: Any) -> bool:
 
 
 def chosen_workload(catalog: Mapping[str, Any], name: str | None, where: str) -> dict[str, Any]:
-    """A workload of a catalog in our file's form; ``name`` None: its only one.
+    """A workload of a catalog in the form of a workload file; ``name`` None: its only one.
 
     Raises UsageError with the names for another one, and for what cannot be done as it is written.
     """
