@@ -21,6 +21,7 @@ from modelscan.state.server.database import ServerDatabase
 from modelscan.traces.answers import TraceAccess, find_cost, list_spans, show_span
 from modelscan.traces.cost import OwnCosts
 from modelscan.traces.retention import DAY_S
+from modelscan.traces.rollup_days import merge_days
 from modelscan.traces.store import DELETED_AT_ONCE, ReceiptStore
 from modelscan.traces.writer import BATCH
 
@@ -64,7 +65,15 @@ def write(store: ReceiptStore, count: int, now: float) -> tuple[float, float]:
             spent += time.perf_counter() - begin
             cpu += time.process_time() - used
             batch = []
+    while store.prune(now) or _unmerged(store, now):
+        pass
     return spent, cpu
+
+
+def _unmerged(store: ReceiptStore, now: float) -> bool:
+    """Whether sums of old days are still hourly: a gateway merges some each minute."""
+    with store._database.writing() as connection:
+        return bool(merge_days(connection, now))
 
 
 def p95_ms(action: Callable[[], object]) -> tuple[float, float]:

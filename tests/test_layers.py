@@ -46,7 +46,7 @@ PURE_FILES = (
     "routing/role_answers.py", "routing/codewhale.py", "routing/memo.py", "routing/reported.py",
     "routing/exports/plano.py", "routing/tool_policy.py", "routing/tool_format.py",
     "bench/report_reader.py", "bench/stream.py", "bench/slo.py", "bench/report.py",
-    "bench/checks.py", "bench/workload.py", "bench/cases.py", "bench/dataset.py",
+    "bench/checks.py", "bench/evaluation_catalog.py", "bench/workload.py", "bench/cases.py", "bench/dataset.py",
     "bench/compare.py", "bench/request.py", "bench/request_body.py", "bench/matching.py",
     "evals/items.py", "evals/job.py", "evals/report.py", "evals/compare.py", "evals/board.py",
     "evals/scoring.py", "evals/suites/json_values.py", "evals/suites/review.py",

@@ -9,13 +9,13 @@ and for more than 200 requests the normal approximation, which equals it there.
 from __future__ import annotations
 
 import math
-import random
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-CONFIDENCE = 0.95
+from modelscan.bench.resampling import CONFIDENCE, bootstrap
+
 _Z = 1.959964
 _RESAMPLES, _MOST_RESAMPLED = 1_000, 200
 _FEWEST: dict[int, int] = {50: 2, 90: 10, 95: 20, 99: 100}
@@ -92,11 +92,10 @@ def interval(groups: Sequence[Sequence[float]], seed: int = 0) -> ConfidenceInte
         middle = statistics.fmean(values)
         half = _Z * statistics.stdev(values) / math.sqrt(len(values))
         return _interval(middle - half, middle + half, "normal")
-    choose = random.Random(seed).choices  # noqa: S311 — no secret
-    count = len(values)
-    means = sorted(sum(choose(values, k=count)) / count for _ in range(_RESAMPLES))
-    tail = (1 - CONFIDENCE) / 2
-    lower, upper = means[int(tail * _RESAMPLES)], means[int((1 - tail) * _RESAMPLES) - 1]
+    lower, upper = bootstrap(
+        len(values), lambda chosen: sum(values[at] for at in chosen) / len(chosen),
+        seed=seed, resamples=_RESAMPLES,
+    )  # fmt: skip
     return _interval(lower, upper, "bootstrap")
 
 

@@ -121,6 +121,16 @@ def _report(run: BenchSession, receipt: BenchReceipt, observed_at: str) -> Bench
     )  # fmt: skip
 
 
+def _pass_rates(run: BenchSession) -> Iterator[str]:
+    least = run.request.workload.minimum_pass_rate
+    for done in run.points:
+        if least is not None and done.pass_rate is not None and done.pass_rate < least:
+            yield (
+                f"at {_label(done)}: {done.pass_rate:.0%} of the answers pass their checks, "
+                f"the workload's minimum is {least:.0%}"
+            )
+
+
 def _label(done: BenchPoint) -> str:
     """A point's name in its report: its concurrency, or its rate."""
     if done.concurrency is not None:
@@ -139,6 +149,7 @@ def _warnings(run: BenchSession, load: float | None) -> Iterator[str]:
             yield f"{where}: the load generator was at its limit, the server may be faster"
         if done.server_check is not None and done.server_check.agrees is False:
             yield f"{where}: the engine's own figures differ from the measured ones"
+    yield from _pass_rates(run)
     cpus = os.cpu_count() or 1
     if load is not None and load > _BUSY_HOST * cpus:
         yield f"this machine was busy before the run: load {load:g} on {cpus} CPUs"

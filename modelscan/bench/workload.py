@@ -44,6 +44,7 @@ class BenchWorkload:
     """A named set of prompts. ``synthetic``: words without meaning, every request with others.
 
     ``thinking`` "off": the template's switch is sent; None: the route decides.
+    ``minimum_pass_rate``: of the checks, below which a run has a warning.
     """
 
     name: str
@@ -57,6 +58,7 @@ class BenchWorkload:
     input_tokens: int | None = None
     output_tokens: int | None = None
     description: str | None = field(default=None, compare=False)
+    minimum_pass_rate: float | None = None
 
     @property
     def is_checked(self) -> bool:
@@ -72,6 +74,7 @@ class BenchWorkload:
 def workload_hash(workload: BenchWorkload, seed: int) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of what shapes the requests."""
     content = {**to_json(workload), "description": None, "seed": seed}
+    del content["minimum_pass_rate"]  # of the answers; the requests are the same
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from modelscan.bench.checks import ARGUMENTS, CHECK_KINDS, AnswerCheck, CheckKind, made
+from modelscan.bench.evaluation_catalog import chosen_workload, is_catalog
 from modelscan.bench.workload import DEFAULT_TOKENS, BenchWorkload, PromptCase
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
@@ -28,7 +29,10 @@ from modelscan.core.yaml_reader import Path as ValuePath
 
 BUNDLED = ("chat.short_reasoning", "chat.concise_support")
 MOST_CASES = 10_000
-_TOP = ("name", "version", "description", "system", "temperature", "thinking", "cases")
+_TOP = (
+    "name", "version", "description", "system", "temperature", "thinking", "minimum_pass_rate",
+    "cases",
+)  # fmt: skip
 _CASE = ("id", "prompt", "max_tokens", "checks")
 _EXAMPLE = "see examples/bench-workload.yaml"
 
@@ -47,22 +51,35 @@ def bundled_workload(name: str) -> BenchWorkload:
 
 
 def workload_file(path: Path) -> BenchWorkload:
-    """The workload of a file. Raises UsageError where it is missing or wrong."""
+    """The workload of a file; of an evaluation catalog, ``FILE#WORKLOAD``.
+
+    Raises UsageError where it is missing or wrong.
+    """
+    name = None
+    if not path.is_file() and "#" in path.name:
+        file, _, name = path.name.rpartition("#")
+        path = path.with_name(file)
     try:
         with open(path, encoding="utf-8") as stream:
             text = stream.read(MAX_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"cannot read {path}: {why}", hint=_EXAMPLE) from error
-    return read_workload(text, str(path))
+    return read_workload(text, str(path), name)
 
 
-def read_workload(text: str, where: str) -> BenchWorkload:
-    """The workload of a text. Pure; raises UsageError with the line of what is wrong."""
+def read_workload(text: str, where: str, name: str | None = None) -> BenchWorkload:
+    """The workload of a text; ``name``: which one of a catalog. Pure; raises UsageError with the
+    line of what is wrong."""
     try:
         document = read_yaml(text)
     except YamlProblem as error:
         raise UsageError(f"{where} is not YAML: {error}", hint=error.hint or _EXAMPLE) from error
+    if is_catalog(document.value):
+        chosen = chosen_workload(document.value, name, where)
+        return _Reader(YamlDocument(chosen), f"{where}#{chosen['name']}").workload()
+    if name is not None:
+        raise UsageError(f"{where} is no evaluation catalog: '#{name}' selects nothing", hint=where)
     return _Reader(document, where).workload()
 
 
@@ -99,6 +116,7 @@ class _Reader:
             temperature=float(temperature),
             thinking=None if thinking is None else "off",
             description=top.get("description"),
+            minimum_pass_rate=self._share(top, "minimum_pass_rate"),
         )
 
     def _case(self, row: Any, at: ValuePath) -> PromptCase:
@@ -160,6 +178,14 @@ class _Reader:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
             raise self._wrong((*at, key), f"{key}: a number from 1 to 1,000,000 is required")
         return value
+
+    def _share(self, table: Mapping[str, Any], key: str) -> float | None:
+        value = table.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise self._wrong((key,), f"{key}: a number from 0 to 1 is required")
+        return float(value)
 
     def _wrong(self, at: ValuePath, text: str) -> UsageError:
         line = self._document.line(at)

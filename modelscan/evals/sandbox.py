@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -56,11 +57,14 @@ def choose_sandbox(asked: SandboxKind | None, *, confirmed: bool = False) -> San
     for kind in (asked,) if asked else ("bwrap", "docker"):
         if _works(kind):
             return kind
-    missing = {"bwrap": "bubblewrap does not work here", "docker": "docker does not work here"}
+    missing = {
+        "bwrap": "bubblewrap does not work here",
+        "docker": f"docker does not work here, or lacks {DOCKER_IMAGE}",
+    }
     raise NotDeployableError(
         "this suite runs a model's code, and there is no sandbox: "
         + (missing[asked] if asked else "neither bubblewrap nor docker works here"),
-        hint=_HINT,
+        hint=f"docker pull {DOCKER_IMAGE}" if asked == "docker" else _HINT,
         code="no_sandbox",
     )
 
@@ -87,13 +91,18 @@ def runner(kind: SandboxKind, limits: CodeLimits = LIMITS) -> RunCode:
 
     def run(program: str, stdin: str) -> CodeResult:
         with tempfile.TemporaryDirectory(prefix="modelscan-code-") as folder:
-            command = _command(kind, program, limits)
-            return _run(command, stdin.encode("utf-8", "replace"), Path(folder), limits)
+            name = f"modelscan-code-{secrets.token_hex(8)}"
+            command = _command(kind, program, limits, name)
+            try:
+                return _run(command, stdin.encode("utf-8", "replace"), Path(folder), limits)
+            finally:
+                if kind == "docker":  # a container outlives the client that is ended
+                    _succeeds(["docker", "rm", "--force", name])
 
     return run
 
 
-def _command(kind: SandboxKind, program: str, limits: CodeLimits) -> list[str]:
+def _command(kind: SandboxKind, program: str, limits: CodeLimits, name: str) -> list[str]:
     python = ["-I", "-S", "-B", "-c", program]
     limited = [
         "prlimit", f"--as={_MEMORY_BYTES}", f"--cpu={limits.cpu_s}:{limits.cpu_s + 1}", "--core=0",
@@ -101,8 +110,10 @@ def _command(kind: SandboxKind, program: str, limits: CodeLimits) -> list[str]:
     ]  # fmt: skip
     if kind == "docker":
         return [
-            "docker", "run", "--rm", "-i", "--network", "none", "--read-only", "--tmpfs", "/tmp",  # noqa: S108
-            "--memory", str(_MEMORY_BYTES), "--pids-limit", "64", "--cap-drop", "ALL",
+            "docker", "run", "--rm", "-i", "--name", name, "--pull", "never", "--network", "none",
+            "--read-only", "--tmpfs", "/tmp", "--memory", str(_MEMORY_BYTES),  # noqa: S108
+            "--memory-swap", str(_MEMORY_BYTES), "--cpus", "1", "--pids-limit", "64",
+            "--ulimit", f"cpu={limits.cpu_s}", "--ulimit", "core=0", "--cap-drop", "ALL",
             "--security-opt", "no-new-privileges", "--user", "65534:65534", DOCKER_IMAGE,
             "python", *python,
         ]  # fmt: skip

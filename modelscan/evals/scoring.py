@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from modelscan.bench.resampling import bootstrap
 from modelscan.evals.items import EvalSuite
 from modelscan.evals.job import SampleRow
 from modelscan.evals.report import MetricScore, ScoreInterval
-from modelscan.evals.statistics import bootstrap, f1, mean, wilson
+from modelscan.evals.statistics import f1, mean, wilson
 from modelscan.evals.suites.review import totals
 
 SHARE = "pass_rate"

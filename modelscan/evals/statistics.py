@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-CONFIDENCE = 0.95
-RESAMPLES = 2000
+from modelscan.bench.resampling import bootstrap
+
 _Z = 1.959963984540054  # the normal quantile of 0.975
 
 
@@ -27,20 +26,6 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 def mean(values: Sequence[float]) -> float:
     """The arithmetic mean; 0 without values."""
     return sum(values) / len(values) if values else 0.0
-
-
-def bootstrap(
-    count: int, statistic: Callable[[Sequence[int]], float], *, seed: int = 7
-) -> tuple[float, float]:
-    """The 95 % percentile interval of a statistic over ``count`` tasks.
-
-    ``statistic`` receives the positions of a resample. 2,000 resamples of a seeded generator.
-    """
-    source = random.Random(seed)  # noqa: S311 - statistics, no secrets
-    positions = range(count)
-    values = sorted(statistic(source.choices(positions, k=count)) for _ in range(RESAMPLES))
-    cut = round(RESAMPLES * (1 - CONFIDENCE) / 2)
-    return values[cut], values[-cut - 1]
 
 
 def paired_difference(

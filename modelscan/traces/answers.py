@@ -23,7 +23,8 @@ from modelscan.traces.prices import PriceBook, catalog_models, read_prices
 from modelscan.traces.pricing import own_costs, pricer
 from modelscan.traces.redaction.redact import Redactor
 from modelscan.traces.retention import receipt_store
-from modelscan.traces.rollups import HOUR_S, busy_time, delete_sums, read_sums
+from modelscan.traces.rollup_days import HOUR_S, start_hour
+from modelscan.traces.rollups import busy_time, delete_sums, read_sums
 from modelscan.traces.spans import Price, Span, span_of
 from modelscan.traces.store import ReceiptFilter, ReceiptStore
 
@@ -158,9 +159,9 @@ def find_cost(
     since = _since(since_s)
     with access.database.reading() as connection:
         sums, busy = read_sums(connection, since), busy_time(connection, since)
+        begin = None if since is None else text_of(start_hour(connection, since) * HOUR_S)
     inputs = CostInputs(sums, busy, access.own_costs(own), access.prices(prices))
     models = named_models(against, lambda text: find_model(text, access.config.paths))
-    begin = None if since is None else text_of(since // HOUR_S * HOUR_S)
     return trace_cost(inputs, models, begin)
 
 

@@ -132,7 +132,8 @@ class CloudComparison:
 
 @dataclass(frozen=True, slots=True)
 class TraceCost:
-    """The costs from ``since`` (the beginning of its hour; None: everything that is recorded)."""
+    """The costs from ``since`` (the beginning of its hour, of older ones of its day in UTC; None:
+    everything that is recorded)."""
 
     since: str | None
     routes: tuple[RouteCost, ...]

@@ -55,6 +55,7 @@ class _Seen:
 
     spans: int = 0
     contents: int = 0
+    policies: set[str] = field(default_factory=set)
     inputs: Any = field(default_factory=hashlib.sha256)
     names: dict[str, Counter[str]] = field(
         default_factory=lambda: {
@@ -68,6 +69,7 @@ class _Seen:
         self.spans += 1
         self.contents += span["content"] is not None
         self.inputs.update(_encode(receipt))
+        self.policies |= {one["policy"] for one in span["approvals"] or ()}
         for name, counts in self.names.items():
             if span[name] is not None:
                 counts[span[name]] += 1
@@ -139,7 +141,7 @@ class TraceExport:
             "model": seen.most("served_model"),
             "provider": seen.most("provider"),
             "route": seen.most("route"),
-            "tool_policy": None,
+            "tool_policy": sorted(seen.policies) or None,
             "inputs_sha256": seen.inputs.hexdigest(),
             "redaction": {
                 "rules_version": RULES_VERSION,

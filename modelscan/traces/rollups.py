@@ -11,14 +11,13 @@ import sqlalchemy as sa
 from modelscan.core.receipt import Receipt
 from modelscan.state.server.adding import add_rows
 from modelscan.state.server.tables import ROLLUPS
+from modelscan.traces.rollup_days import HOUR_S, IDS, merged_before, start_hour
 
-HOUR_S = 3600
 KEEP_HOURS = 400 * 24
 _GAP = 500
 # Above so many input tokens providers have other prices; ``band`` is the last one that is exceeded.
 BANDS = (0, 32_000, 128_000, 200_000, 256_000, 272_000, 512_000)
 _KEY = ("hour", "route", "role", "backend", "host", "served_model", "tier", "status", "band")
-_IDS = ("first_id", "last_id")
 _SUMS = (
     "requests", "unknown_usage", "input_tokens", "output_tokens", "cached_tokens",
     "reasoning_tokens", "left_bytes", "duration_s",
@@ -77,7 +76,7 @@ def add_sums(
         if exact:
             row[9] = number
     rows = [
-        {**dict(zip(_KEY, key, strict=True)), **dict(zip((*_SUMS, *_IDS), row, strict=True))}
+        {**dict(zip(_KEY, key, strict=True)), **dict(zip((*_SUMS, *IDS), row, strict=True))}
         for key, row in groups.items()
     ]
     add_rows(connection, ROLLUPS, rows, least=("first_id",), most=("last_id",))
@@ -117,26 +116,32 @@ _WITHOUT_OUTPUT = frozenset(("embeddings", "rerank"))
 
 
 def read_sums(connection: sa.Connection, since: float | None = None) -> list[UsageSums]:
-    """The sums over the hours from ``since`` (a UNIX time) on."""
+    """The sums over the hours from ``since`` (a UNIX time) on; of merged days, over whole days."""
     columns = ROLLUPS.c
     key = [columns[name] for name in _KEY if name not in ("hour", "status")]
     errors = sa.func.sum(sa.case((columns.status >= 400, columns.requests), else_=0))
     sums = [sa.func.sum(columns[name]) for name in _SUMS]
-    query = _since(sa.select(*key, errors, *sums).group_by(*key).order_by(*key), since)
+    query = sa.select(*key, errors, *sums).group_by(*key).order_by(*key)
+    query = _since(connection, query, since)
     rows = ((*row[:7], *map(int, row[7:-1]), float(row[-1])) for row in connection.execute(query))
     return [UsageSums._make(row) for row in rows]
 
 
 def busy_time(connection: sa.Connection, since: float | None = None) -> BusyTime:
-    """How long this machine's models worked."""
-    seconds = sa.func.sum(ROLLUPS.c.duration_s)
-    query = sa.select(seconds).where(ROLLUPS.c.tier == "local").group_by(ROLLUPS.c.hour)
-    hours = [float(value) for value in connection.execute(_since(query, since)).scalars()]
-    return BusyTime(sum(hours), sum(min(one, float(HOUR_S)) for one in hours))
+    """How long this machine's models worked; of merged days the rows have the busy part."""
+    hour, seconds = ROLLUPS.c.hour, sa.func.sum(ROLLUPS.c.duration_s)
+    query = sa.select(hour, seconds).where(ROLLUPS.c.tier == "local").group_by(hour)
+    found = connection.execute(_since(connection, query, since)).all()
+    hours = [(int(one), float(value)) for one, value in found]
+    by_day = merged_before(connection)
+    busy = (value if one < by_day else min(value, float(HOUR_S)) for one, value in hours)
+    return BusyTime(sum(value for _, value in hours), sum(busy))
 
 
-def _since(query: sa.Select[Any], since: float | None) -> sa.Select[Any]:
-    return query if since is None else query.where(ROLLUPS.c.hour >= int(since // HOUR_S))
+def _since(connection: sa.Connection, query: sa.Select[Any], since: float | None) -> sa.Select[Any]:
+    if since is None:
+        return query
+    return query.where(ROLLUPS.c.hour >= start_hour(connection, since))
 
 
 def delete_sums(connection: sa.Connection, before: float) -> int:
@@ -153,9 +158,8 @@ def id_ranges(
 ) -> list[Ids]:
     """Between which ids such receipts are, the newest first; receipts without a sum come last."""
     columns = ROLLUPS.c
-    query = sa.select(columns.first_id, columns.last_id)
-    if since is not None:
-        query = query.where(columns.hour >= int(since // HOUR_S))
+    query: sa.Select[Any] = sa.select(columns.first_id, columns.last_id)
+    query = _since(connection, query, since)
     if route is not None:
         query = query.where((columns.route == route) | (columns.role == route))
     if status is not None:

@@ -16,7 +16,8 @@ from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.tables import RECEIPTS
 from modelscan.state.server.usage import count_usage
 from modelscan.traces.contents import delete_contents
-from modelscan.traces.rollups import HOUR_S, KEEP_HOURS, add_sums, delete_sums, id_ranges
+from modelscan.traces.rollup_days import HOUR_S, merge_days
+from modelscan.traces.rollups import KEEP_HOURS, add_sums, delete_sums, id_ranges
 
 KEEP_S = 30 * 86_400.0
 KEEP_BYTES = 1 * GIB
@@ -84,6 +85,7 @@ class ReceiptStore:
                 delete = delete.where(RECEIPTS.c.at < now - self.keep_s)
             delete_contents(connection, now - self.contents_keep_s)
             delete_sums(connection, now - KEEP_HOURS * HOUR_S)
+            merge_days(connection, now)
             return connection.execute(delete).rowcount
 
     def delete_before(self, moment: float) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from modelscan.bench.slo import ServiceLevel
 from modelscan.bench.stream import RequestResult
 from modelscan.bench.synthetic import WordScale, synthetic_prompt
 from modelscan.bench.workload import BenchWorkload, shape, workload_hash
-from modelscan.bench.workload_file import BUNDLED, bundled_workload, read_workload
+from modelscan.bench.workload_file import BUNDLED, bundled_workload, read_workload, workload_file
 from modelscan.core.errors import UsageError
 from modelscan.core.receipt import Receipt
 
@@ -292,3 +294,75 @@ def test_prompts_differ_and_begin_with_their_nonce() -> None:
     assert one[1].content != two[1].content
     assert synthetic_prompt(20, "n-0", 0) == one
     assert ServiceLevel() == ServiceLevel() and isinstance(shape(1, 1), BenchWorkload)
+
+
+def evaluation_catalog(*workloads: dict[str, Any]) -> str:
+    """An evaluation catalog as GenieHive's tools read it, JSON."""
+    return json.dumps({
+        "schema_version": "geniehive.evaluation.catalog.v1", "dataset_revision": "eval-1",
+        "model_profiles": [{"model_id": "m", "family": "f"}],
+        "workloads": [{
+            "workload_id": "chat.json", "role_ids": ["extractor"], "dataset_revision": "eval-1",
+            "evaluator": "e", "risk_class": "high", "minimum_pass_rate": 1.0,
+            "hard_failures": ["invalid_json"], "system_prompt": "Only JSON.",
+            "chat_template_kwargs": {"enable_thinking": False},
+            "cases": [
+                {"case_id": "a", "prompt": "Year?", "max_completion_tokens": 30, "adversarial": True,
+                 "checks": [{"kind": "json"}, {"kind": "contains", "value": "year"},
+                            {"kind": "regex", "pattern": "^.*18"}]},
+                {"case_id": "b", "prompt": "Anything."},
+            ],
+        }, *workloads],
+    })  # fmt: skip
+
+
+SECOND = {
+    "workload_id": "chat.plain",
+    "role_ids": ["r"],
+    "cases": [{"case_id": "c", "prompt": "Hi"}],
+}
+
+
+def test_an_evaluation_catalog_is_a_workload(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.json"
+    file.write_text(evaluation_catalog())
+    workload = workload_file(file)
+    assert (workload.name, workload.system, workload.thinking) == ("chat.json", "Only JSON.", "off")
+    assert workload.minimum_pass_rate == 1.0
+    first, second = workload.cases
+    assert (first.id, first.turns, first.max_tokens) == ("a", ("Year?",), 30)
+    assert [check.label for check in first.checks] == ["json", "contains year", "regex ^.*18"]
+    assert (second.max_tokens, [check.kind for check in second.checks]) == (120, ["nonempty"])
+    file.write_text(evaluation_catalog(SECOND))
+    plain = workload_file(Path(f"{file}#chat.plain"))
+    assert (plain.name, plain.system) == ("chat.plain", "Return only the requested answer.")
+    assert (plain.minimum_pass_rate, plain.thinking) == (0.8, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "message"),
+    [
+        ({}, "", "has 2 workloads: chat.json, x"), ({}, "#chat.jsn", "has no workload 'chat.jsn'"),
+        ({"seed": 1}, "#x", "unknown key 'seed'"), ({"cases": []}, "#x", "a list of prompts"),
+        ({"chat_template_kwargs": {"enable_thinking": True}}, "#x", "chat_template_kwargs"),
+        ({"cases": [{"case_id": "c", "prompt": "Hi", "seed": 2}]}, "#x", "unknown key 'seed'"),
+        ({"cases": [{"case_id": "c", "prompt": "Hi", "checks": [{"kind": "judge"}]}]}, "#x", "judge"),
+        ({"cases": [{"case_id": "c"}]}, "#x", "prompt: a text is required"), ({"cases": 3}, "#x", "cases"),
+        ({"minimum_pass_rate": 2}, "#x", "a number from 0 to 1"),
+    ],
+)  # fmt: skip
+def test_what_a_catalog_cannot_mean_is_refused(
+    tmp_path: Path, change: dict[str, Any], name: str, message: str
+) -> None:
+    file = tmp_path / "catalog.json"
+    file.write_text(evaluation_catalog({**SECOND, "workload_id": "x", **change}))
+    with pytest.raises(UsageError) as caught:
+        workload_file(Path(f"{file}{name}"))
+    assert message in caught.value.message
+
+
+def test_a_fragment_is_for_catalogs(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("name: own\ncases: [{id: a, prompt: Hi}]\n")
+    with pytest.raises(UsageError, match="no evaluation catalog"):
+        workload_file(Path(f"{file}#own"))

@@ -182,3 +182,60 @@ def test_the_local_sandbox_has_limits() -> None:
     run = sandbox.runner("local", SHORT)
     assert run("print('hello')", "").stdout == "hello\n"
     assert run("while True: pass", "").end == "timeout"
+
+
+# docker, as far as it goes without its daemon: a stand-in that runs the command in this process's
+# place, and writes what it is called with.
+DOCKER = """#!/bin/sh
+printf '%s\\n' "$*" >> "$DOCKER_LOG"
+case "$1" in
+  image) exit "$DOCKER_IMAGE_MISSING" ;;
+  run) shift $(($# - 5)); exec python3 "$@" ;;
+esac
+"""
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The log of a stand-in that has the image."""
+    program = tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(DOCKER.replace("$DOCKER_LOG", str(tmp_path / "log")))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    program.write_text(program.read_text().replace("$DOCKER_IMAGE_MISSING", "0"))
+    return tmp_path / "log"
+
+
+def test_docker_runs_without_network_files_and_rights(docker: Path) -> None:
+    assert choose_sandbox("docker") == "docker"
+    grade = coding.grade(CLAMP, ModelAnswer(f"```python\n{RIGHT}```"), runner("docker"))
+    assert grade.value == 1.0, grade.reason
+    looked, ran, removed = docker.read_text().split("\nrun ")[0], "", docker.read_text()
+    assert looked == f"image inspect {sandbox.DOCKER_IMAGE}"
+    ran = removed.partition("\nrun ")[2]
+    for words in (
+        "--rm -i --name modelscan-code-", "--pull never", "--network none", "--read-only",
+        "--cap-drop ALL", "--security-opt no-new-privileges", "--user 65534:65534",
+        "--pids-limit 64", "--memory 805306368 --memory-swap 805306368",
+        f"{sandbox.DOCKER_IMAGE} python -I -S -B -c",
+    ):  # fmt: skip
+        assert words in ran, words
+    assert "--volume" not in ran and " -v " not in ran and "--privileged" not in ran
+
+
+def test_a_container_that_hangs_is_removed(docker: Path) -> None:
+    result = runner("docker", CodeLimits(wall_s=3.0, cpu_s=2))("while True: pass", "")
+    assert result.end == "timeout"
+    log = docker.read_text()
+    name = log.partition("--name ")[2].split(" ")[0]
+    assert log.rstrip().endswith(f"rm --force {name}")
+
+
+def test_docker_without_the_image_is_refused(docker: Path) -> None:
+    program = docker.parent / "bin" / "docker"
+    program.write_text(program.read_text().replace('exit "0"', "exit 1"))
+    with pytest.raises(NotDeployableError) as caught:
+        choose_sandbox("docker")
+    assert caught.value.hint == f"docker pull {sandbox.DOCKER_IMAGE}"
+    assert sandbox.DOCKER_IMAGE in caught.value.message

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import pytest
 
+from modelscan.bench.resampling import bootstrap
 from modelscan.core.errors import RemoteError
 from modelscan.evals.quantization.agreement import agreement, divergence, prefixes
 from modelscan.evals.quantization.distributions import NextTokens, parse_next_tokens
 from modelscan.evals.quantization.measure import TEXT
 from modelscan.evals.quantization.perplexity import parse_perplexity, run_perplexity
-from modelscan.evals.statistics import bootstrap, f1, mean, paired_difference, wilson
+from modelscan.evals.statistics import f1, mean, paired_difference, wilson
 
 
 # Newcombe 1998, Statistics in Medicine 17, 857-872, table I, method 3.
@@ -153,3 +155,23 @@ def test_perplexity_of_the_programs_output(output: str, value: float | None) -> 
 def test_perplexity_without_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     assert run_perplexity((str(TEXT),), TEXT) is None
+
+
+def test_perplexity_by_a_program_of_that_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A stand-in that writes what llama.cpp's own source says it writes, and notes its options."""
+    program, log = tmp_path / "llama-perplexity", tmp_path / "log"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" > {log}\n'
+        "echo '[1]4.1,[2]5.0,'\necho 'Final estimate: PPL = 5.9062 +/- 0.03270'\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    model = tmp_path / "model.gguf"
+    model.touch()
+    assert run_perplexity((str(model),), TEXT) == 5.9062
+    assert log.read_text().split()[:4] == ["-m", str(model), "-f", str(TEXT)]
+    program.write_text("#!/bin/sh\necho 'error: no such model'\nexit 1\n")
+    assert run_perplexity((str(model),), TEXT) is None
+    assert run_perplexity((str(model), str(model)), TEXT) is None  # in several files

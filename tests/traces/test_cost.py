@@ -15,7 +15,8 @@ from modelscan.state.server.database import ServerDatabase
 from modelscan.traces.answers import TraceAccess, find_cost, list_spans
 from modelscan.traces.cost import OwnCosts
 from modelscan.traces.prices import TokenCounts, cost_usd, read_prices
-from modelscan.traces.rollups import HOUR_S, band_of
+from modelscan.traces.rollup_days import HOUR_S
+from modelscan.traces.rollups import band_of
 
 
 @pytest.fixture

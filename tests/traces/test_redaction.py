@@ -112,3 +112,58 @@ def test_a_long_text_takes_no_quadratic_time() -> None:
     """A body of a megabyte in one word, and one of dots: both are read to the end."""
     for text in ("a" * 1_000_000, "a." * 200_000, "/" * 100_000, " /home" * 50_000):
         assert list(find_secrets(text)) == [] or re.search("home", text)
+
+
+COMMAND_LINES = [
+    "-p {}", "-p{}", "--password {}", "--password={}", "-u kim:{}", "--user kim:{}", "PGPASSWORD={} psql",
+    "mysql -p{}", "mysql -u root -p{} db", "mysql -p'{}' db", "mysqldump --password={} db",
+    "mariadb -uroot -p{}", "curl -u kim:{} http://x", "curl -ukim:{} x",
+    "curl --user=kim:{} x", "curl --proxy-user kim:{} x", "wget --http-password={} x",
+    "http -a kim:{} GET x", "sshpass -p {} ssh x", "sshpass -p{} ssh x", "SSHPASS={} sshpass -e",
+    "redis-cli -a {} ping", "mongosh -u kim -p {}", "docker login -u kim -p {} reg.io",
+    "az login -u kim -p {}", "ldapsearch -x -w {}", "sqlcmd -S x -U sa -P {}", "plink -pw {} x",
+    "openssl enc -k {}", "openssl rsa -passin pass:{}", "keytool -storepass {}",
+    "smbclient //x/y -U kim%{}", "lftp -u kim,{} x", "htpasswd -b file kim {}", "vault login {}",
+    "nmcli dev wifi connect x password {}", "net use x: /user:kim {}", "7z a -p{} x.7z",
+    "unzip -P {} x.zip", "gpg --batch --passphrase {} -d x", "gpg --passphrase '{}' x",
+    "echo {} | sudo -S ls", "echo 'root:{}' | chpasswd", "svn --username kim --password {} co",
+    "twine upload -u kim -p {} dist/*", "DB_PASS={}", "MYSQL_PWD={}", "export RESTIC_PASSWORD='{}'",
+    '["mysql", "-u", "root", "-p{}"]', 'subprocess.run(["curl", "-u", "kim:{}", url])',
+    "--db-password {}", "--passwd {}", "ipmitool -U kim -P {}", "sudo -u kim sshpass -p {} scp a b",
+    "mosquitto_pub -u kim -P {} -t x", "echo {} | docker login --password-stdin",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_passwords_of_command_lines(line: str) -> None:
+    """Of letters and digits, and of letters alone where the program is known."""
+    for value in ("hunter2", "Tr0ub4dor", "s3cr_et9"):
+        known = line.format(value)
+        for text in (known, f"$ {known}\n", json.dumps({"command": known})):
+            assert value not in redacted(text), text
+        assert value not in json.dumps(redacted({"arguments": json.dumps({"cmd": known})}))
+    if not line.startswith("-p"):
+        assert "hunter" not in redacted(line.format("hunter"))
+
+
+@pytest.mark.parametrize("words", [
+    ["mysql", "-u", "root", "-phunter2"], ["curl", "-s", "-u", "kim:hunter2", "http://x"],
+    ["docker", "login", "-u", "kim", "-p", "hunter2"], ["tool", "--password", "hunter2"],
+    ["gpg", "--passphrase", "hunter2 and more"], ["redis-cli", "-a", "hunter2"],
+])  # fmt: skip
+def test_passwords_of_lists_of_words(words: list[str]) -> None:
+    assert "hunter2" not in json.dumps(redacted({"arguments": {"argv": words}}))
+
+
+@pytest.mark.parametrize("text", [
+    "mkdir -p build2", "mkdir -p build22/x", "ssh -p 2222 x", "docker run -p 8080:80 nginx",
+    "docker run -u 1000:1000 x", "docker run --user root:root x", "patch -p1 < x", "cp -p file12 x",
+    "pytest -p no:cacheprovider", "chown -R kim:users x", "the option --password takes a value",
+    "use --password to log in", "nmap -p 1-65535 x", "-p 8080", "claude -p 'fix bug42'",
+    "python -u script.py", "sudo -u postgres psql", "mysql -h localhost -p mydb12",
+    "curl -p x", "sort -u file:1", "COMPASS=north", "BYPASS=1", "git rebase -pack-stop-early~1",
+    "MYSQL_PWD=$PASSWORD", "--password $PASSWORD", "mysql -p$PASSWORD", "--password <password>",
+])  # fmt: skip
+def test_command_lines_without_a_password_stay(text: str) -> None:
+    assert redacted(text) == text
+    assert redacted(text.split(" ")) == text.split(" ")

@@ -12,8 +12,8 @@ from modelscan.core.receipt import KeptContent, Receipt
 from modelscan.state.server.database import ServerDatabase
 from modelscan.traces.choices import ChoiceStore
 from modelscan.traces.contents import ContentStore
+from modelscan.traces.rollup_days import DAY_HOURS, HOUR_S, KEPT_BY_HOUR, merge_days, merged_before
 from modelscan.traces.rollups import (
-    HOUR_S,
     band_of,
     busy_time,
     delete_sums,
@@ -138,3 +138,58 @@ def test_ranges_that_touch_are_one() -> None:
     assert merged([(1, 5), (9, 12), (20, 30)], gap=3) == [(20, 30), (1, 12)]
     assert merged([]) == []
     assert [band_of(n) for n in (None, 0, 32_000, 32_001, 10**9)] == [0, 0, 0, 32_000, 512_000]
+
+
+def over_days(rng: random.Random, count: int) -> list[Receipt]:
+    """Over eight days, at this machine and elsewhere; some hours have more work than seconds."""
+    return [
+        receipt(
+            number, at=START + number * 8 * 86_400 / count, route=rng.choice(("a", "b")),
+            tier=rng.choice(("local", "third_party")), duration_s=rng.choice((5.0, 900.0)),
+            queue_s=None, status=rng.choice((200, 502)),
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def test_days_that_are_old_have_one_row_and_the_same_sums(server_database: ServerDatabase) -> None:
+    """Tokens, requests and the busy time stay; filters find the same; a late receipt counts."""
+    rng = random.Random(9)
+    rows = over_days(rng, 1500)
+    store = ReceiptStore(server_database, keep_s=1e12)
+    for begin in range(0, 1500, 300):
+        store.write(rows[begin : begin + 300])
+    now = rows[-1].at
+    with server_database.writing() as connection:
+        before, busy = read_sums(connection), busy_time(connection)
+        assert merge_days(connection, now, most=2) == 2
+        assert merge_days(connection, now, most=99) >= 2
+        assert merge_days(connection, now) == 0
+        after, busy_after = read_sums(connection), busy_time(connection)
+        boundary = merged_before(connection)
+    assert boundary % DAY_HOURS == 0
+    assert 0 <= now // HOUR_S - KEPT_BY_HOUR - boundary < DAY_HOURS
+    assert [one[:-1] for one in after] == [one[:-1] for one in before]
+    assert busy_after.busy_s == pytest.approx(busy.busy_s)
+    assert busy_after.busy_s < busy_after.requests_s < busy.requests_s
+    for since in (None, START + 86_400 * 1.7, now - 3600):
+        for status in (None, 200, 502):
+            only = ReceiptFilter(since, rng.choice((None, "a")), status)
+            expected = [one for one in reversed(rows) if matches(one, only)]
+            assert store.newest(20, only) == expected[:20]
+    late = receipt(5000, at=START + 1000.0, route="a", tier="local", duration_s=7.0, status=200)
+    store.write([late])
+    assert late in store.newest(9999, ReceiptFilter(START, "a"))
+    with server_database.reading() as connection:
+        assert sum(one.requests for one in read_sums(connection)) == 1501
+
+
+def test_a_time_within_a_merged_day_begins_with_the_day(server_database: ServerDatabase) -> None:
+    store = ReceiptStore(server_database, keep_s=1e12)
+    day = START // 86_400 * 86_400
+    rows = [receipt(n, at=day + n * 3600.0, route="a") for n in range(24 * 8)]
+    store.write(rows)
+    store.prune(rows[-1].at)
+    with server_database.reading() as connection:
+        assert sum(one.requests for one in read_sums(connection, day + 30 * 3600.0)) == 24 * 7
+        assert sum(one.requests for one in read_sums(connection, rows[-2].at)) == 2

@@ -128,7 +128,8 @@ def chosen_workload(prompts: PromptOptions, config: Config, route: str) -> Bench
             f"--input-tokens and --output-tokens are for synthetic prompts, not for {name}",
             hint=f"modelscan bench run {shlex.quote(route)} --input-tokens 512 --output-tokens 128",
         )
-    if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+    file = name.partition("#")[0]
+    if file.endswith((".yaml", ".yml", ".json")) or Path(file).is_file():
         return workload_file(Path(name))
     return bundled_workload(name)
 

@@ -12,10 +12,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modelscan.bench.resampling import bootstrap
 from modelscan.core.errors import RemoteError
 from modelscan.evals.quantization.distributions import NextTokens
 from modelscan.evals.report import ScoreInterval
-from modelscan.evals.statistics import bootstrap, mean, wilson
+from modelscan.evals.statistics import mean, wilson
 
 _WORD_END = re.compile(r"\S(?=\s)")
 _LEAST = 1e-9

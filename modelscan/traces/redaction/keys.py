@@ -116,6 +116,16 @@ _HARMLESS = re.compile(
 )
 
 
+# Words after an option in texts about it; every other word may be the password.
+_ABOUT = re.compile(
+    r"(?i)(?:option|options|flag|flags|argument|arguments|takes|accepts|"
+    r"requires|with|without|from|should|will|must|which|when|"
+    r"that|this|your|prompts|instead|because|into|only|also|"
+    r"needs|sets|reads|means|does|used|using|given|for|and|has"
+    r"|can|may|are|the|was|value|switch|parameter)[.,:;!?)]*\Z"
+)
+
+
 def is_secret_name(name: str) -> bool:
     """Whether the name of a JSON object's key says that its value is a secret."""
     return _NAMED.search(name) is not None and not name.lower().endswith("tokens")
@@ -149,10 +159,17 @@ def _is_told(value: str, _: re.Match[str]) -> bool:
     return digits >= 1 and letters >= 2 and is_secret_value(plain) and "/" not in plain
 
 
+def is_about(value: str) -> bool:
+    """Whether a word after an option belongs to a sentence about the option."""
+    return _ABOUT.match(value) is not None
+
+
 def _is_option(value: str, match: re.Match[str]) -> bool:
     """``--password x``; with one dash only what looks like no word."""
     long = match.group(0).startswith("--")
-    return is_secret_value(value) and value[0] != "-" and (long or has_digit(value, match))
+    if value[0] == "-" or not is_secret_value(value) or is_about(value):
+        return False
+    return long or has_digit(value, match)
 
 
 NAMED: tuple[Detector, ...] = (
@@ -217,12 +234,6 @@ NAMED: tuple[Detector, ...] = (
         r"(?P<v>[^\s\"',;]{4,})",
         "--", "-",
         check=_is_option,
-    ),
-    detector(
-        "password",
-        r"(?i)\b(?:curl|wget|http)\b[^\n]{0,200}?\s(?:-u|--user)[= ]+[\"']?[^\s:\"']+:"
-        r"(?P<v>[^\s\"']+)",
-        "-u", "--user",
     ),
 )  # fmt: skip
 

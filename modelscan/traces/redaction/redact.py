@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from modelscan.traces.redaction.commands import COMMANDS
 from modelscan.traces.redaction.detector import (
     PLACEHOLDER,
     Detector,
@@ -27,11 +28,14 @@ from modelscan.traces.redaction.keys import (
 )
 from modelscan.traces.redaction.places import PLACES
 
-RULES_VERSION = 1
-_DETECTORS: tuple[Detector, ...] = (*NAMED[:1], *SERVICES, *NAMED[1:], *PLACES, *RANDOM)
+RULES_VERSION = 2
+_DETECTORS: tuple[Detector, ...] = (
+    *NAMED[:1], *SERVICES, *NAMED[1:], *COMMANDS, *PLACES, *RANDOM,
+)  # fmt: skip
 _ROUNDS = 4
 _MAX_DEPTH = 40
 _SHORTEST = 4
+_LONGEST_COMMAND = 400
 
 
 class Redactor:
@@ -49,10 +53,36 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value, depth)
         if isinstance(value, (list, tuple)):
-            return [self.value(one, depth + 1) for one in value]
+            return [self.value(one, depth + 1) for one in self._words(value)]
         if isinstance(value, Mapping):
             return self._object(value, depth)
         return value
+
+    def _words(self, values: Sequence[Any]) -> list[Any]:
+        """A list of words with a program's option: what follows the option may be a password."""
+        words = list(values)
+        if len(words) < 2 or not all(isinstance(one, str) for one in words):
+            return words
+        for at in range(1, len(words)):
+            words[at] = self._argument(words[:at], words[at])
+        return words
+
+    def _argument(self, command: list[str], word: str) -> str:
+        """A word of a command; only an option, or what is after one, can be a password."""
+        if not (command[-1].startswith("-") or word.startswith("-")):
+            return word
+        before = " ".join(command) + " "
+        if len(before) > _LONGEST_COMMAND:
+            before = f"{command[0]} {command[-1]} "[-_LONGEST_COMMAND:]
+        detectors = (*NAMED, *COMMANDS)
+        line = before + word
+        found = [
+            Secret(one.kind, one.start - len(before), one.end - len(before))
+            for detector in detectors
+            for one in detector.find(line, line.lower())
+            if one.start >= len(before)
+        ]
+        return self._without(word, _longest(found))
 
     def _object(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
