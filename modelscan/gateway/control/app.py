@@ -29,6 +29,7 @@ from modelscan.gateway.control.nodes.api import CLIENT_HEADER, Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.registry.api import RegistryApi
+from modelscan.gateway.control.registry.hub import HubApi
 from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
 from modelscan.gateway.metrics.exposition import exposition
@@ -85,6 +86,7 @@ class ControlApp:
             "/openapi.json": self._openapi,
             **audit_handlers(self._gateway.database),
             **RegistryApi(self._gateway.database, self._actor).handlers(),
+            **HubApi(self._gateway.database).handlers(),
         }
         nodes = self._gateway.nodes
         if nodes is not None:

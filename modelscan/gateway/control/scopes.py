@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelscan.gateway.control.registry.paths import REGISTRY_PATHS
+from modelscan.gateway.control.registry.paths import HUB_PATHS, REGISTRY_PATHS
 from modelscan.gateway.scopes import INFERENCE, OTHER, PathScope
 
 PATHS: tuple[PathScope, ...] = (
@@ -29,6 +29,7 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/cluster/benchmarks", ("read",), "the results of benchmarks"),
     PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),
     *REGISTRY_PATHS,
+    *HUB_PATHS,
     PathScope(
         ("GET",), "/health", ("read",), "whether the gateway is well, and every backend's state",
         open_on_loopback=True,

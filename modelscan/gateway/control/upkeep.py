@@ -16,6 +16,7 @@ from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway, GatewayInputs, read, sentence, spent_budgets
 from modelscan.gateway.control.prober import HealthChange, Prober
 from modelscan.gateway.control.watch import TICK_S, KeyWatch, Watch
+from modelscan.routing.registry_facts import registered_names
 from modelscan.state.server.audit import owner_of, record_audit
 from modelscan.state.server.failures import UNREACHABLE
 from modelscan.state.server.keys import KeyStore
@@ -148,7 +149,8 @@ class Upkeep:
         due = False
         while True:
             try:
-                due |= await asyncio.to_thread(self._keys.changed)
+                registry = bool(registered_names(self._gateway.loaded.file))
+                due |= await asyncio.to_thread(self._keys.changed, registry=registry)
             except ModelscanError as error:
                 self._note_database(error.message)
                 due = True

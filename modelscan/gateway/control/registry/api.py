@@ -6,7 +6,7 @@ Answers to readers are the stored JSON, with its ETag as a field, without readin
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -24,6 +24,7 @@ from modelscan.gateway.control.registry.exchange import (
     problem_of,
     record_answer,
 )
+from modelscan.gateway.control.registry.paths import Handler
 from modelscan.gateway.control.registry.queries import ListQuery, list_query, page_limit
 from modelscan.registry import labels, models, versions
 from modelscan.registry.answers import resolved_answer
@@ -39,7 +40,6 @@ from modelscan.state.server.audit import Actor
 from modelscan.state.server.database import ServerDatabase
 
 T = TypeVar("T")
-Handler = Callable[[Request], Awaitable[Response]]
 _MOST_CACHED = 512
 _MOST_CACHED_BYTES = 256 * 1024
 _MOST_HISTORY = 500
