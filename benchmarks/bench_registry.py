@@ -45,9 +45,10 @@ FAMILIES = ("llama", "qwen3", "gemma3", "mistral", "phi4", "granite", "deepseek2
 LICENSES = ("apache-2.0", "mit", "llama3.1", "gemma", None)
 MODALITIES = (("text",), ("text", "image"), ("audio",), None)
 TAGS_USED = ("curated", "fast", "coding", "vision", "small", "legal")
-WORDS = tuple(["code", "rust", "python", "chat", "agent", "legal", "medical", "summary", "math", "tool", "long", "context"]) + (
-    "translate", "german", "french", "reasoning", "small", "edge", "server", "instruct", "base",
-    "preview", "distilled", "merged",
+WORDS = (
+    "code", "rust", "python", "chat", "agent", "legal", "medical", "summary", "math", "tool",
+    "long", "context", "translate", "german", "french", "reasoning", "small", "edge", "server",
+    "instruct", "base", "preview", "distilled", "merged",
 )  # fmt: skip
 _BATCH = 2_000
 

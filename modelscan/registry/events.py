@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,16 +34,46 @@ def record(
     ``event`` is ``thing.verb`` (``model.updated``), ``data`` a JSON value without secrets;
     ``before`` and ``after`` are JSON values of which the audit has digests.
     """
+    number = add_event(connection, who, event, slug=slug, version=version, etag=etag, data=data)
+    target = "" if slug is None else slug if version is None else f"{slug}@{version}"
+    record_audit(connection, who, f"registry.{event}", target, before=before, after=after)
+    record_change(connection, CHANGED)
+    return number
+
+
+def add_event(
+    connection: sa.Connection,
+    who: Actor,
+    event: str,
+    *,
+    slug: str | None = None,
+    version: str | None = None,
+    etag: str | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> int:
+    """Add an event alone: of what a gateway observed, which nobody did. Returns its id."""
     row = {
         "at": moment(connection), "actor": who.name[:512], "event": event, "slug": slug,
         "version": version, "etag": etag, "data": to_json(dict(data or {})),
     }  # fmt: skip
     added = connection.execute(sa.insert(EVENTS).values(row)).inserted_primary_key
-    target = "" if slug is None else slug if version is None else f"{slug}@{version}"
-    record_audit(connection, who, f"registry.{event}", target, before=before, after=after)
-    record_change(connection, CHANGED)
     assert added is not None
     return int(added[0])
+
+
+def oldest_event_id(connection: sa.Connection) -> int:
+    """The id of the oldest event that is kept; 1: none."""
+    return int(connection.execute(sa.select(sa.func.min(EVENTS.c.id))).scalar() or 1)
+
+
+def last_event_of(
+    connection: sa.Connection, names: Collection[str], slug: str
+) -> RegistryEvent | None:
+    """The newest event with one of these names about a thing; None: there is none."""
+    own = (EVENTS.c.slug == slug) & EVENTS.c.event.in_(names)
+    query = sa.select(EVENTS).where(own).order_by(EVENTS.c.id.desc()).limit(1)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _event(row)
 
 
 def last_event_id(connection: sa.Connection) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -33,13 +33,15 @@ def write_export(connection: sa.Connection, file: Path) -> RegistryTransferred:
     return RegistryTransferred(str(file), models, len(lines) - 1 - models, sha256=digest)
 
 
-def read_export(connection: sa.Connection, who: Actor, file: Path) -> RegistryTransferred:
+def read_export(
+    connection: sa.Connection, who: Actor, file: Path, governed: Collection[str] = ()
+) -> RegistryTransferred:
     """Read models, in the caller's transaction. Raises UsageError for a file that cannot be read,
     and RegistryRefused like ``imported``.
     """
     try:
         with file.open("rb") as stream:
-            models, versions, unchanged = imported(connection, who, _lines(stream))
+            models, versions, unchanged = imported(connection, who, _lines(stream), governed)
     except OSError as error:
         raise UsageError(
             f"cannot read {file}: {error.strerror or error}", hint=f"ls -l '{file.parent}'",

@@ -10,6 +10,7 @@ from modelscan.core.errors import EXIT_FAILED, EXIT_NOT_DEPLOYABLE, EXIT_USAGE, 
 RefusalCause = Literal[
     "invalid", "unknown_model", "unknown_version", "unknown_alias", "unknown_tag",
     "exists", "stale", "version_published", "not_published", "policy", "in_use",
+    "unknown_curation", "closed", "same_person", "gate_not_met", "unmatched", "ambiguous",
 ]  # fmt: skip
 _EXIT: Mapping[RefusalCause, int] = {
     "invalid": EXIT_USAGE,
@@ -17,6 +18,9 @@ _EXIT: Mapping[RefusalCause, int] = {
     "unknown_version": EXIT_USAGE,
     "unknown_alias": EXIT_USAGE,
     "unknown_tag": EXIT_USAGE,
+    "unknown_curation": EXIT_USAGE,
+    "unmatched": EXIT_USAGE,
+    "ambiguous": EXIT_USAGE,
     "not_published": EXIT_NOT_DEPLOYABLE,
 }
 

@@ -6,7 +6,7 @@ authors, tags and aliases are part of it; events and the audit are not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from modelscan.core.jsonform import to_json
-from modelscan.registry.canonical import canonical, content_digest, read_record
+from modelscan.registry.canonical import canonical, content_digest, etag_of, read_record
 from modelscan.registry.checks import checked_facts
 from modelscan.registry.events import record
 from modelscan.registry.names import checked_alias, checked_slug, checked_tag, checked_version
@@ -50,10 +50,14 @@ def exported(connection: sa.Connection) -> Iterator[str]:
             yield canonical({"version": to_json(version)}) + "\n"
 
 
-def imported(connection: sa.Connection, who: Actor, lines: Iterable[bytes]) -> tuple[int, int, int]:
+def imported(
+    connection: sa.Connection, who: Actor, lines: Iterable[bytes],
+    governed: Collection[str] = (),
+) -> tuple[int, int, int]:  # fmt: skip
     """Read models and versions, in the caller's transaction: (models, versions, unchanged).
 
-    What is there already, with the same content, is left as it is. Raises RegistryRefused
+    What is there already, with the same content, is left as it is. ``governed``: tags that only a
+    curation sets, which are left out. Raises RegistryRefused
     (invalid) with the line that cannot be read, (exists) for a model that differs.
     """
     counts = [0, 0, 0]
@@ -66,10 +70,13 @@ def imported(connection: sa.Connection, who: Actor, lines: Iterable[bytes]) -> t
             _check_schema(row)
         elif "model" in row:
             _finish(connection, who, model, versions, last, counts)
-            model, last = _model(number, row["model"]), _last_number(number, row)
+            model, last = _model(number, row["model"], governed), _last_number(number, row)
             versions = []
         else:
             version = _version(number, row.get("version"), model)
+            version = replace(
+                version, tagged=tuple(one for one in version.tagged if one.tag not in governed)
+            )
             if any(one.version == version.version for one in versions):
                 raise _wrong(number, f"has the version {version.version} a second time")
             versions.append(version)
@@ -150,8 +157,12 @@ def _check_schema(row: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _model(number: int, value: Any) -> RegistryModel:
+def _model(number: int, value: Any, governed: Collection[str]) -> RegistryModel:
     model = _record(number, RegistryModel, value)
+    if not set(governed).isdisjoint(model.tags):
+        tags = tuple(tag for tag in model.tags if tag not in governed)
+        model = replace(model, tags=tags, etag="")
+        model = replace(model, etag=etag_of(canonical(model)))
     checked_slug(model.slug)
     _check_times(number, model.created_at, model.updated_at)
     return model

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from modelscan.core.jsonform import from_json, to_json
 from modelscan.registry.canonical import content_digest, merged, read_record
 from modelscan.registry.checks import checked_facts
+from modelscan.registry.curations import void_changed
 from modelscan.registry.events import record
 from modelscan.registry.models import touch_model
 from modelscan.registry.refused import RegistryRefused
@@ -87,7 +88,8 @@ def edit_version(
     changed = _put(connection, from_json(ModelVersion, values))
     after = version_facts_of(changed)
     _record(connection, who, "version.updated", changed, before=before, after=after)
-    return changed
+    void_changed(connection, who, slug, changed.version)
+    return find_version(connection, slug, number)
 
 
 def publish_version(
@@ -143,6 +145,7 @@ def delete_version(
         connection.execute(sa.delete(table).where(table.c.slug == slug, table.c.number == number))
     touch_model(connection, slug)
     _record(connection, who, "version.deleted", version, before=version_facts_of(version))
+    void_changed(connection, who, slug, version.version)
     return version
 
 

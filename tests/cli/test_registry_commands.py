@@ -64,17 +64,17 @@ def test_a_version_from_its_draft_to_its_end(registry: Callable[..., Any]) -> No
     )
     assert (second["version"], second["min_vram_bytes"]) == ("2", 2 << 30)
     assert second["lineage"]["base"] == "acme/demo@1" and second["lineage"]["adapter"] is True
-    registry("tag add acme/demo@2 curated", "registry.version")
+    registry("tag add acme/demo@2 quick", "registry.version")
     registry("alias set acme/demo champion 1", "registry.model")
     resolved = registry("resolve acme/demo@champion", "registry.resolve")
     assert (resolved["version"], resolved["aliases"]) == ("1", ["champion"])
     assert set(resolved["sha256"]) == {"demo-model.gguf"}
-    assert registry("resolve acme/demo@2", "registry.resolve")["tags"] == ["curated"]
+    assert registry("resolve acme/demo@2", "registry.resolve")["tags"] == ["quick"]
     deprecated = registry("edit acme/demo@2 state=deprecated", "registry.version")
     assert deprecated["state"] == "deprecated"
     registry("alias rm acme/demo champion", "registry.model")
     assert registry("resolve acme/demo", "registry.resolve")["version"] == "1"
-    registry("tag rm acme/demo@2 curated", "registry.version")
+    registry("tag rm acme/demo@2 quick", "registry.version")
     events = [one["event"] for one in registry("history acme/demo", "registry.history")["events"]]
     assert events[0] == "tag.removed" and events[-1] == "model.created"
     assert registry("remove acme/demo --yes", "registry.remove")["removed"] == ["acme/demo"]
@@ -84,17 +84,17 @@ def test_a_version_from_its_draft_to_its_end(registry: Callable[..., Any]) -> No
 def test_lists_are_filtered(registry: Callable[..., Any]) -> None:
     registry(f"add acme/demo --from {DEMO}", "registry.model")
     registry("add acme/large family=llama modalities=text,image parameters=7", "registry.model")
-    registry("tag add acme/demo@1 curated", "registry.version")
+    registry("tag add acme/demo@1 quick", "registry.version")
 
     def slugs(words: str) -> list[str]:
         return [one["slug"] for one in registry(f"list {words}", "registry.list")["models"]]
 
     assert slugs("") == ["acme/demo", "acme/large"]
-    for words in ("--tag curated", "--max-vram 1", "--license apache-2.0", "--min-context 512",
+    for words in ("--tag quick", "--max-vram 1", "--license apache-2.0", "--min-context 512",
                   "demo", "modelsc --family llama"):  # fmt: skip
         assert slugs(words) == ["acme/demo"], words
     assert slugs("--modality text,image") == ["acme/large"]
-    assert slugs("--min-context 2k") == [] and slugs("--tag curated --tag other") == []
+    assert slugs("--min-context 2k") == [] and slugs("--tag quick --tag other") == []
     page = registry("list --limit 1", "registry.list")
     assert page["total"] == 2
     rest = registry(f"list --limit 1 --cursor {page['next_cursor']}", "registry.list")
@@ -107,7 +107,7 @@ def test_an_export_comes_back_byte_by_byte(
     registry(f"add acme/demo --from {DEMO} --publish description=Écrit", "registry.model")
     registry("version add acme/demo weights_url=https://host/b", "registry.version")
     registry("remove acme/demo@2", "registry.remove")
-    registry("tag add acme/demo@1 curated", "registry.version")
+    registry("tag add acme/demo@1 quick", "registry.version")
     registry("alias set acme/demo champion 1", "registry.model")
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
     assert registry(f"export {first}", "registry.export")["versions"] == 1
@@ -136,7 +136,7 @@ def test_an_export_comes_back_byte_by_byte(
     ("alias set demo latest 1", 2, "alias set --help"),
     ("alias set demo v2 1", 2, "alias set --help"),
     ("alias rm demo champion", 2, "modelscan registry show demo"),
-    ("tag rm demo@1 curated", 2, "modelscan registry show demo"),
+    ("tag rm demo@1 quick", 2, "modelscan registry show demo"),
     ("version publish demo", 2, "modelscan registry show demo"),
     ("remove demo", 2, "modelscan registry rm demo --yes"),
     ("remove demo@1", 1, "modelscan registry version add"),

@@ -53,12 +53,14 @@ def import_(
     context: Context,
     file: Annotated[Path, typer.Argument(help="A file of registry export.", metavar="FILE")],
 ) -> Document[Any]:
-    """Add the models of a file; what is there already stays. All of it, or nothing."""
+    """Add the models of a file, without tags that need approvals; what is there already stays."""
     with writing(context) as connection:
         from modelscan.registry.files import read_export
+        from modelscan.registry.policy_file import load_policies
         from modelscan.state.server.audit import local_user
 
-        answer = read_export(connection, local_user(), file)
+        governed = tuple(load_policies(context.config).tags)
+        answer = read_export(connection, local_user(), file, governed)
     rows: list[tuple[str, object]] = [
         ("file", answer.file), ("models", answer.models), ("versions", answer.versions),
         ("unchanged", answer.unchanged),

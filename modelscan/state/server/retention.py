@@ -25,6 +25,8 @@ HOSTS_DAYS = 30
 """A node that sent nothing for so long is deleted with its services."""
 MOST_SAMPLES_STORED, MOST_REPORTS_STORED = 100_000, 1_000
 """Results of benchmarks and their reports: the oldest are deleted where more of them come."""
+MOST_RESULTS_STORED = 100_000
+"""Results of versions in the registry: the oldest are deleted where more of them come."""
 BATCH = 5_000
 OLD_HOUR = "0000"
 _GATEWAYS_S = DAY_S

@@ -17,6 +17,7 @@ from modelscan.state.server.retention import (
     EVENTS_MOST,
     HOSTS_DAYS,
     MOST_REPORTS_STORED,
+    MOST_RESULTS_STORED,
     MOST_SAMPLES_STORED,
     USAGE_HOURS_DAYS,
 )
@@ -89,6 +90,8 @@ def kept(config: Config) -> dict[str, str]:
         "services": "with their host",
         "samples": f"the newest {MOST_SAMPLES_STORED:,}",
         "bench_reports": f"the newest {MOST_REPORTS_STORED:,}",
+        "curation_steps": "always",
+        "model_results": f"the newest {MOST_RESULTS_STORED:,}",
         "gateways": "1 day after the end",
         "shares": "1 day after the gateway's end",
     }

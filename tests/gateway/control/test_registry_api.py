@@ -114,7 +114,7 @@ def test_versions_are_published_once(gateway: Served) -> None:
     problem(ask(gateway, "DELETE", path, If_Match="*"), 409, "version_published")
     relied = ask(gateway, "PATCH", f"{MODELS}/pub", {"license": "apache-2.0"}, If_Match="*")
     problem(relied, 409, "version_published")
-    assert ask(gateway, "PUT", f"{path}/tags/curated").body["tags"] == ["curated"]
+    assert ask(gateway, "PUT", f"{path}/tags/quick").body["tags"] == ["quick"]
     named = ask(gateway, "PUT", f"{MODELS}/pub/aliases/champion", {"version": "1"})
     assert named.body["aliases"] == {"champion": "1"}
     for alias in ("latest", "v1", "1", "a.b"):
@@ -124,9 +124,9 @@ def test_versions_are_published_once(gateway: Served) -> None:
         ask(gateway, "PUT", f"{MODELS}/pub/aliases/x", {"version": "9"}), 404, "unknown_version"
     )
     resolved = ask(gateway, "GET", "/v1/registry/resolve/pub@champion")
-    assert resolved.body["version"] == "1" and resolved.body["tags"] == ["curated"]
+    assert resolved.body["version"] == "1" and resolved.body["tags"] == ["quick"]
     assert ask(gateway, "GET", "/v1/registry/resolve/pub").body["chosen_by"] == "champion"
-    assert ask(gateway, "DELETE", f"{path}/tags/curated").status == 204
+    assert ask(gateway, "DELETE", f"{path}/tags/quick").status == 204
     assert ask(gateway, "DELETE", f"{MODELS}/pub/aliases/champion").status == 204
     problem(ask(gateway, "GET", "/v1/registry/resolve/pub@champion"), 404, "unknown_alias")
     deprecated = ask(gateway, "PATCH", path, {"state": "deprecated"}, If_Match="*")

@@ -31,6 +31,7 @@ from modelscan.registry.answers import resolved_answer
 from modelscan.registry.canonical import read_record
 from modelscan.registry.events import history, last_event_id
 from modelscan.registry.names import checked_version, parse_reference
+from modelscan.registry.policy import TagPolicies, check_free
 from modelscan.registry.refused import RegistryRefused
 from modelscan.registry.resolve import resolve_reference
 from modelscan.registry.search import model_rows, next_cursor
@@ -46,10 +47,16 @@ _MOST_HISTORY = 500
 
 
 class RegistryApi:
-    """The handlers; ``actor_of``: who sends a request."""
+    """The handlers; ``actor_of``: who sends a request; ``policies``: the tags that only a
+    curation sets.
+    """
 
-    def __init__(self, database: ServerDatabase, actor_of: Callable[[Request], Actor]) -> None:
+    def __init__(
+        self, database: ServerDatabase, actor_of: Callable[[Request], Actor],
+        policies: Callable[[], TagPolicies],
+    ) -> None:  # fmt: skip
         self._database = database
+        self._policies = policies
         self._actor_of = actor_of
         self._pages = PageCache()
 
@@ -195,6 +202,8 @@ class RegistryApi:
     async def _tag(self, request: Request) -> Response:
         slug, number = _place(request)
         tag, who = request.path_params["tag"], self._actor_of(request)
+        policies = await in_thread(self._policies)
+        await in_thread(lambda: check_free(policies, tag, slug, str(number)))
         if request.method == "DELETE":
             await self._writing(lambda one: labels.remove_tag(one, who, slug, number, tag))
             return Response(status_code=204)

@@ -31,6 +31,12 @@ _STATUS: Mapping[RefusalCause, int] = {
     "not_published": 409,
     "policy": 403,
     "in_use": 409,
+    "unknown_curation": 404,
+    "closed": 409,
+    "same_person": 409,
+    "gate_not_met": 409,
+    "unmatched": 422,
+    "ambiguous": 409,
 }
 
 
