@@ -146,7 +146,8 @@ def _collect(
         rows[VERSIONS].append({**key, **extra, **stored(one)})
         active = one.state != "deprecated"
         for tag in one.tags:
-            rows[TAGS].append({**key, "tag": tag, "active": active, "by": "bench", "at": at})
+            row = {**key, "tag": tag, "active": active, "min_vram_bytes": one.min_vram_bytes}
+            rows[TAGS].append({**row, "by": "bench", "at": at})
     for alias, number in aliases.items():
         rows[ALIASES].append(
             {"slug": model.slug, "alias": alias, "number": int(number), "by": "bench", "at": at}
