@@ -286,6 +286,8 @@ def gateway(home: Path, url: str | None) -> Iterator[str]:
         assert process.stdout is not None
         for line in process.stdout:
             event = json.loads(line)
+            if "error" in event:
+                sys.exit(event["error"]["message"])
             if event.get("event") == "ready":
                 yield str(event["url"])
                 break
