@@ -294,6 +294,8 @@ def gateway(home: Path, url: str | None) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def measure(
