@@ -2,7 +2,7 @@
 
 Weights are never served: a file is a redirect to where it is. A revision is a version's number, an
 alias, or the commit of one; ``main`` is the one that ``registry resolve`` names. A model that is
-not public does not exist here, whoever asks.
+not public does not exist here, for any key.
 """
 
 from __future__ import annotations
