@@ -119,6 +119,9 @@ bench-gateway: setup ## CPU per request and per streamed chunk of the gateway be
 bench-nodes: setup ## a control plane with 1,000 nodes and 10,000 services, simulated: CPU share and percentiles (NODES=…)
 	$(BIN)/python -m benchmarks.bench_nodes --nodes $(or $(NODES),1000)
 
+bench-registry: setup ## 10,000 models and 50,000 versions queried over HTTP by 1 and 8 clients: percentiles (MODELS=… DATABASE_URL=…)
+	$(BIN)/python -m benchmarks.bench_registry --models $(or $(MODELS),10000) $(if $(DATABASE_URL),--database-url $(DATABASE_URL))
+
 chaos-gateway: setup ## clients and backends that misbehave, against two workers (CLIENTS=50000 SEED=…)
 	CHAOS_CLIENTS=$(or $(CLIENTS),50000) CHAOS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/gateway/test_chaos.py
 

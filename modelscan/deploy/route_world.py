@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from modelscan.deploy.route_states import is_asleep, route_states
 from modelscan.routing.catalog_facts import model_facts
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.registry_facts import registry_facts
 from modelscan.routing.scoring import Runtime
 from modelscan.routing.world import ProviderObservation, World
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def route_world(file: RoutingFile, config: Config, deployments: Sequence[Deployment]) -> World:
-    """The observations of recorded deployments and the catalog's facts. No secret is read."""
+    """The observations of recorded deployments and the facts of the catalog and
+    the registry. No secret is read."""
     by_name = {deployment.name: deployment for deployment in deployments}
     states = route_states(file, deployments)
     observations = {
@@ -28,7 +30,8 @@ def route_world(file: RoutingFile, config: Config, deployments: Sequence[Deploym
         for route in file.routes
         if route.name in states
     }
-    return World(observations, model_facts(file, config.paths))
+    facts = {**model_facts(file, config.paths), **registry_facts(file, config)}
+    return World(observations, facts)
 
 
 def _observation(

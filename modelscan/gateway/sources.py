@@ -13,6 +13,7 @@ from modelscan.routing.catalog_facts import model_facts
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import with_plano
 from modelscan.routing.presets import key_references
+from modelscan.routing.registry_facts import registry_facts
 from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 from modelscan.state.config import Config
 from modelscan.state.secrets import resolve
@@ -92,7 +93,8 @@ def routing_world(config: Config, file: RoutingFile) -> World:
     observations = {
         one.name: recorded(one, deployments, secrets, offline=config.offline) for one in file.routes
     }
-    return World(observations, catalog_facts(config, file), secrets)
+    facts = {**catalog_facts(config, file), **registry_facts(file, config)}
+    return World(observations, facts, secrets)
 
 
 def catalog_facts(config: Config, file: RoutingFile) -> dict[str, RouteModelFacts]:

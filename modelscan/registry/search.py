@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from modelscan.registry.refused import RegistryRefused
 from modelscan.registry.stored import model_of, words_of
 from modelscan.registry.types import ModelOrder, RegistryFilter, RegistryPage
-from modelscan.state.server.registry_tables import MODELS, TAGS, TERMS, VERSIONS
+from modelscan.state.server.registry_tables import MODELS, TAGS, TERMS
 
 USUAL_PAGE, MOST_PAGE = 50, 500
 _MOST_TAGS, _MOST_WORDS = 16, 16
@@ -134,8 +134,7 @@ def _of_versions(wanted: RegistryFilter) -> list[Condition]:
         same = (other.c.slug == first.c.slug) & (other.c.number == first.c.number)
         conditions.append(sa.exists().where(same, other.c.tag == tag))
     if most is not None:
-        same = (VERSIONS.c.slug == first.c.slug) & (VERSIONS.c.number == first.c.number)
-        conditions.append(sa.exists().where(same, VERSIONS.c.min_vram_bytes <= most))
+        conditions.append(first.c.min_vram_bytes <= most)
     return [*needed, MODELS.c.slug.in_(sa.select(first.c.slug).where(*conditions))]
 
 

@@ -43,20 +43,30 @@ def version_of(body: str, etag: str) -> ModelVersion:
 
 def find_model(connection: sa.Connection, slug: str) -> RegistryModel:
     """A model. Raises RegistryRefused (unknown_model) with the nearest slugs."""
+    return model_of(*model_row(connection, slug))
+
+
+def model_row(connection: sa.Connection, slug: str) -> tuple[str, str]:
+    """A model's JSON, of which ``etag`` is empty, and its ETag. Raises like ``find_model``."""
     query = sa.select(MODELS.c.body, MODELS.c.etag).where(MODELS.c.slug == slug)
     row = connection.execute(query).first()
     if row is None:
         raise _unknown_model(connection, slug)
-    return model_of(*row)
+    return row.body, row.etag
 
 
 def find_version(connection: sa.Connection, slug: str, number: int) -> ModelVersion:
     """A version. Raises RegistryRefused (unknown_model, unknown_version)."""
+    return version_of(*version_row(connection, slug, number))
+
+
+def version_row(connection: sa.Connection, slug: str, number: int) -> tuple[str, str]:
+    """A version's JSON, of which ``etag`` is empty, and its ETag. Raises like ``find_version``."""
     place = (VERSIONS.c.slug == slug) & (VERSIONS.c.number == number)
     row = connection.execute(sa.select(VERSIONS.c.body, VERSIONS.c.etag).where(place)).first()
     if row is None:
         raise unknown_version(find_model(connection, slug), str(number))
-    return version_of(*row)
+    return row.body, row.etag
 
 
 def versions_of(connection: sa.Connection, slug: str) -> tuple[ModelVersion, ...]:
@@ -111,7 +121,9 @@ def put_version(connection: sa.Connection, version: ModelVersion) -> ModelVersio
         key = {"slug": version.slug, "number": number}
         connection.execute(sa.insert(VERSIONS).values(**key, **values))
     active = version.state != "deprecated"
-    connection.execute(sa.update(TAGS).where(tags).values(active=active))
+    connection.execute(
+        sa.update(TAGS).where(tags).values(active=active, min_vram_bytes=version.min_vram_bytes)
+    )
     return replace(version, etag=str(values["etag"]))
 
 

@@ -167,7 +167,7 @@ def _service_entry(
         or tuple(made.candidate(entry, served) for entry in usable[:MOST_CANDIDATES]),
         fallbacks=_others(file, matches) if file.fallback else (),
         refused=_refused(matches),
-        tags=tuple(dict.fromkeys(tag for entry in matches for tag in entry.route.tags)),
+        tags=tuple(dict.fromkeys(tag for entry in matches for tag in entry.tags)),
         context_tokens=_context(usable),
         many_models=many,
     )
@@ -347,7 +347,7 @@ def _backend(entry: Known) -> Backend:
         context_tokens=window.tokens,
         context_source=window.source,
         max_in_flight=fields.max_in_flight,
-        tags=route.tags,
+        tags=entry.tags,
         tls=(route.tls or entry.seen.tls) if scheme == "https" else None,
         reach=entry.seen.reach,
     )

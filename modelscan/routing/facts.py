@@ -50,6 +50,11 @@ class Known(NamedTuple):
         """The entry's name."""
         return self.route.name
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Those of the file, and those that the registry has for its model."""
+        return tuple(dict.fromkeys((*self.route.tags, *self.model.tags)))
+
 
 class ContextWindow(NamedTuple):
     """The tokens that one request may use, and where that is stated; None: nowhere."""

@@ -127,8 +127,7 @@ def _gate(entry: Known, role: RoleFields, selection: SelectionFields) -> str | N
 
 
 def _tags(entry: Known, selection: SelectionFields) -> str | None:
-    tags = {*entry.route.tags, *entry.model.tags}
-    missing = [tag for tag in selection.requires_tags or () if tag not in tags]
+    missing = [tag for tag in selection.requires_tags or () if tag not in entry.tags]
     return f"lacks the tag {', '.join(missing)}" if missing else None
 
 

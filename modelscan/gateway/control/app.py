@@ -35,6 +35,7 @@ from modelscan.gateway.control.page_key import PAGE_KEY_NAME, PAGE_SCOPES, PageK
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.registry.api import RegistryApi
 from modelscan.gateway.control.registry.curation_api import CurationApi
+from modelscan.gateway.control.registry.hub import HubApi
 from modelscan.gateway.control.route_test_api import route_test_handlers
 from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
@@ -107,6 +108,7 @@ class ControlApp:
             "/openapi.json": self._openapi,
             **audit_handlers(self._gateway.database),
             **RegistryApi(self._gateway.database, self._actor, desk.policies).handlers(),
+            **HubApi(self._gateway.database).handlers(),
             **CurationApi(desk, self._actor).handlers(),
             **stream_handlers(self._feed),
             **route_test_handlers(self._gateway),

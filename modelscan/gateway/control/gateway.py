@@ -48,6 +48,7 @@ from modelscan.routing.file import check
 from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import with_plano
+from modelscan.routing.registry_facts import registered_facts, registered_names
 from modelscan.routing.scoring import EXPIRES_S, Runtime
 from modelscan.routing.table import Backend, RouteTable
 from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
@@ -91,13 +92,24 @@ def read(
     values, missing = resolved_secrets(file, deployments)
     if kept is None:
         keys, spent = tuple(KeyStore(database).list()), spent_budgets(file, database)
-        traces = ChoiceStore(database).read()
+        traces, registry = ChoiceStore(database).read(), _registry_facts(file, database)
     else:
         keys, spent, traces = kept.keys, kept.spent, kept.traces
+        names = registered_names(file)
+        registry = {name: one for name, one in kept.models.items() if name in names}
     return GatewayInputs(
-        file, values, missing, keys, deployments, catalog_facts(config, file),
+        file, values, missing, keys, deployments, {**catalog_facts(config, file), **registry},
         spent, recent_samples(database) if kept is None else kept.samples, traces,
     )  # fmt: skip
+
+
+def _registry_facts(file: RoutingFile, database: ServerDatabase) -> Mapping[str, RouteModelFacts]:
+    """What the registry says of the file's models now."""
+    names = registered_names(file)
+    if not names:
+        return {}
+    with database.reading() as connection:
+        return registered_facts(connection, names)
 
 
 def recent_samples(database: ServerDatabase) -> tuple[StoredSample, ...]:

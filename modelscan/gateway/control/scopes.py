@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelscan.gateway.control.registry.curation_paths import CURATION_PATHS
-from modelscan.gateway.control.registry.paths import REGISTRY_PATHS
+from modelscan.gateway.control.registry.paths import HUB_PATHS, REGISTRY_PATHS
 from modelscan.gateway.scopes import INFERENCE, OTHER, PathScope
 
 MCP_PATH = "/mcp"
@@ -61,6 +61,7 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),
     *CURATION_PATHS,
     *REGISTRY_PATHS,
+    *HUB_PATHS,
     PathScope(("GET",), "/v1/deployments", ("read", "operator"), "every deployment"),
     PathScope(("POST",), "/v1/deployments", ("operator",), "deploy a model: 202, a job"),
     PathScope(("POST",), "/v1/deployments/plan", ("read", "operator"), "the plan, nothing is run"),

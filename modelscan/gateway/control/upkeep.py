@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from modelscan.gateway.control.prober import HealthChange, Prober
 from modelscan.gateway.control.stream.log import EventLog, deployment_changes, route_changes
 from modelscan.gateway.control.threads import in_database, in_thread
 from modelscan.gateway.control.watch import TICK_S, KeyWatch, Watch
+from modelscan.routing.registry_facts import registered_names
 from modelscan.state.config import Config
 from modelscan.state.server.audit import Actor, owner_of, record_audit
 from modelscan.state.server.database import ServerDatabase
@@ -168,7 +170,8 @@ class Upkeep:
         due = False
         while True:
             try:
-                due |= await in_database(self._keys.changed)
+                registry = bool(registered_names(self._gateway.loaded.file))
+                due |= await in_database(partial(self._keys.changed, registry=registry))
             except ModelscanError as error:
                 self._note_database(error.message)
                 due = True

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modelscan.bench.samples import CHANGED as SAMPLES_CHANGED
+from modelscan.registry.events import CHANGED as REGISTRY_CHANGED
 from modelscan.state.paths import expand
 from modelscan.state.server.database import ServerDatabase, change_number
 from modelscan.state.server.keys import CHANGED as KEYS_CHANGED
@@ -50,20 +51,22 @@ class Watch:
 
 
 class KeyWatch:
-    """Compares the numbers of changes of keys, of benchmark results and of what is recorded with
-    those at the last call."""
+    """Compares the numbers of changes of keys, of benchmark results, of the registry and of what is
+    recorded with those at the last call."""
 
     def __init__(self, database: ServerDatabase) -> None:
         self._database = database
         self._numbers: tuple[int, ...] | None = None
 
-    def changed(self) -> bool:
-        """Whether one changed since the last call. Raises ModelscanError; the next call that
-        succeeds then answers yes.
+    def changed(self, *, registry: bool = True) -> bool:
+        """Whether one changed since the last call; ``registry``: the routes depend on it, too.
+
+        Raises ModelscanError; the next call that succeeds then answers yes.
         """
         before, self._numbers = self._numbers, ()
         with self._database.reading() as connection:
-            kinds = (KEYS_CHANGED, SAMPLES_CHANGED, TRACES_CHANGED)
+            kinds = [KEYS_CHANGED, SAMPLES_CHANGED, TRACES_CHANGED]
+            kinds += [REGISTRY_CHANGED] if registry else []
             self._numbers = tuple(change_number(connection, kind) for kind in kinds)
         return before is not None and before != self._numbers
 

@@ -47,7 +47,7 @@ VERSIONS = sa.Table(
     sa.Index("registry_versions_by_digest", "slug", "digest"),
 )
 
-# ``active``: the version is not deprecated.
+# ``active``: the version is not deprecated; ``min_vram_bytes`` is the version's.
 TAGS = sa.Table(
     "registry_tags",
     METADATA,
@@ -55,9 +55,10 @@ TAGS = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("tag", sa.Text, primary_key=True),
     sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("min_vram_bytes", sa.BigInteger),
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Index("registry_tags_by_tag", "tag", "active", "slug", "number"),
+    sa.Index("registry_tags_by_tag", "tag", "active", "slug", "number", "min_vram_bytes"),
 )
 
 ALIASES = sa.Table(

@@ -25,6 +25,7 @@ from modelscan.gateway.control.registry.exchange import (
     problem_of,
     record_answer,
 )
+from modelscan.gateway.control.registry.paths import Handler
 from modelscan.gateway.control.registry.queries import ListQuery, list_query, page_limit
 from modelscan.registry import labels, models, versions
 from modelscan.registry.answers import resolved_answer
@@ -35,7 +36,7 @@ from modelscan.registry.policy import TagPolicies, check_free
 from modelscan.registry.refused import RegistryRefused
 from modelscan.registry.resolve import resolve_reference
 from modelscan.registry.search import model_rows, next_cursor
-from modelscan.registry.stored import find_model, find_version, versions_of
+from modelscan.registry.stored import find_model, model_row, version_row, versions_of
 from modelscan.registry.types import RegistryModelFacts, RegistryVersionFacts
 from modelscan.state.server.audit import Actor
 from modelscan.state.server.database import ServerDatabase
@@ -132,8 +133,8 @@ class RegistryApi:
     async def _model(self, request: Request) -> Response:
         slug = request.path_params["slug"]
         if request.method in ("GET", "HEAD"):
-            model = await self._reading(lambda one: find_model(one, slug))
-            return record_answer(request, _encoded(model), model.etag)
+            body, etag = await self._reading(lambda one: model_row(one, slug))
+            return record_answer(request, _with_etag(body, etag), etag)
         expected = expected_etags(request, required=True)
         who = self._actor_of(request)
         if request.method == "DELETE":
@@ -173,8 +174,8 @@ class RegistryApi:
     async def _version(self, request: Request) -> Response:
         slug, number = _place(request)
         if request.method in ("GET", "HEAD"):
-            version = await self._reading(lambda one: find_version(one, slug, number))
-            return record_answer(request, _encoded(version), version.etag)
+            body, etag = await self._reading(lambda one: version_row(one, slug, number))
+            return record_answer(request, _with_etag(body, etag), etag)
         expected = expected_etags(request, required=True)
         who = self._actor_of(request)
         if request.method == "DELETE":

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.requests import Request
+from starlette.responses import Response
 
 from modelscan.core.access import Scope
 from modelscan.gateway.scopes import PathScope
 from modelscan.registry.names import RESERVED
 
+Handler = Callable[[Request], Awaitable[Response]]
 _NOT_RESERVED = rf"(?!(?:{'|'.join(sorted(RESERVED))})(?:/|$))"
 _READERS: tuple[Scope, ...] = ("read", "operator", "curator")
 _WRITERS: tuple[Scope, ...] = ("operator", "curator")
+_HUB_READERS: tuple[Scope, ...] = ("infer", *_READERS)
+_HUB = "/hf/api/models"
 _MODELS = "/v1/registry/models"
 _MODEL = f"{_MODELS}/{{slug:slug}}"
 _VERSION = f"{_MODEL}/versions/{{version}}"
@@ -59,3 +66,18 @@ REGISTRY_PATHS: tuple[PathScope, ...] = (
     ),
 )
 """The rows of ``/v1/registry``, the more specific ones first."""
+
+
+def _hub(path: str, what: str) -> PathScope:
+    return PathScope(("GET",), path, _HUB_READERS, what)
+
+
+HUB_PATHS: tuple[PathScope, ...] = (
+    _hub(_HUB, "the public models, in the shape of the Hugging Face hub"),
+    _hub(f"{_HUB}/{{slug:slug}}/revision/{{revision}}", "a version of one, as a revision"),
+    _hub(f"{_HUB}/{{slug:slug}}/tree/{{revision}}", "its files"),
+    _hub(f"{_HUB}/{{slug:slug}}/refs", "its versions and aliases"),
+    _hub(f"{_HUB}/{{slug:slug}}", "a public model"),
+    _hub("/hf/{slug:slug}/resolve/{revision}/{file:path}", "a redirect to where a file is"),
+)
+"""The rows of ``/hf``, the more specific ones first."""

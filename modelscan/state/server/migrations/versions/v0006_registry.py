@@ -77,10 +77,11 @@ def _labels() -> None:
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("tag", sa.Text, primary_key=True),
         sa.Column("active", sa.Boolean, nullable=False),
+        sa.Column("min_vram_bytes", sa.BigInteger),
         sa.Column("by", sa.Text, nullable=False),
         sa.Column("at", sa.Float, nullable=False),
     )
-    columns = ["tag", "active", "slug", "number"]
+    columns = ["tag", "active", "slug", "number", "min_vram_bytes"]
     op.create_index("registry_tags_by_tag", "registry_tags", columns)
     op.create_table(
         "registry_aliases",
