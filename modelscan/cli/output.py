@@ -115,6 +115,12 @@ class Output:
         self._write(text + "\n")
         self.stdout.flush()
 
+    def program_line(self, text: str) -> None:
+        """A line of a program's output, on stderr: the result of the command is the document."""
+        if self.mode is not Mode.QUIET:
+            self.stderr.write(safe(text) + "\n")
+            self.stderr.flush()
+
     def redraw(self) -> None:
         """Move to the top of an emptied terminal; nothing elsewhere."""
         if self.mode is Mode.HUMAN and self.stdout.isatty() and self.width:

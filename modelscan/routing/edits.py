@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.core.nearest import nearest
 from modelscan.core.yaml_reader import Path as Place
 from modelscan.core.yaml_reader import YamlProblem, yaml_value
 from modelscan.routing.edit import drop, load_plain, put, read_document
 from modelscan.routing.file import change_text
-from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.place_edit import REMOVED, set_value
 from modelscan.routing.schema import parse_document

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.core.route import Route
 from modelscan.core.yaml_reader import MAX_CHARACTERS
 from modelscan.routing import history
 from modelscan.routing.change_log import record_change
 from modelscan.routing.edit import SCHEMA_NAME, drop, entry_fields, put, read_document
-from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.place_edit import with_defaults
 from modelscan.routing.schema import parse_document

@@ -1,7 +1,7 @@
 """The routing file's format as types: its keys, its JSON Schema and its documentation.
 
-``routing.reader`` reads values of these types, so that an error, the schema and the page about the
-file all come from here. The fields of roles and policies are in ``routing.role_format``.
+``core.typed_reader`` reads values of these types, so that an error, the schema and the page about
+the file all come from here. The fields of roles and policies are in ``routing.role_format``.
 """
 
 from __future__ import annotations
@@ -10,27 +10,43 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from modelscan.core.finding import Finding
 from modelscan.core.route import ProviderType
 from modelscan.core.tls import TlsFiles
+from modelscan.core.typed_reader import described
 from modelscan.core.workload import Backend
 from modelscan.routing.checks import (
     address_problems,
     file_problems,
     key_problems,
+    share_problems,
     url_problems,
     variable_problems,
 )
-from modelscan.routing.finding import Finding
 from modelscan.routing.role_format import (
     AutomaticFields,
     PolicyFields,
     RoleFields,
     RoleOperation,
-    described,
 )
 from modelscan.routing.table import Dialect, Tier
+from modelscan.routing.tool_format import ToolPolicyFields
 
 Mode = Literal["direct", "plano_proxy", "plano_embedded", "proxy", "embedded"]
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryFields:
+    """A share of an entry's requests for another entry, while that one is being tried."""
+
+    provider: str = field(metadata=described("The other entry."))
+    share: float = field(
+        metadata=described("The part of the requests for this entry's name, above 0, below 1.")
+    )
+
+    def problems(self, where: str) -> Iterator[Finding]:
+        """A share that is none."""
+        return share_problems(self.share, where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +152,10 @@ class ProviderFields:
     tags: list[str] | None = field(default=None, metadata=described("Words to select entries by."))
     deployment: str | None = field(
         default=None, metadata=described("The deployment that this entry belongs to.")
+    )
+    canary: CanaryFields | None = field(
+        default=None,
+        metadata=described("A share of its requests for an entry that is being tried."),
     )
     enabled: bool = field(default=True, metadata=described("false: the entry gets no requests."))
 
@@ -293,6 +313,9 @@ class RoutingFields:
     )
     limits: LimitsFields | None = field(default=None, metadata=described("Limits of the gateway."))
     budgets: list[BudgetFields] | None = field(default=None, metadata=described("Budgets."))
+    tool_policies: list[ToolPolicyFields] | None = field(
+        default=None, metadata=described("Which tools models are offered; the strictest counts.")
+    )
 
 
 @dataclass(frozen=True, slots=True)

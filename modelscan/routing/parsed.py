@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelscan.core.finding import Finding
 from modelscan.core.route import Route
-from modelscan.routing.finding import Finding
 from modelscan.routing.format import BudgetFields, EmbeddedFields, ProviderFields, ProxyFields
 from modelscan.routing.role_format import AutomaticFields, RoleFields
 from modelscan.routing.table import GatewayLimits
+from modelscan.routing.tool_format import ToolPolicyFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class RoutingFile:
     automatic: AutomaticFields | None = None
     limits: GatewayLimits = field(default_factory=GatewayLimits)
     budgets: tuple[BudgetFields, ...] = ()
+    tool_policies: tuple[ToolPolicyFields, ...] = ()
     proxy: ProxyFields | None = None
     embedded: EmbeddedFields | None = None
     unresolved: tuple[Finding, ...] = ()

@@ -38,6 +38,9 @@ class Config:
     problems: tuple[UsageError, ...] = ()
     offline: bool = _setting(False, "send no request off this machine", unreadable=True)
     routing_file: Path = _setting(None, "the routing file (default: in the config folder)")
+    curation_policy: Path | None = _setting(
+        None, "the policies of tags in the registry (default: curation.yaml in the config folder)"
+    )
     target: str = _setting(
         "local", "where deploy starts models: local, auto or a configured target"
     )

@@ -20,6 +20,7 @@ from modelscan.bench.observed import (
 from modelscan.bench.samples import StoredSample, samples
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.core.node import RegisteredService
 from modelscan.core.receipt import Receipt
 from modelscan.core.route import Route
@@ -44,7 +45,6 @@ from modelscan.gateway.sources import (
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
-from modelscan.routing.finding import Finding
 from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import with_plano

@@ -15,6 +15,7 @@ from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway, GatewayInputs, read, sentence, spent_budgets
 from modelscan.gateway.control.prober import HealthChange, Prober
+from modelscan.gateway.control.stream.log import EventLog, deployment_changes, route_changes
 from modelscan.gateway.control.threads import in_database, in_thread
 from modelscan.gateway.control.watch import TICK_S, KeyWatch, Watch
 from modelscan.state.server.audit import owner_of, record_audit
@@ -39,8 +40,10 @@ class Upkeep:
         watches: tuple[Watch, KeyWatch],
         report: Report,
         publish: Callable[[], None],
+        log: EventLog,
         note_error: Callable[[str, BaseException], None],
     ) -> None:
+        self._log = log
         self._gateway = gateway
         self._files, self._keys = watches
         self._report = report
@@ -209,6 +212,10 @@ class Upkeep:
         before = gateway.loaded
         valid = gateway.update(loaded)
         self._publish()
+        self._log.note(
+            *route_changes(before.file.routes, gateway.loaded.file.routes),
+            *deployment_changes(before.deployments, gateway.loaded.deployments),
+        )
         errors = tuple(sentence(one) for one in gateway.refused)
         if not valid and errors != self._refused:
             self._event(

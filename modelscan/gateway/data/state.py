@@ -12,7 +12,7 @@ import msgspec
 from modelscan.core.access import key_digest
 from modelscan.core.receipt import RouteChoice
 from modelscan.gateway.counters import BackendRow, Counters, KeyCap, KeyRow
-from modelscan.gateway.data.arriving import paused, read_backend, read_route, read_snapshot
+from modelscan.gateway.data.arriving import ArrivedSnapshot, paused, read_backend, read_route
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
@@ -23,6 +23,7 @@ from modelscan.net.address import is_loopback
 from modelscan.routing.choose import ASLEEP, COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
 from modelscan.routing.table import Backend, GatewayLimits, Operation, RouteEntry
+from modelscan.routing.tool_policy import prepare as prepare_tools
 
 
 class LiveBackend:
@@ -175,7 +176,8 @@ class GatewayState:
 
     __slots__ = (
         "all_up", "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys",
-        "limits", "open", "origins", "parts", "revision", "routes", "snapshot", "wakes",
+        "limits", "open", "origins", "parts", "revision", "routes", "snapshot", "tool_policies",
+        "wakes",
     )  # fmt: skip
 
     def __init__(
@@ -187,6 +189,7 @@ class GatewayState:
         self.snapshot = snapshot
         self.revision = table.revision
         self.limits: GatewayLimits = table.limits
+        self.tool_policies = tuple(map(prepare_tools, table.tool_policies))
         self.wakes = {wake.backend: wake for wake in snapshot.wakes}
         self.backends = backends
         self.routes = routes
@@ -267,22 +270,21 @@ class StateBuilder:
 
     def steps(self, data: bytes, before: GatewayState | None) -> Iterator[GatewayState | None]:
         """The same in steps: None while there is more to do. What did not change is not read."""
-        snapshot, parts = read_snapshot(data), SnapshotParts({}, {})
+        snapshot, parts = ArrivedSnapshot(data), SnapshotParts({}, {})
         old = SnapshotParts({}, {}) if before is None else before.parts
-        connect_s = snapshot.table.limits.connect_timeout_s
+        connect_s = snapshot.connect_timeout_s
         backends: list[LiveBackend] = []
-        for raw in paused(snapshot.table.backends):
+        for raw in paused(snapshot.backends):
             if raw is None:
                 yield None
                 continue
-            at = len(backends)
-            place = BackendPart(bytes(raw), snapshot.slots[at] if snapshot.slots else at, connect_s)
+            place = BackendPart(bytes(raw), snapshot.slot(len(backends)), connect_s)
             found = old.backends.get(place)
             live = found or self.backend(read_backend(place.spec), place.slot, connect_s)
             parts.backends[place] = live
             backends.append(live)
         routes: dict[str, LiveRoute] = {}
-        for item in paused(snapshot.table.routes.items()):
+        for item in paused(snapshot.routes.items()):
             if item is None:
                 yield None
                 continue
@@ -291,7 +293,7 @@ class StateBuilder:
             parts.routes[name] = data, routes[name]
         yield None
         entries = {name: route.entry for name, route in routes.items()}
-        whole = snapshot.read((one.spec for one in backends), entries)
+        whole = snapshot.read(tuple(one.spec for one in backends), entries)
         yield GatewayState(whole, backends, routes, self._counters, parts)
 
     def _route(
