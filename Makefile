@@ -128,8 +128,8 @@ chaos-gateway: setup ## clients and backends that misbehave, against two workers
 soak-gateway: setup ## clients for MINUTES=30 while backends die and the routing file changes
 	SOAK_MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s tests/gateway/test_gateway_soak.py
 
-bench-cluster: setup ## a control plane and eight nodes for MINUTES=30: killed, paused, forgotten, restored from a backup (SEED=…)
-	CLUSTER_MINUTES=$(or $(MINUTES),30) CLUSTER_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/gateway/node/test_cluster_world.py
+bench-cluster: setup ## a control plane and eight nodes for MINUTES=30: killed, paused, forgotten, restored (SEED=…); DATABASE=postgresql: two gateways
+	CLUSTER_DATABASE=$(DATABASE) CLUSTER_MINUTES=$(or $(MINUTES),30) CLUSTER_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/gateway/node/test_cluster_world.py
 
 soak-swap: setup ## seeded storms of requests for three models with memory for one (REQUESTS=200 SEED=1)
 	SWAP_REQUESTS=$(or $(REQUESTS),200) SWAP_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -m "slow or not slow" tests/gateway/test_swap_storm.py tests/gateway/test_wake.py

@@ -33,7 +33,6 @@ from modelscan.gateway.counters import Counters, CounterSizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.state import GatewayState, StateBuilder
 from modelscan.gateway.data.writes import Writes
-from modelscan.gateway.snapshot import Snapshot
 from modelscan.routing.choose import Live, choose
 from modelscan.routing.lookup import find_route
 from modelscan.state.config import Config, load
@@ -220,6 +219,7 @@ def _tables(simulation: Simulation, row: Callable[..., Row]) -> GatewayState:
     first = row("table made, every service is new")
     compiling, packing = row("table made after one change"), row("table packed for workers")
     unpacking = row("table unpacked and put in use by a worker")
+    stalls = row("one step of that: requests wait so long")
     loop = asyncio.get_running_loop()
     builder = StateBuilder(loop, simulation.counters, Timing(), Writes(loop))
     state: GatewayState | None = None
@@ -231,12 +231,24 @@ def _tables(simulation: Simulation, row: Callable[..., Row]) -> GatewayState:
             gateway.compile()
         with packing.once():
             data = frame(gateway.snapshot())
+        steps = builder.steps(data, state)
         with unpacking.once():
-            state = builder.build(msgspec.msgpack.decode(data, type=Snapshot), state)
+            for one in paused_steps(steps, stalls):
+                state = one or state
     assert state is not None
     print(f"{len(gateway.table.backends):,} backends, {len(gateway.table.routes):,} names, "
           f"{len(data) / 1e6:.1f} MB per table")  # fmt: skip
     return state
+
+
+def paused_steps(steps: Iterator[GatewayState | None], row: Row) -> Iterator[GatewayState | None]:
+    """Each step, measured."""
+    while True:
+        with row.once():
+            state = next(steps)
+        yield state
+        if state is not None:
+            return
 
 
 def _resolve(

@@ -11,6 +11,7 @@ from support.gateway_client import AUTH, Answer, body, chunked, request
 from support.gateway_rig import access, backend, key, route, table
 from support.gateway_upstream import LAST, SSE_HEAD, answer, chunk
 
+from modelscan.gateway.control.worker import frame
 from modelscan.gateway.counters import Counters, CounterSizes
 from modelscan.gateway.data.client import ClientConnection
 from modelscan.gateway.data.options import WorkerOptions
@@ -61,7 +62,7 @@ def worker() -> Iterator[Worker]:
     made = Worker(Standing(), options)  # type: ignore[arg-type]
     made._channel.send = lambda _: True  # type: ignore[method-assign]
     only = backend("a", 80, served_model="upstream-model")
-    made._apply(Snapshot(table([only], route("fast", 0)), access(key())))
+    made._apply(frame(Snapshot(table([only], route("fast", 0)), access(key()))))
     made.trace_id = lambda: "0" * 32  # type: ignore[method-assign]  # of each request: comparable
     yield made
 

@@ -9,6 +9,7 @@ the text that it was sent.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -48,6 +49,7 @@ from modelscan.gateway.node.wire import (
 from modelscan.state.config import load
 
 MODEL, DEPLOYED = "echo", "tiny"
+NODE_KEY, RATE = "WORLD_NODE_KEY", 60
 ROLE = {"role_id": "all", "operation": "chat", "routing_policy": {"strategy": "round_robin"}}
 _SWEEP_S = Timing().sweep_s
 LIMITS = {"request_timeout_s": 30, "queue_timeout_s": 20}
@@ -89,8 +91,8 @@ class LightNode:
         self._runs = 0
         self._plane: ControlPlane
 
-    def start(self, url: str) -> LightNode:
-        self._plane = ControlPlane(Membership(url, None, TlsFiles()), load(), 10.0)
+    def start(self, url: str, key: str | None) -> LightNode:
+        self._plane = ControlPlane(Membership(url, key, TlsFiles()), load(), 10.0)
         self._thread.start()
         return self
 
@@ -146,13 +148,15 @@ class RealNode:
     name: str
     home: Path
     engine: EchoEngine | None = None
+    url: str = ""
     stack: ExitStack = field(default_factory=ExitStack)
     served: Served | None = None
 
-    def start(self, url: str, beat_s: float) -> None:
+    def start(self, beat_s: float, with_key: bool) -> None:
         variables = {"MODELSCAN_HOME": str(self.home), "MODELSCAN_NODE_BEAT_S": str(beat_s)}
         log = self.home.with_suffix(".log")
-        joined = joining(url, "--name", self.name, log=log, **variables)
+        words = ("--name", self.name, *(("--key", f"env:{NODE_KEY}") if with_key else ()))
+        joined = joining(self.url, *words, log=log, **variables)
         self.served = self.stack.enter_context(joined)
 
     def prepare(self, model: Path) -> None:
@@ -164,7 +168,7 @@ class RealNode:
 
     def command(self, *words: str) -> None:
         """A command at its home."""
-        modelscan(self.home, *words)
+        modelscan({"MODELSCAN_HOME": str(self.home)}, *words)
 
     @property
     def pid(self) -> int:
@@ -197,10 +201,55 @@ class Kinds:
     deployed: int = 0
 
 
-class ClusterWorld:
-    """``outages`` and ``log`` grow; ``nodes`` are the names of all."""
+@dataclass
+class WorldPlane:
+    """A gateway that nodes report to; it keeps its port. ``variables``: of its environment."""
 
-    def __init__(self, folder: Path, kinds: Kinds, beat_s: float, seed: int) -> None:
+    home: Path
+    variables: dict[str, str]
+    port: int = 0
+    served: Served | None = None
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        words = ("serve", "--port", str(self.port)) if self.port else ("serve",)
+        running_ = running(*words, log=self.home.with_suffix(".log"), **self.environment)
+        self.served = self.stack.enter_context(running_)
+        self.port = int(self.served.url.rpartition(":")[2])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"MODELSCAN_HOME": str(self.home), **self.variables}
+
+    def tree(self) -> list[psutil.Process]:
+        """The gateway and its workers."""
+        assert self.served is not None
+        process = psutil.Process(self.served.process.pid)
+        return [process, *process.children(recursive=True)]
+
+    def kill(self) -> None:
+        assert self.served is not None
+        for one in self.tree():
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        self.served.process.wait()
+        self.stack.close()
+
+
+class ClusterWorld:
+    """``outages`` and ``log`` grow; ``nodes`` are the names of all.
+
+    ``database_url``: two gateways share it, with keys (``keys``): one for everything, one for nodes
+    and one of ``RATE`` requests per minute. Without it there is one gateway without keys.
+    """
+
+    def __init__(
+        self, folder: Path, kinds: Kinds, beat_s: float, seed: int, database_url: str | None = None
+    ) -> None:
         self.folder, self.beat_s = folder, beat_s
         self.dice = random.Random(seed)
         self.engines: list[EchoEngine] = []
@@ -214,11 +263,12 @@ class ClusterWorld:
             self.light[f"light{at}"] = LightNode(f"light{at}", self._engine(), beat_s, skew_s)
         self.outages: list[Outage] = []
         self.log: list[str] = []
-        self.port = 0
         self.now = "begin"
         self.restarts = 0
-        self._plane: Served | None = None
-        self._planes = ExitStack()
+        self.keys: dict[str, str] = {}
+        variables = {} if database_url is None else {"MODELSCAN_DATABASE_URL": database_url}
+        names = ("control",) if database_url is None else ("control", "control2")
+        self.planes = [WorldPlane(folder / name, variables) for name in names]
         self._backup = folder / "backup.jsonl.gz"
 
     def _engine(self) -> EchoEngine:
@@ -226,14 +276,9 @@ class ClusterWorld:
         return self.engines[-1]
 
     @property
-    def plane(self) -> Served:
-        assert self._plane is not None
-        return self._plane
-
-    @property
-    def home(self) -> Path:
-        """The control plane's home."""
-        return self.folder / "control"
+    def key(self) -> str | None:
+        """A key for everything."""
+        return self.keys.get("all")
 
     @contextlib.contextmanager
     def alive(self) -> Iterator[ClusterWorld]:
@@ -241,10 +286,13 @@ class ClusterWorld:
         for engine in self.engines:
             engine.start()
         try:
-            write_routing(self.home, {"roles": [ROLE], "limits": LIMITS, "fallback": True})
-            self._start_plane()
+            if len(self.planes) > 1:
+                self._make_keys()
+            for plane in self.planes:
+                write_routing(plane.home, {"roles": [ROLE], "limits": LIMITS, "fallback": True})
+                plane.start()
             self._join()
-            until(lambda: self.ready() == {*self.real, *self.light})
+            until(self.well)
             yield self
         finally:
             for node in self.light.values():
@@ -253,39 +301,56 @@ class ClusterWorld:
                 one.stack.close()
                 if one.engine is None:
                     one.command("remove", "--all", "--yes", "--drain", "0")
-            self._planes.close()
+            for plane in self.planes:
+                plane.stack.close()
             for engine in self.engines:
                 engine.stop()
+
+    def _make_keys(self) -> None:
+        options = {"all": ("--scope", "admin"), "node": ("--scope", "node"),
+                   "rated": ("--scope", "infer", "--rate", str(RATE))}  # fmt: skip
+        for name, words in options.items():
+            text = modelscan(self.planes[0].environment, "key", "create", name, *words, "--json")
+            self.keys[name] = str(json.loads(text)["key"])
+        os.environ[NODE_KEY] = self.keys["node"]  # the light nodes are in this process
 
     def _join(self) -> None:
         threads = []
         model = self.folder / "tiny.gguf"
         write_tiny_gguf(model)
-        for node in self.real.values():
+        for at, node in enumerate(self.real.values()):
             node.prepare(model)
-            start = threading.Thread(target=node.start, args=(self.plane.url, self.beat_s))
+            node.url = self.planes[at % len(self.planes)].url
+            start = threading.Thread(target=node.start, args=(self.beat_s, bool(self.keys)))
             start.start()
             threads.append(start)
         for light in self.light.values():
-            light.start(self.plane.url)
+            light.start(self.planes[0].url, f"env:{NODE_KEY}" if self.keys else None)
         for start in threads:
             start.join()
 
-    def _start_plane(self) -> None:
-        variables = {"MODELSCAN_HOME": str(self.home)}
-        words = ("serve", "--port", str(self.port)) if self.port else ("serve",)
-        log = self.home.with_suffix(".log")
-        self._plane = self._planes.enter_context(running(*words, log=log, **variables))
-        self.port = int(self._plane.url.rpartition(":")[2])
-
     # What is known
 
-    def ready(self) -> set[str]:
+    def get(self, path: str, plane: WorldPlane | None = None) -> Any:
+        """The body of an answer of the first gateway. Raises OSError without one."""
+        served = (plane or self.planes[0]).served
+        assert served is not None
+        status, body = served.get(path, self.key)
+        if status != 200:
+            raise OSError(f"{path} answered {status}: {body}")
+        return body
+
+    def well(self) -> bool:
+        """Whether every gateway sends requests to every node."""
+        nodes = {*self.real, *self.light}
+        return all(self.ready(plane) == nodes for plane in self.planes)
+
+    def ready(self, plane: WorldPlane) -> set[str]:
         """The nodes that are ready and whose service is routable."""
         try:
-            _, hosts = self.plane.get("/v1/cluster/hosts")
-            _, services = self.plane.get("/v1/cluster/services")
-            _, health = self.plane.get("/health")
+            hosts = self.get("/v1/cluster/hosts", plane)
+            services = self.get("/v1/cluster/services", plane)
+            health = self.get("/health", plane)
         except OSError:
             return set()
         up = {row["name"] for row in health["backends"] if row["state"] == "up"}
@@ -297,12 +362,12 @@ class ClusterWorld:
 
     def requests(self) -> dict[str, int]:
         """The requests of each backend since the control plane started."""
-        _, health = self.plane.get("/health")
-        return {row["name"]: row["requests"] for row in health["backends"]}
+        rows = self.get("/health")["backends"]
+        return {row["name"]: row["requests"] for row in rows}
 
     def state(self, name: str) -> str | None:
         try:
-            _, hosts = self.plane.get("/v1/cluster/hosts")
+            hosts = self.get("/v1/cluster/hosts")
         except OSError:
             return None
         rows = (row["status"]["state"] for row in hosts["data"] if row["host_id"] == name)
@@ -311,7 +376,7 @@ class ClusterWorld:
     def registered_at(self, name: str) -> float | None:
         """When the control plane was told the services of a node, by its own clock."""
         try:
-            _, services = self.plane.get("/v1/cluster/services")
+            services = self.get("/v1/cluster/services")
         except OSError:
             return None
         rows = (row["updated_at"] for row in services["data"] if row["host_id"] == name)
@@ -331,7 +396,7 @@ class ClusterWorld:
             "control plane": self._control_plane,
         }  # fmt: skip
         events[what]()
-        until(lambda: self.ready() == {*self.real, *self.light})
+        until(self.well)
         self.now = "between"
 
     def _outage(self, name: str, what: str) -> Outage:
@@ -361,7 +426,7 @@ class ClusterWorld:
         self._wait_stale(outage)
         self._linger()
         outage.until = time.time()
-        node.start(self.plane.url, self.beat_s)
+        node.start(self.beat_s, bool(self.keys))
 
     def _paused(self, name: str) -> None:
         outage = self._outage(name, "paused")
@@ -389,35 +454,34 @@ class ClusterWorld:
         registration shows that it did: a node that is killed before never comes back by itself.
         """
         before = self.registered_at(name)
-        modelscan(self.home, "node", "remove", name)
+        modelscan(self.planes[0].environment, "node", "remove", name)
         until(lambda: (self.registered_at(name) or 0.0) > (before or 0.0))
 
     def _control_plane(self) -> None:
-        """Backed up while it serves, killed some time later, restored, and started again on the
-        same port: what happened since the backup is not in its database.
+        """A gateway is killed and started again on the same port.
+
+        One that is alone is backed up while it serves, killed some time later, and restored: what
+        happened since the backup is not in its database.
         """
-        self._backup.unlink(missing_ok=True)
-        modelscan(self.home, "server", "backup", str(self._backup))
+        plane, alone = self.dice.choice(self.planes), len(self.planes) == 1
+        if alone:
+            self._backup.unlink(missing_ok=True)
+            modelscan(plane.environment, "server", "backup", str(self._backup))
         time.sleep(self.beat_s * self.dice.random())
-        plane = self.plane
-        process = psutil.Process(plane.process.pid)
-        tree = [process, *process.children(recursive=True)]
-        for one in tree:
-            with contextlib.suppress(psutil.Error):
-                one.kill()
-        plane.process.wait()
-        self._planes.close()
-        modelscan(self.home, "server", "restore", str(self._backup), "--yes")
+        plane.kill()
+        if alone:
+            modelscan(plane.environment, "server", "restore", str(self._backup), "--yes")
         self.restarts += 1
-        self._start_plane()
+        plane.start()
 
 
-def modelscan(home: Path, *words: str) -> None:
-    """A command at a home."""
+def modelscan(variables: dict[str, str], *words: str) -> str:
+    """A command's standard output."""
     command = [sys.executable, "-m", "modelscan", *words]
-    environment = {**os.environ, "MODELSCAN_HOME": str(home)}
+    environment = {**os.environ, **variables}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done
+    return done.stdout
 
 
 def misrouted(

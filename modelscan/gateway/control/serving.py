@@ -65,6 +65,7 @@ from modelscan.traces.retention import receipt_store
 from modelscan.traces.writer import ReceiptWriter
 
 READY_S = 30.0
+_TASKS_END_S = 10.0  # after that the process ends without their clean-up
 
 
 def serve(
@@ -282,7 +283,7 @@ class GatewayProcess:
         await asyncio.wait(tasks[:1], timeout=5)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=_TASKS_END_S)
         await in_thread(self._writer.close)
         await self._shares.leave()
 

@@ -19,6 +19,7 @@ from modelscan.gateway.control.events import Report, ServeEvent
 MOST_RESTARTS, WITHIN_S = 5, 60.0
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _RECENT_S = 600.0
+_END_S = 5.0  # that a cancelled loop has for its clean-up
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -91,5 +92,5 @@ async def _end_of(loop: Loop) -> BaseException | None:
     finally:
         if not task.done():  # this one is cancelled: the loop cleans up first
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.wait([task], timeout=_END_S)
     return task.exception()

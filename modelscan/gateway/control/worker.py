@@ -55,6 +55,8 @@ class WorkerProcess:
             self.on_end(self.index, code)
             pause = _FIRST_PAUSE_S if loop.time() - started > _HEALTHY_S else pause
             await asyncio.sleep(pause)
+            if self._stopping:  # meanwhile: a new one would be told nothing, and never end
+                return
             pause = min(_LONGEST_PAUSE_S, pause * 2)
 
     async def _live(self) -> int:

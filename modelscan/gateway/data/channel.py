@@ -12,7 +12,6 @@ from modelscan.gateway.snapshot import FromWorker, Snapshot
 
 _MOST_WAITING = 4 * 1024 * 1024
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Snapshot).decode
 
 
 def frame(message: Snapshot | FromWorker) -> bytes:
@@ -22,9 +21,9 @@ def frame(message: Snapshot | FromWorker) -> bytes:
 
 
 class Channel(asyncio.Protocol):
-    """``apply`` gets each snapshot, ``ended`` is called when the serving process is gone."""
+    """``apply`` gets each snapshot (msgpack), ``ended`` is called when the other end is gone."""
 
-    def __init__(self, apply: Callable[[Snapshot], None], ended: Callable[[], None]) -> None:
+    def __init__(self, apply: Callable[[bytes], None], ended: Callable[[], None]) -> None:
         self._apply = apply
         self._ended = ended
         self._buffer = bytearray()
@@ -45,7 +44,7 @@ class Channel(asyncio.Protocol):
                 return
             message = bytes(buffer[4:end])
             del buffer[:end]
-            self._apply(_decode(message))
+            self._apply(message)
 
     def send(self, message: FromWorker) -> bool:
         """Send a message; False: too much of it waits to be read already."""

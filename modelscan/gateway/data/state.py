@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from modelscan.core.access import key_digest
 from modelscan.core.receipt import RouteChoice
 from modelscan.gateway.counters import BackendRow, Counters, KeyCap, KeyRow
+from modelscan.gateway.data.arriving import ArrivedSnapshot, paused, read_backend, read_route
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
@@ -111,6 +113,14 @@ class LiveRoute:
         self.turn = counters.turn(zlib.crc32(entry.name.encode()))
         self._by_operation: dict[Operation, frozenset[int]] = {}
 
+    def leads_to(self, backends: list[LiveBackend]) -> bool:
+        """Whether its candidates are these backends, by their indexes."""
+        count = len(backends)
+        return all(
+            one.backend < count and backends[one.backend] is live
+            for one, live in zip(self.entry.candidates, self.backends, strict=True)
+        )
+
     def serving(self, operation: Operation) -> frozenset[int]:
         """Indexes of the candidates whose backend serves an operation, or may serve it."""
         found = self._by_operation.get(operation)
@@ -121,6 +131,21 @@ class LiveRoute:
             )  # fmt: skip
             self._by_operation[operation] = found
         return found
+
+
+class BackendPart(NamedTuple):
+    """What a live backend was made from: its part of a snapshot, its row, and a limit."""
+
+    spec: bytes
+    slot: int
+    connect_s: float
+
+
+class SnapshotParts(NamedTuple):
+    """The parts of a snapshot as they arrived, with what was made of each."""
+
+    backends: dict[BackendPart, LiveBackend]
+    routes: dict[str, tuple[bytes, LiveRoute]]
 
 
 class LiveKey:
@@ -151,20 +176,23 @@ class GatewayState:
 
     __slots__ = (
         "all_up", "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys",
-        "limits", "open", "origins", "revision", "routes", "snapshot", "tool_policies", "wakes",
+        "limits", "open", "origins", "parts", "revision", "routes", "snapshot", "tool_policies",
+        "wakes",
     )  # fmt: skip
 
-    def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
+    def __init__(
+        self, snapshot: Snapshot, backends: list[LiveBackend], routes: dict[str, LiveRoute],
+        counters: Counters, parts: SnapshotParts,
+    ) -> None:  # fmt: skip
         table, access = snapshot.table, snapshot.access
+        self.parts = parts
         self.snapshot = snapshot
         self.revision = table.revision
         self.limits: GatewayLimits = table.limits
         self.tool_policies = tuple(map(prepare_tools, table.tool_policies))
         self.wakes = {wake.backend: wake for wake in snapshot.wakes}
         self.backends = backends
-        self.routes = {
-            name: LiveRoute(entry, backends, counters) for name, entry in table.routes.items()
-        }
+        self.routes = routes
         self.automatic = {
             id(rule): LiveRoute(rule.entry, backends, counters) for rule in table.rules
         }
@@ -235,18 +263,46 @@ class StateBuilder:
         self._counters = counters
         self._timing = timing
 
-    def build(self, snapshot: Snapshot, before: GatewayState | None) -> GatewayState:
-        """The next state; ``close_unused`` then closes what only the one before used."""
-        connect_s = snapshot.table.limits.connect_timeout_s
-        kept = {} if before is None else {
-            (_identity(b.spec), b.slot, before.limits.connect_timeout_s): b for b in before.backends
-        }  # fmt: skip
-        backends = []
-        for index, spec in enumerate(snapshot.table.backends):
-            slot = snapshot.slots[index] if snapshot.slots else index
-            found = kept.get((_identity(spec), slot, connect_s))
-            backends.append(found or self.backend(spec, slot, connect_s))
-        return GatewayState(snapshot, backends, self._counters)
+    def build(self, data: bytes, before: GatewayState | None) -> GatewayState:
+        """The next state from a snapshot as msgpack; ``close_unused`` then closes what only the one
+        before used."""
+        return next(state for state in self.steps(data, before) if state is not None)
+
+    def steps(self, data: bytes, before: GatewayState | None) -> Iterator[GatewayState | None]:
+        """The same in steps: None while there is more to do. What did not change is not read."""
+        snapshot, parts = ArrivedSnapshot(data), SnapshotParts({}, {})
+        old = SnapshotParts({}, {}) if before is None else before.parts
+        connect_s = snapshot.connect_timeout_s
+        backends: list[LiveBackend] = []
+        for raw in paused(snapshot.backends):
+            if raw is None:
+                yield None
+                continue
+            place = BackendPart(bytes(raw), snapshot.slot(len(backends)), connect_s)
+            found = old.backends.get(place)
+            live = found or self.backend(read_backend(place.spec), place.slot, connect_s)
+            parts.backends[place] = live
+            backends.append(live)
+        routes: dict[str, LiveRoute] = {}
+        for item in paused(snapshot.routes.items()):
+            if item is None:
+                yield None
+                continue
+            name, data = item[0], bytes(item[1])
+            routes[name] = self._route(data, old.routes.get(name), backends)
+            parts.routes[name] = data, routes[name]
+        yield None
+        entries = {name: route.entry for name, route in routes.items()}
+        whole = snapshot.read(tuple(one.spec for one in backends), entries)
+        yield GatewayState(whole, backends, routes, self._counters, parts)
+
+    def _route(
+        self, data: bytes, old: tuple[bytes, LiveRoute] | None, backends: list[LiveBackend]
+    ) -> LiveRoute:
+        """The route of before where it is the same, with the same backends."""
+        if old is not None and old[0] == data and old[1].leads_to(backends):
+            return old[1]
+        return LiveRoute(read_route(data), backends, self._counters)
 
     def backend(self, spec: Backend, slot: int, connect_s: float) -> LiveBackend:
         """A backend without connections yet."""
@@ -261,11 +317,6 @@ def close_unused(before: GatewayState, after: GatewayState) -> None:
         if id(backend) not in kept:
             backend.pool.close()
             backend.waiting.start_all()
-
-
-def _identity(spec: Backend) -> bytes:
-    """Equal for backends without any difference (a Backend may contain lists: no hash)."""
-    return msgspec.msgpack.encode(spec)
 
 
 def serves(backend: Backend, operation: Operation) -> bool:

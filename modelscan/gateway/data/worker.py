@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from typing import cast
 
 import msgspec
@@ -40,7 +41,7 @@ from modelscan.gateway.data.state import (
 )
 from modelscan.gateway.data.waking import Waking
 from modelscan.gateway.data.writes import Writes
-from modelscan.gateway.snapshot import FromWorker, Snapshot, WaitingForWake
+from modelscan.gateway.snapshot import FromWorker, WaitingForWake
 from modelscan.routing.table import Backend
 
 _POLL_S = 0.01
@@ -66,6 +67,8 @@ class Worker:
         self._builder = StateBuilder(loop, self.counters, options.timing, self.writes)
         self._clients: set[ClientConnection] = set()
         self._channel = Channel(self._apply, self.stop)
+        self._building = False
+        self._next_snapshot: bytes | None = None
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._trace_prefix = os.urandom(12).hex()
@@ -78,9 +81,30 @@ class Worker:
 
     # Snapshots
 
-    def _apply(self, snapshot: Snapshot) -> None:
-        before = self.state if self._ready.is_set() else None
-        self.state = self._builder.build(snapshot, before)
+    def _apply(self, snapshot: bytes) -> None:
+        """A snapshot arrived: a large one is put in use while requests go on. Of several that
+        arrive meanwhile the last one counts."""
+        if not self._ready.is_set():
+            self._use(self._builder.build(snapshot, None), None)
+        elif self._building:
+            self._next_snapshot = snapshot
+        else:
+            self._building = True
+            self._build(self._builder.steps(snapshot, self.state))
+
+    def _build(self, steps: Iterator[GatewayState | None]) -> None:
+        state = next(steps)
+        if state is None:
+            self.loop.call_soon(self._build, steps)
+            return
+        self._building = False
+        self._use(state, self.state)
+        if self._next_snapshot is not None:
+            snapshot, self._next_snapshot = self._next_snapshot, None
+            self._apply(snapshot)
+
+    def _use(self, state: GatewayState, before: GatewayState | None) -> None:
+        self.state = state
         self.reusable.clear()
         self._ready.set()
         if before is not None:

@@ -254,3 +254,22 @@ def test_a_tick_that_comes_late_never_makes_a_node_younger_than_its_last_message
     assert states(gateway) == {"box": "ready"}
     pass_time(world, 2.5, gateway)
     assert states(gateway) == {"box": "stale"}
+
+
+def test_gateways_find_a_node_silent_at_the_same_time(world: World) -> None:
+    """Also one that reads its heartbeats later; a wrong clock makes no live node stale."""
+    first, second = world.gateway(), world.gateway()
+    world.register(first, "box")
+    do(first.exchange())
+    do(second.exchange())
+    world.sleep(1)
+    world.beat(first, "box")
+    do(first.exchange())
+    world.sleep(3)
+    do(second.exchange())
+    assert second.silent_s(second.hosts["box"]) == first.silent_s(first.hosts["box"]) == 3.0
+    world.beat(first, "box")
+    do(first.exchange())
+    world.wall += 86_400
+    do(second.exchange())
+    assert second.silent_s(second.hosts["box"]) == 5.0

@@ -14,9 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
-from support.cluster_world import MODEL, ClusterWorld, Kinds, Outage, misrouted
+from support.cluster_world import MODEL, RATE, ClusterWorld, Kinds, Outage, misrouted
 from support.served import until
 
 from modelscan.state.config import load
@@ -25,6 +24,7 @@ from modelscan.traces.store import ReceiptFilter, ReceiptStore
 
 MINUTES = float(os.environ.get("CLUSTER_MINUTES", "0"))
 KINDS = Kinds(real=6, light=2, deployed=2) if MINUTES else Kinds(real=2, light=1)
+DATABASE = os.environ.get("CLUSTER_DATABASE", "")
 SEED = int(os.environ.get("CLUSTER_SEED", "1"))
 CLIENTS = 16 if MINUTES else 4
 BEAT_S = 2.0 if MINUTES else 0.5
@@ -45,15 +45,20 @@ class Tally:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def ask(port: int, name: str, text: str) -> tuple[int, bytes]:
+def ask(port: int, name: str, text: str, key: str | None = None) -> tuple[int, bytes]:
     message = {"role": "user", "content": text}
     body = json.dumps({"model": name, "messages": [message], "max_tokens": 4})
+    return post(port, body, key)[:2]
+
+
+def post(port: int, body: str, key: str | None) -> tuple[int, bytes, str]:
+    """Status, body and id of the answer to a chat."""
+    headers = {"Content-Type": "application/json"}
+    headers |= {"Authorization": f"Bearer {key}"} if key else {}
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as connection:
-        connection.request(
-            "POST", "/v1/chat/completions", body, {"Content-Type": "application/json"}
-        )
+        connection.request("POST", "/v1/chat/completions", body, headers)
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.read(), str(answer.headers["x-request-id"])
 
 
 class Lag(threading.Thread):
@@ -78,8 +83,9 @@ def client(world: ClusterWorld, number: int, stop: threading.Event, tally: Tally
     while not stop.is_set():
         count += 1
         text = f"tag-{number}-{count}-."
+        port = world.planes[count // 2 % len(world.planes)].port
         try:
-            status, data = ask(world.port, ("all", MODEL)[count % 2], text)
+            status, data = ask(port, ("all", MODEL)[count % 2], text, world.key)
         except (OSError, http.client.HTTPException):
             with tally.lock:
                 tally.down += 1
@@ -111,14 +117,13 @@ def _reason(status: int, data: bytes) -> str:
 
 
 def receipts_of(world: ClusterWorld, since: float) -> list[tuple[float, str]]:
-    with open_server(load(environ={"MODELSCAN_HOME": str(world.home)})) as database:
+    with open_server(load(environ=world.planes[0].environment)) as database:
         rows = ReceiptStore(database).newest(10_000_000, ReceiptFilter(since=since))
     return [(one.at, one.backend) for one in rows if one.backend]
 
 
 def rss_mib(world: ClusterWorld) -> float:
-    process = psutil.Process(world.plane.process.pid)
-    tree = [process, *process.children(recursive=True)]
+    tree = [one for plane in world.planes for one in plane.tree()]
     return sum(one.memory_info().rss for one in tree) / 2**20
 
 
@@ -127,20 +132,18 @@ def fairness(world: ClusterWorld) -> list[int]:
     settle(world)
     before = world.requests()
     for number in range(20 * len(before)):
-        assert ask(world.port, "all", f"tag-fair-{number}-.")[0] == 200
+        status, data = ask(world.planes[0].port, "all", f"tag-fair-{number}-.", world.key)
+        assert status == 200, data
     settle(world)
     return [count - before[name] for name, count in world.requests().items()]
 
 
 def settle(world: ClusterWorld) -> None:
     """Until every request before was counted: a worker reports them in their order."""
-    body = {"model": "no such model", "messages": []}
-    with closing(http.client.HTTPConnection("127.0.0.1", world.port, timeout=300)) as connection:
-        connection.request("POST", "/v1/chat/completions", json.dumps(body))
-        answer = connection.getresponse()
-        trace_id = str(answer.headers["x-request-id"])
-        assert answer.read() and answer.status == 404
-    with open_server(load(environ={"MODELSCAN_HOME": str(world.home)})) as database:
+    body = json.dumps({"model": "no such model", "messages": []})
+    status, data, trace_id = post(world.planes[0].port, body, world.key)
+    assert status == 404, data
+    with open_server(load(environ=world.planes[0].environment)) as database:
         store = ReceiptStore(database)
         until(lambda: store.find(trace_id))
 
@@ -157,8 +160,26 @@ def disturb(world: ClusterWorld, end: float, memory: list[float]) -> None:
             return
 
 
-def test_a_cluster_under_disturbances(clean_environment: Path, tmp_path: Path) -> None:
-    world = ClusterWorld(tmp_path, KINDS, BEAT_S, SEED)
+def rated(world: ClusterWorld, stop: threading.Event, answered: list[float]) -> None:
+    """Requests with a key of ``RATE`` per minute, to both gateways: when each was answered."""
+    count = 0
+    while not stop.wait(0.05):
+        count += 1
+        plane = world.planes[count % len(world.planes)]
+        try:
+            status, _ = ask(plane.port, "all", f"tag-rated-{count}-.", world.keys["rated"])
+        except (OSError, http.client.HTTPException):
+            continue
+        if status == 200:
+            answered.append(time.time())
+
+
+def test_a_cluster_under_disturbances(
+    clean_environment: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres").database() if DATABASE == "postgresql" else None
+    world = ClusterWorld(tmp_path, KINDS, BEAT_S, SEED, url)
+    within: list[float] = []
     tally, stop, memory = Tally(), threading.Event(), []  # type: ignore[var-annotated]
     lag = Lag(stop)
     begun = time.time()
@@ -167,6 +188,9 @@ def test_a_cluster_under_disturbances(clean_environment: Path, tmp_path: Path) -
             threading.Thread(target=client, args=(world, number, stop, tally), daemon=True)
             for number in range(CLIENTS)
         ]
+        if world.keys:
+            limited = threading.Thread(target=rated, args=(world, stop, within), daemon=True)
+            threads.append(limited)
         for thread in (lag, *threads):
             thread.start()
         try:
@@ -179,6 +203,11 @@ def test_a_cluster_under_disturbances(clean_environment: Path, tmp_path: Path) -
     margin_s = MARGIN_S + LAGS * lag.longest_s
     late = misrouted(receipts_of(world, begun), world.outages, margin_s)
     _print(world, tally, shares, memory, margin_s)
+    if world.keys:
+        # A gateway that dies keeps its share for a moment, and one that starts has its own.
+        most = RATE * ((time.time() - begun) / 60 + 1 + world.restarts)
+        print(f"with a key of {RATE} a minute: {len(within)} answered, at most {most:.0f}")
+        assert RATE / 2 < len(within) <= most
     assert tally.wrong == []
     assert late == [], "requests at hosts that were known to be silent"
     assert tally.answered > 10 * CLIENTS

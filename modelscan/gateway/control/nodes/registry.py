@@ -318,7 +318,7 @@ class NodeRegistry:
                 if row.host_id in read.services:
                     self._take(row, read.services[row.host_id], fresh=fresh)
             elif row.last_seen > known.row.last_seen:
-                changes = take_beat(known, row, self._clock())
+                changes = take_beat(known, row, self._clock() - self._age(row))
                 self._follow(known, self._clock(), changes.routes)
                 self.scored += changes.scores
             else:  # drained, or left, at another gateway or by a command
@@ -327,6 +327,13 @@ class NodeRegistry:
                 )
                 self._follow(known, self._clock(), False)
         self._numbers = read.numbers
+
+    def _age(self, row: HostRow) -> float:
+        """Seconds since another gateway received a heartbeat: it was written and read meanwhile.
+
+        By that gateway's clock; one that is wrong counts for half of the interval at most.
+        """
+        return min(max(0.0, self._wall() - row.last_seen), row.interval_s / 2)
 
     def _take(self, row: HostRow, services: Sequence[ServiceRow], *, fresh: bool) -> None:
         """A host of the database. ``fresh``: it registered a moment ago; else its age counts, by

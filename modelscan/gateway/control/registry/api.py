@@ -25,7 +25,6 @@ from modelscan.gateway.control.registry.exchange import (
     problem_of,
     record_answer,
 )
-from modelscan.gateway.control.registry.paths import Handler
 from modelscan.gateway.control.registry.queries import ListQuery, list_query, page_limit
 from modelscan.registry import labels, models, versions
 from modelscan.registry.answers import resolved_answer
