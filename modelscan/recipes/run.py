@@ -26,7 +26,13 @@ from modelscan.recipes.bases import changed_files
 from modelscan.recipes.child import ended, start, variables
 from modelscan.recipes.environment import require_environment
 from modelscan.recipes.fitting import fit, room_of
-from modelscan.recipes.manifest import RUN, RecipeManifest, changed_rendered, read_manifest
+from modelscan.recipes.manifest import (
+    RUN,
+    RecipeManifest,
+    changed_rendered,
+    read_manifest,
+    read_run,
+)
 from modelscan.recipes.registry import find_recipe
 from modelscan.recipes.shown import UPLOAD, absolute, command_of, script_command, shown
 from modelscan.recipes.staging import stage
@@ -135,6 +141,13 @@ def _check_job(folder: Path, manifest: RecipeManifest, options: RunOptions) -> N
             f"{'; '.join(manifest.leaves_machine)}. It runs: {command}",
             hint=f"modelscan recipe run {shlex.quote(str(folder))} --yes",
             code="not_confirmed",
+        )
+    started = read_run(folder)
+    if started is not None and not options.force:
+        raise UsageError(
+            f"a job of this recipe was started at {started.finished_at}: another one costs again",
+            hint=f"hf jobs ps; modelscan recipe run {shlex.quote(str(folder))} --yes --force",
+            code="already_started",
         )
     if shutil.which("hf") is None:
         raise NotDeployableError(

@@ -125,6 +125,7 @@ def test_a_changed_file_is_refused_by_name(
 ) -> None:
     file = dataset_recipe / name
     file.write_text(file.read_text() + " ")
+    assert f"{name} changed" in run_in_process("recipe", "show", str(dataset_recipe)).err
     ran = run_in_process("recipe", "run", str(dataset_recipe))
     assert ran.code == 2 and str(file) in ran.err and "hint:" in ran.err
     assert not (dataset_recipe / "data").exists()
@@ -289,6 +290,9 @@ def test_a_job_starts_only_with_yes_and_sends_only_what_is_listed(
     files = {f"base/{one.path}" for one in read_manifest(folder).base.files}
     assert sent == {"script.py", "manifest.json", "dataset.jsonl"} | files
     assert "base/model.safetensors" in sent and "base/notes.md" not in sent
+    hf_program.unlink()
+    ran = run_in_process("recipe", "run", str(folder), "--yes")
+    assert ran.code == 2 and "costs again" in ran.err and not hf_program.exists()
 
 
 def test_a_job_without_the_program_is_exit_3(
