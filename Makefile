@@ -10,7 +10,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
 
 setup: ## create .venv and install modelscan with every extra the tests need
-	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,evals,dev
+	@VENV=$(VENV) sh scripts/setup.sh local,gateway,postgres,hub,evals,mcp,dev
 
 demo: ## install if needed and run the main job on the bundled model
 	@sh scripts/demo.sh
@@ -32,7 +32,7 @@ test-shared: setup ## the second suite, over ../shared where it is there
 
 test-clients: setup ## real assistants over the endpoint (npm and PyPI; 1.5 GB in .cache)
 	@sh scripts/install_clients.sh
-	$(BIN)/python -m pytest -m clients tests/gateway/test_real_clients.py
+	$(BIN)/python -m pytest -m clients tests/gateway/test_real_clients.py tests/mcp/test_real_assistants.py
 
 test-vllm: setup ## install vLLM for the CPU by `engine install` (into .cache, 3.5 GB) and deploy a tiny model
 	MODELSCAN_HOME=$(CURDIR)/.cache/vllm $(BIN)/modelscan engine install vllm --build cpu --yes

@@ -103,6 +103,18 @@ def _nodes(incomplete: str) -> list[str]:
         return _beginning((host.name for host in stored_hosts(database)), incomplete)
 
 
+def _slugs(incomplete: str) -> list[str]:
+    from modelscan.state.server.database import has_records, open_server
+
+    config = _config()
+    if not has_records(config):
+        return []
+    from modelscan.registry.search import slugs_beginning
+
+    with open_server(config) as database, database.reading() as connection:
+        return slugs_beginning(connection, incomplete.lower(), _MODELS_SHOWN)
+
+
 def _targets(incomplete: str) -> list[str]:
     from modelscan.state.targets import load
 
@@ -231,6 +243,14 @@ _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("target", "name"): _targets,
     ("node", "name"): _nodes,
     ("node", "names"): _nodes,
+    ("registry", "slug"): _slugs,
+    ("registry", "reference"): _slugs,
+    ("registry", "references"): _slugs,
+    ("registry", "version"): _slugs,
+    ("registry", "tag"): _of("curated"),
+    ("registry", "alias"): _of("champion", "challenger", "previous"),
+    ("registry", "source"): _models,
+    ("registry", "visibility"): _of("private", "public"),
     ("gpu", "name"): _gpus,
     ("deploy", "name"): _deployments,
     ("catalog", "source"): _sources,

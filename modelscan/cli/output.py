@@ -105,6 +105,11 @@ class Output:
             self.stdout.write(json.dumps({"event": name, **to_json(values)}) + "\n")
             self.stdout.flush()
 
+    @property
+    def events(self) -> TextIO | None:
+        """Where a thread may write the lines of a JSON Lines stream; None: not in this mode."""
+        return self.stdout if self.mode is Mode.JSON else None
+
     def line(self, text: str) -> None:
         """Print a line of a stream (``logs -f``) in human, pipe and quiet mode."""
         self._write(text + "\n")

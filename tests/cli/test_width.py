@@ -41,7 +41,16 @@ COLUMNS = 80
 LONG = "a-rather-long-name-of-a-deployment"
 MODEL = "some-organization/A-Model-With-A-Long-Name-70B-Instruct-v1.5-GGUF"
 # Their output is a script, a log, or a unit of the user's own systemd.
-EXEMPT = {"completion", "logs", "serve", "node join", "service install", "service uninstall"}
+EXEMPT = {
+    "completion",
+    "logs",
+    "serve",
+    "mcp",
+    "skill",
+    "node join",
+    "service install",
+    "service uninstall",
+}
 RAN = (
     "catalog search qwen coder", "catalog list --limit 30", "catalog info qwen3-8b --gpu 24GiB",
     "catalog info qwen3-8b gemma-3-27b-it --compare --gpu 24GiB", "catalog passport qwen3-8b",
@@ -66,6 +75,15 @@ RAN = (
     "key list", "key revoke nothing", "node status", "node leave", "node cert show",
     "connect opencode", "top --once",
     "top --url http://127.0.0.1:9/a/rather/long/path/of/a/gateway --once", "trace list", "trace show nothing",
+    "registry list", f"registry add lab/{LONG} --from demo --publish", f"registry show lab/{LONG}",
+    f"registry edit lab/{LONG} family=a-rather-long-family", f"registry history lab/{LONG}",
+    f"registry version add lab/{LONG} --from demo", f"registry tag add lab/{LONG} curated",
+    f"registry alias set lab/{LONG} champion 1", f"registry resolve lab/{LONG}@champion",
+    "registry curate status", f"registry curate propose lab/{LONG}@1 --tag curated",
+    "registry curate approve c-1", "registry curate reject c-1 --reason no", "registry evals",
+    "registry eval ingest missing.json",
+    "registry show nothing", "registry add Not/A/Slug", "registry export registry.jsonl",
+    "registry import missing.jsonl", "registry rm nothing", f"registry remove lab/{LONG}",
     "trace status", "trace cost", "trace on", "trace off --content",
     "trace prune --older-than 7d", "trace export .",
     "trace dataset chats.jsonl --license MIT --yes",
