@@ -95,7 +95,10 @@ def _gpu(needs: RecipeNeeds, room: MachineRoom, need: GpuNeed) -> list[str]:
 
 
 def _needs_gpu(needs: RecipeNeeds, need: GpuNeed) -> bool:
-    return need == "nvidia" and needs.gpu_bytes != 0 and not needs.optional_gpu
+    """Whether no processor can do it; of unknown needs, where the recipe is for NVIDIA GPUs."""
+    if needs.optional_gpu or needs.gpu_bytes == 0 or need == "none":
+        return False
+    return need == "nvidia" or needs.gpu_bytes is not None
 
 
 def _rest(needs: RecipeNeeds, room: MachineRoom) -> list[str]:

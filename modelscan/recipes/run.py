@@ -236,18 +236,21 @@ def _files(places: list[Path]) -> Iterator[Path]:
 
 def _receipt(manifest: RecipeManifest, run: RecipeRun) -> dict[str, object]:
     """``run.json``: what was made from what, for ``registry version add --from``."""
+    base, dataset = manifest.base, manifest.dataset
     return {
         "schema": "modelscan.recipe.run/1",
-        "artifact_name": manifest.artifact_name,
-        "recipe": manifest.recipe,
-        "method": manifest.method,
+        "run_id": manifest.artifact_name,
+        "method": f"{manifest.recipe} {manifest.method}",
         "produces": manifest.produces,
-        "base": to_json(manifest.base),
-        "others": to_json(manifest.others),
-        "dataset": to_json(manifest.dataset),
+        "output": manifest.paths.adapter or manifest.paths.output or manifest.paths.checkpoint,
+        "base": base.path or base.repository,
+        "base_revision": base.revision,
+        "models": [to_json(base), *map(to_json, manifest.others)],
+        "dataset": None if dataset is None else dataset.path,
+        "dataset_digest": None if dataset is None else dataset.sha256,
         "parameters": manifest.parameters,
         "requirements": list(manifest.requirements),
-        "run": to_json(run),
+        "result": to_json(run),
     }
 
 

@@ -40,18 +40,30 @@ def made(cli: Run, folder: Path, *words: object) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("method", ["fp8", "w4a16", "gptq", "awq", "nvfp4"])
+@pytest.mark.parametrize("method", ["fp8", "w4a16", "gptq", "nvfp4"])
 def test_llm_compressor(method: str, tmp_path: Path, cli: Run, base: Path) -> None:
     """The result has a quantization_config, and vLLM is planned with it without a flag."""
     chats = write_chats(tmp_path / "chats.jsonl", 8)
     data = ["--dataset", chats, "--set", "samples=8", "--set", "sequence_tokens=64"]
-    words = data if method in ("gptq", "awq", "nvfp4") else []
+    words = data if method in ("gptq", "nvfp4") else []
     one = made(cli, tmp_path / "out", "quantize", base, "--method", method, *words)
     config = json.loads((Path(one["paths"]["output"]) / "config.json").read_text())
     assert config["quantization_config"]["quant_method"] == "compressed-tensors"
     plan = cli("plan", one["paths"]["output"], "--gpu", "B200", "--backend", "vllm", "--json")
     assert plan.code == 0, plan.err
     assert json.loads(plan.out)["plan"]["backend"] == "vllm"
+
+
+def test_awq_needs_a_gpu(tmp_path: Path, cli: Run, base: Path) -> None:
+    """llm-compressor's AWQ fails without a device: it is not started there."""
+    chats = write_chats(tmp_path / "chats.jsonl", 8)
+    ran = cli("recipe", "render", "quantize", str(base), "--method", "awq", "--dataset", str(chats),
+              "--out", str(tmp_path / "out"), "--json")  # fmt: skip
+    document = json.loads(ran.out)
+    if document["fit"]["verdict"] == "fits":
+        pytest.skip("this machine has a GPU")
+    assert "--method gptq" in document["fit"]["would_fit"]
+    assert cli("recipe", "run", str(tmp_path / "out"), "--python", str(PYTHON)).code == 3
 
 
 @pytest.mark.parametrize("method", ["slerp", "linear", "ties", "dare"])

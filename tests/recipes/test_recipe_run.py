@@ -19,6 +19,7 @@ from support.recipe_rows import CANARIES, write_chats
 from support.tiny_gguf import write_tiny_gguf
 from support.tiny_hf import write_tiny_hf
 
+from modelscan.promotion.fine_tune import read_run
 from modelscan.recipes.child import variables
 from modelscan.recipes.manifest import SUMS, changed_rendered, read_manifest
 
@@ -66,7 +67,10 @@ def test_gguf_is_quantized_here_and_planned(method: str, tmp_path: Path, cli: Ru
     assert plan["plan"]["quantization"] == method.upper()
     receipt = json.loads((folder / "run.json").read_text())
     assert receipt["schema"] == "modelscan.recipe.run/1"
-    assert receipt["base"]["sha256"] and receipt["run"]["outputs"][0]["sha256"]
+    assert receipt["models"][0]["sha256"] and receipt["result"]["outputs"][0]["sha256"]
+    run = read_run(folder / "run.json")  # as registry version add --from reads it
+    assert run.output == result and run.base == str(source)
+    assert run.run == document["artifact_name"] and run.method == f"gguf {method}"
     again = json.loads(cli("recipe", "show", str(folder), "--json").out)
     assert again["run"] == document["run"]
 
