@@ -81,7 +81,7 @@ def test_mergekit(method: str, tmp_path: Path, cli: Run, base: Path) -> None:
 
 def test_peft_goes_on_after_an_interrupt(tmp_path: Path, cli: Run, base: Path) -> None:
     chats = write_chats(tmp_path / "chats.jsonl", 8)
-    settings = {"max_steps": 400, "save_steps": 2, "sequence_tokens": 64, "rank": 4, "batch": 1,
+    settings = {"max_steps": 60, "save_steps": 2, "sequence_tokens": 64, "rank": 4, "batch": 1,
                 "accumulation": 1}  # fmt: skip
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     folder = tmp_path / "out"
@@ -126,7 +126,14 @@ def test_formats_are_compared_by_evals(tmp_path: Path, cli: Run) -> None:
         pytest.skip("SMOLLM2 names no file: make test-recipes sets it")
     one = made(cli, tmp_path / "out", "gguf", source, "--method", "q4_0")
     ran = cli(
-        "eval", "quant", "smollm2", source, one["paths"]["output"], "--positions", "16", "--json"
+        "eval",
+        "quant",
+        "smollm2-135m-instruct",
+        source,
+        one["paths"]["output"],
+        "--positions",
+        "16",
+        "--json",
     )
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["schema"] == "modelscan.eval.quant/1"
