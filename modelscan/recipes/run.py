@@ -181,7 +181,7 @@ def _stream(
     """Run it; every line goes to ``on_line`` and to the log. Returns its exit code."""
     process = start(command, folder, variables(manifest))
     try:
-        with open(folder / LOG, "w", encoding="utf-8", opener=_private) as log:
+        with open(folder / LOG, "w", 1, encoding="utf-8", opener=_private) as log:
             for line in _lines(process):
                 text = redact(line)
                 log.write(text + "\n")
