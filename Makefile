@@ -40,7 +40,7 @@ test-vllm: setup ## install vLLM for the CPU by `engine install` (into .cache, 3
 
 test-recipes: setup ## recipes with llm-compressor, PEFT and MergeKit (PyTorch for the CPU, 1.5 GB in .cache) on a tiny model
 	@sh scripts/install_recipes.sh
-	$(BIN)/python -m pytest -m recipes tests/recipes
+	SMOLLM2="$$(sh scripts/fetch_smollm2.sh)" $(BIN)/python -m pytest -m recipes tests/recipes
 
 check-recipes: setup ## the recipes' scripts against the published sources of the packages they pin (60 MB in .cache, nothing installed)
 	$(BIN)/python -m scripts.check_recipes

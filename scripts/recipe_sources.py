@@ -70,9 +70,8 @@ class Sources:
         file = self.module(module)
         if file is not None:
             found = [*self._here(file, name), *self._imported(file, module, name)]
-            yield from found
-            if not found:
-                yield from self._lazy(file, module, name)
+            lazy = self._lazy(file, module, name)
+            yield from [*found, *(lazy or self._starred(file, module, name))]
         submodule = self.module(f"{module}.{name}")
         if submodule is not None:
             yield Found(submodule, self.tree(submodule))
@@ -110,13 +109,19 @@ class Sources:
 
     def _imported(self, file: Path, module: str, name: str) -> Iterator[Found]:
         for node in self._statements(self.tree(file)):
-            if not isinstance(node, ast.ImportFrom):
-                continue
-            source = self._absolute(file, module, node)
-            for alias in node.names:
-                if (alias.asname or alias.name) == name or alias.name == "*":
-                    wish = name if alias.name == "*" else alias.name
-                    yield from self.find(source, wish)
+            for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+                if (alias.asname or alias.name) == name:
+                    assert isinstance(node, ast.ImportFrom)
+                    yield from self.find(self._absolute(file, module, node), alias.name)
+
+    def _starred(self, file: Path, module: str, name: str) -> list[Found]:
+        """From the first module that is imported with a star and has it."""
+        for node in self._statements(self.tree(file)):
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+                found = self.find(self._absolute(file, module, node), name)
+                if found:
+                    return found
+        return []
 
     def _absolute(self, file: Path, module: str, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -126,22 +131,26 @@ class Sources:
         base = parts[: len(parts) - up] if up else parts
         return ".".join([*base, *([node.module] if node.module else [])])
 
-    def _lazy(self, file: Path, module: str, name: str) -> Iterator[Found]:
-        """A name of a lazy module: its only definition in the package. transformers lists some
-        names by their modules' ``__all__``."""
-        text = file.read_text(encoding="utf-8", errors="replace")
-        if "." in module or ("Lazy" not in text and name not in text):
-            return
+    def _lazy(self, file: Path, module: str, name: str) -> list[Found]:
+        """A name of a package that imports its modules at first use: its definition in one."""
+        text = self._text(file)
+        if "_LazyModule(" not in text and "def __getattr__(" not in text:
+            return []
         for other in self._with_text(self.root / module.split(".")[0], name):
             found = [one for one in self._here(other, name) if isinstance(one.node, _DEFINITIONS)]
-            yield from found[:1]
+            if found:
+                return found[:1]
+        return []
+
+    def _text(self, file: Path) -> str:
+        if file not in self._texts:
+            self._texts[file] = file.read_text(encoding="utf-8", errors="replace")
+        return self._texts[file]
 
     def _with_text(self, package: Path, name: str) -> Iterator[Path]:
         texts = (f"class {name}", f"def {name}")
         for file in sorted(package.resolve().rglob("*.py")):
-            if file not in self._texts:
-                self._texts[file] = file.read_text(encoding="utf-8", errors="replace")
-            if any(text in self._texts[file] for text in texts):
+            if any(text in self._text(file) for text in texts):
                 yield package / file.relative_to(package.resolve())
 
     def member(self, found: Found, name: str) -> Iterator[Found]:

@@ -115,9 +115,10 @@ def _regular(path: Path) -> Path:
 
 def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8"))  # strictly: scripts read it in this encoding
+        json.dumps(row, ensure_ascii=False).encode()  # half of a surrogate pair cannot be written
     except (ValueError, RecursionError):
-        raise _fault(path, number, "it is no JSON") from None
+        raise _fault(path, number, "it is no JSON in UTF-8") from None
     if not isinstance(row, dict) or not isinstance(row.get("messages"), list):
         raise _fault(path, number, "it has no list 'messages'")
     if not row["messages"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.recipes.manifest import REQUIREMENTS
 from modelscan.recipes.shown import VENV, interpreter
+from modelscan.state.paths import expand
 
 if TYPE_CHECKING:
     from modelscan.recipes.manifest import RecipeManifest
@@ -40,7 +42,7 @@ def require_environment(folder: Path, manifest: RecipeManifest, python: str | No
     """
     if not manifest.requirements:  # the script needs modelscan itself
         return sys.executable
-    chosen = python or interpreter(folder)
+    chosen = interpreter(folder) if python is None else _absolute(python)
     names = [match["name"] for match in map(_PIN.match, manifest.requirements) if match]
     version, packages = _probed(chosen, names)
     faults = [*_python_faults(manifest.python, version), *_faults(manifest.requirements, packages)]
@@ -54,6 +56,11 @@ def require_environment(folder: Path, manifest: RecipeManifest, python: str | No
         code="missing_packages",
         details={"python": chosen, "missing": faults},
     )
+
+
+def _absolute(python: str) -> str:
+    """The program's path: the script runs in another directory. A link stays: it is a venv's."""
+    return str(Path.cwd() / expand(python)) if "/" in python else shutil.which(python) or python
 
 
 def _probed(python: str, names: list[str]) -> tuple[tuple[int, ...], dict[str, str | None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelscan.recipes.fitting import RecipeRoom, fit
+from modelscan.recipes.fitting import MachineRoom, fit
 from modelscan.recipes.flavors import FLAVORS
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def fit_job(needs: RecipeNeeds, flavor: JobFlavor, need: GpuNeed) -> RecipeFit:
     return replace(verdict, would_fit=tuple(f"--flavor {one.name}" for one in names))
 
 
-def _room(flavor: JobFlavor) -> RecipeRoom:
+def _room(flavor: JobFlavor) -> MachineRoom:
     where = f"a job on {flavor.name}"
-    return RecipeRoom(
+    return MachineRoom(
         where, flavor.gpu, flavor.gpu_memory_bytes, None, None, f"{flavor.name} has no GPU"
     )

@@ -123,7 +123,7 @@ def changed_rendered(folder: Path) -> list[str]:
 def read_run(folder: Path) -> RecipeRun | None:
     """The last finished run; None where there is none, or its record cannot be read."""
     try:
-        return from_json(RecipeRun, json.loads(_bytes(folder / RUN))["run"])
+        return from_json(RecipeRun, json.loads(_bytes(folder / RUN))["result"])
     except (ModelscanError, OSError, ValueError, KeyError, TypeError, NotReadable):
         return None
 

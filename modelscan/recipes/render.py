@@ -35,7 +35,7 @@ from modelscan.recipes.registry import find_recipe
 from modelscan.recipes.script_files import environment_of, script_text
 from modelscan.recipes.shown import shown
 from modelscan.recipes.types import RecipePaths
-from modelscan.state.paths import expand
+from modelscan.state.paths import check_utf8, expand
 
 if TYPE_CHECKING:
     from modelscan.core.machine import Machine
@@ -232,11 +232,14 @@ def _dataset(kind: RecipeKind, method: RecipeMethod, wish: RecipeWish) -> Recipe
         )
     if method.dataset == "none":
         raise UsageError(f"{kind.name} {method.name} uses no dataset", hint="leave out --dataset")
+    check_utf8(str(wish.dataset), "the dataset")
     return check_dataset(expand(wish.dataset))
 
 
 def _folder(out: Path | None, name: str) -> Path:
-    return (Path.cwd() / name if out is None else expand(out)).resolve()
+    folder = (Path.cwd() / name if out is None else expand(out)).resolve()
+    check_utf8(str(folder), "the folder")
+    return folder
 
 
 def _check_folder(folder: Path) -> None:

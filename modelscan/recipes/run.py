@@ -26,7 +26,13 @@ from modelscan.recipes.bases import changed_files
 from modelscan.recipes.child import ended, start, variables
 from modelscan.recipes.environment import require_environment
 from modelscan.recipes.fitting import fit, room_of
-from modelscan.recipes.manifest import RUN, RecipeManifest, changed_rendered, read_manifest
+from modelscan.recipes.manifest import (
+    RUN,
+    RecipeManifest,
+    changed_rendered,
+    read_manifest,
+    read_run,
+)
 from modelscan.recipes.registry import find_recipe
 from modelscan.recipes.shown import UPLOAD, absolute, command_of, script_command, shown
 from modelscan.recipes.staging import stage
@@ -136,6 +142,13 @@ def _check_job(folder: Path, manifest: RecipeManifest, options: RunOptions) -> N
             hint=f"modelscan recipe run {shlex.quote(str(folder))} --yes",
             code="not_confirmed",
         )
+    started = read_run(folder)
+    if started is not None and not options.force:
+        raise UsageError(
+            f"a job of this recipe was started at {started.finished_at}: another one costs again",
+            hint=f"hf jobs ps; modelscan recipe run {shlex.quote(str(folder))} --yes --force",
+            code="already_started",
+        )
     if shutil.which("hf") is None:
         raise NotDeployableError(
             "the program hf, which starts jobs, is not installed",
@@ -168,7 +181,7 @@ def _stream(
     """Run it; every line goes to ``on_line`` and to the log. Returns its exit code."""
     process = start(command, folder, variables(manifest))
     try:
-        with open(folder / LOG, "w", encoding="utf-8", opener=_private) as log:
+        with open(folder / LOG, "w", 1, encoding="utf-8", opener=_private) as log:
             for line in _lines(process):
                 text = redact(line)
                 log.write(text + "\n")
@@ -223,18 +236,21 @@ def _files(places: list[Path]) -> Iterator[Path]:
 
 def _receipt(manifest: RecipeManifest, run: RecipeRun) -> dict[str, object]:
     """``run.json``: what was made from what, for ``registry version add --from``."""
+    base, dataset = manifest.base, manifest.dataset
     return {
         "schema": "modelscan.recipe.run/1",
-        "artifact_name": manifest.artifact_name,
-        "recipe": manifest.recipe,
-        "method": manifest.method,
+        "run_id": manifest.artifact_name,
+        "method": f"{manifest.recipe} {manifest.method}",
         "produces": manifest.produces,
-        "base": to_json(manifest.base),
-        "others": to_json(manifest.others),
-        "dataset": to_json(manifest.dataset),
+        "output": manifest.paths.adapter or manifest.paths.output or manifest.paths.checkpoint,
+        "base": base.path or base.repository,
+        "base_revision": base.revision,
+        "models": [to_json(base), *map(to_json, manifest.others)],
+        "dataset": None if dataset is None else dataset.path,
+        "dataset_digest": None if dataset is None else dataset.sha256,
         "parameters": manifest.parameters,
         "requirements": list(manifest.requirements),
-        "run": to_json(run),
+        "result": to_json(run),
     }
 
 

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelscan.recipes.flavors import job_command
-from modelscan.recipes.manifest import SCRIPT, files_of, read_manifest, read_run
+from modelscan.recipes.manifest import (
+    SCRIPT,
+    changed_rendered,
+    files_of,
+    read_manifest,
+    read_run,
+)
 from modelscan.recipes.registry import RECIPES
 from modelscan.recipes.script_files import environment_of, script_text
 from modelscan.recipes.types import (
@@ -59,8 +65,13 @@ def shown(folder: Path) -> RenderedRecipe:
         leaves_machine=manifest.leaves_machine, cost=manifest.cost, job=manifest.job,
         produces=manifest.produces, publish=_publish(manifest, paths),
         next=_next(manifest, folder, paths, run is not None),
-        run=run, warnings=manifest.warnings,
+        run=run, warnings=(*manifest.warnings, *_changed(folder)),
     )  # fmt: skip
+
+
+def _changed(folder: Path) -> Iterator[str]:
+    for name in changed_rendered(folder):
+        yield f"{name} changed after it was rendered: recipe run will refuse it"
 
 
 def absolute(manifest: RecipeManifest, folder: Path) -> RecipePaths:
@@ -105,8 +116,8 @@ def _publish(manifest: RecipeManifest, paths: RecipePaths) -> str | None:
 
 def _next(manifest: RecipeManifest, folder: Path, paths: RecipePaths, ran: bool) -> tuple[str, ...]:
     """Commands: those that run it, or after a run those that use the result."""
-    if ran and manifest.job is None:
-        return tuple(_uses(manifest, paths))
+    if ran:
+        return tuple(_uses(manifest, paths)) if manifest.job is None else ("hf jobs ps",)
     place = shlex.quote(str(folder))
     run = f"modelscan recipe run {place}{' --yes' if manifest.job else ''}"
     own = folder / VENV / "bin" / "python"

@@ -54,10 +54,13 @@ def training_needs(case: RecipeCase, training: TrainingCase) -> RecipeNeeds:
     )  # fmt: skip
 
 
-def calibration_needs(case: RecipeCase, *, hessians: bool, result_share: float) -> RecipeNeeds:
+def calibration_needs(
+    case: RecipeCase, *, hessians: bool, result_share: float, processor: bool = True
+) -> RecipeNeeds:
     """Of quantization with calibration data: one layer at a time on the GPU, the rest in memory.
 
-    ``result_share``: bytes of the result per byte of the weights in 16 bits.
+    ``result_share``: bytes of the result per byte of the weights in 16 bits; ``processor``: whether
+    it also runs without a GPU.
     """
     shape, half = case.shape, half_bytes(case)
     if shape is None or half is None:
@@ -68,10 +71,11 @@ def calibration_needs(case: RecipeCase, *, hessians: bool, result_share: float) 
     states = 2 * samples * tokens * shape.architecture.hidden * 2  # a layer's inputs and outputs
     return RecipeNeeds(
         sum(parts.values()), case.download_bytes + round(half * result_share), half + states, parts,
-        optional_gpu=True,
+        optional_gpu=processor,
         assumptions=(
             f"{samples:,} samples of up to {tokens:,} tokens; their hidden states are in memory",
-            "one layer at a time is on the GPU; without a GPU it runs on the processor, slowly",
+            "one layer at a time is on the GPU"
+            + ("; without a GPU it runs on the processor, slowly" if processor else ""),
         ),
     )  # fmt: skip
 

@@ -191,6 +191,8 @@ BAD_ROWS = {
     "no text": '{"messages": [{"role": "assistant", "content": 3, "x": "CANARY-4411"}]}',
     "no answer": '{"messages": [{"role": "user", "content": "CANARY-4411"}]}',
     "deep": "[" * 100_000,
+    "half a pair": '{"messages": [{"role": "assistant", "content": "CANARY-4411 \\ud800"}]}',
+    "byte order mark": '\ufeff{"messages": [{"role": "assistant", "content": "CANARY-4411"}]}',
     "not UTF-8": None,
 }
 

@@ -97,3 +97,28 @@ def test_flavors_are_those_of_the_hub() -> None:
 def test_scripts_do_not_depend_on_the_model() -> None:
     for kind in RECIPES:
         assert script_text(kind) == TEXTS[kind.script]
+
+
+@pytest.mark.parametrize("name", ["peft", "unsloth"])
+def test_training_goes_on_from_the_newest_complete_checkpoint(name: str, tmp_path: Path) -> None:
+    """A checkpoint whose writing was interrupted has no trainer_state.json, or half of one."""
+    tree = ast.parse(TEXTS[name])
+    function = next(
+        n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "last_checkpoint"
+    )
+    scope: dict[str, object] = {"json": json}
+    exec(compile(ast.Module([function], []), "script.py", "exec"), scope)
+    newest = scope["last_checkpoint"]
+    assert callable(newest)
+    assert newest(tmp_path / "absent") is None
+    for step, state in (
+        (8, '{"global_step": 8}'),
+        (9, '{"global_'),
+        (10, None),
+        (2, '{"global_step": 2}'),
+    ):
+        place = tmp_path / f"checkpoint-{step}"
+        place.mkdir()
+        if state is not None:
+            (place / "trainer_state.json").write_text(state)
+    assert newest(tmp_path) == str(tmp_path / "checkpoint-8")

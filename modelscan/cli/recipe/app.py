@@ -113,7 +113,7 @@ def run(
         typer.Option("--python", metavar="PATH", help="The Python that has its packages."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Run it even if it does not fit this machine.")
+        bool, typer.Option("--force", help="Although it does not fit, or a job was started.")
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Start a job: it costs money and sends files.")

@@ -32,7 +32,10 @@ def size(case: RecipeCase) -> RecipeNeeds:
     algorithm = case.parameters["algorithm"]
     if algorithm == "data_free":
         return rounding_needs(case, result_share=share)
-    return calibration_needs(case, hessians=algorithm == "gptq", result_share=share)
+    # llm-compressor 0.14.0.1 pins AWQ's cache in memory of a device, which fails without one.
+    return calibration_needs(
+        case, hessians=algorithm == "gptq", result_share=share, processor=algorithm != "awq"
+    )
 
 
 QUANTIZE = RecipeKind(
