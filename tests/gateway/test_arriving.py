@@ -11,7 +11,7 @@ import pytest
 from support.gateway_rig import access, backend, key, route, table
 
 from modelscan.gateway.control.worker import frame
-from modelscan.gateway.counters import Counters, Sizes
+from modelscan.gateway.counters import Counters, CounterSizes
 from modelscan.gateway.data import arriving
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.options import WorkerOptions
@@ -51,7 +51,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> LaterLoop:
 
 @pytest.fixture
 def counters() -> Iterator[Counters]:
-    made = Counters.create(Sizes(backends=COUNT + 2, keys=4, turns=4))
+    made = Counters.create(CounterSizes(backends=COUNT + 2, keys=4, turns=4))
     yield Counters.attach(os.dup(made.fileno()), 0)
     made.close()
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import Response
 
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.registry.exchange import in_thread
 from modelscan.gateway.control.registry.hub_shapes import (
@@ -26,7 +27,6 @@ from modelscan.gateway.control.registry.hub_shapes import (
     refs,
     tree,
 )
-from modelscan.gateway.control.registry.paths import Handler
 from modelscan.gateway.control.registry.queries import whole_number
 from modelscan.registry.names import VersionReference, parse_reference
 from modelscan.registry.refused import RegistryRefused

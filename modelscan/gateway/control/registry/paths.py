@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.requests import Request
-from starlette.responses import Response
 
 from modelscan.core.access import Scope
 from modelscan.gateway.scopes import PathScope
 from modelscan.registry.names import RESERVED
 
-Handler = Callable[[Request], Awaitable[Response]]
 _NOT_RESERVED = rf"(?!(?:{'|'.join(sorted(RESERVED))})(?:/|$))"
 _READERS: tuple[Scope, ...] = ("read", "operator", "curator")
 _WRITERS: tuple[Scope, ...] = ("operator", "curator")
