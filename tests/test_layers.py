@@ -58,6 +58,9 @@ PURE_FILES = (
     "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
     "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",
     "traces/near_duplicates.py", "gateway/data/tools.py", "gateway/data/left.py",
+    "registry/policy.py", "registry/policy_format.py", "registry/gates.py",
+    "registry/curation.py", "registry/results.py", "registry/matching.py",
+    "registry/event_lines.py", "gateway/control/stream/frames.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {
