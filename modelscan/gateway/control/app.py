@@ -130,7 +130,7 @@ class ControlApp:
         return Actor("gateway", address) if key is None else Actor("key", key)
 
     def _still_allowed(self, request: Request) -> bool:
-        """Whether the key of a long answer is still valid; without keys: whether none exists yet."""
+        """Whether the key of a long answer is still valid; without keys, whether there are none."""
         key, now = self.caller(request).key, time.time()
         if key is None:
             return not self._gateway.locked
