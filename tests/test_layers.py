@@ -44,7 +44,7 @@ PURE_FILES = (
     "routing/role_format.py", "routing/parsed.py",
     "routing/explain.py", "routing/plano.py", "routing/match.py", "routing/listing.py", "routing/place_edit.py",
     "routing/role_answers.py", "routing/codewhale.py", "routing/memo.py", "routing/reported.py",
-    "routing/exports/plano.py",
+    "routing/exports/plano.py", "routing/tool_policy.py", "routing/tool_format.py",
     "bench/report_reader.py", "bench/stream.py", "bench/slo.py", "bench/report.py",
     "bench/checks.py", "bench/workload.py", "bench/cases.py", "bench/dataset.py",
     "bench/compare.py", "bench/request.py", "bench/request_body.py", "bench/matching.py",
@@ -61,6 +61,11 @@ PURE_FILES = (
     "registry/policy.py", "registry/policy_format.py", "registry/gates.py",
     "registry/curation.py", "registry/results.py", "registry/matching.py",
     "registry/event_lines.py", "gateway/control/stream/frames.py",
+    "recipes/naming.py", "recipes/kind.py", "recipes/types.py", "recipes/sizes.py",
+    "recipes/fitting.py", "recipes/leaving.py", "recipes/folder_text.py", "recipes/job_fit.py",
+    "recipes/kinds/quantize.py", "recipes/kinds/training.py", "recipes/kinds/unsloth.py",
+    "recipes/kinds/peft.py", "recipes/kinds/nemo.py", "recipes/kinds/merge.py",
+    "recipes/kinds/dataset.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {

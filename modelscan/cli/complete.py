@@ -208,7 +208,26 @@ def _evals(incomplete: str) -> list[str]:
     return _beginning(report_ids(_config().paths), incomplete)
 
 
-_FILES = ("file", "files", "save", "export", "log", "dataset", "output")
+def _recipes(incomplete: str) -> list[str]:
+    from modelscan.recipes.registry import RECIPES
+
+    return _beginning((kind.name for kind in RECIPES), incomplete)
+
+
+def _recipe_methods(incomplete: str) -> list[str]:
+    from modelscan.recipes.registry import RECIPES
+
+    names = dict.fromkeys(method.name for kind in RECIPES for method in kind.methods)
+    return _beginning(names, incomplete)
+
+
+def _flavors(incomplete: str) -> list[str]:
+    from modelscan.recipes.flavors import FLAVORS
+
+    return _beginning((flavor.name for flavor in FLAVORS), incomplete)
+
+
+_FILES = ("file", "files", "save", "export", "log", "dataset", "output", "folder", "out")
 _FROM_FILES = (("deploy",), ("plan",), ("estimate",), ("pull",), ("catalog",))
 # By the first word of the command and the parameter, then by the parameter alone.
 _BY_GROUP: dict[tuple[str, str], Completer] = {
@@ -243,6 +262,10 @@ _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("eval", "report"): _evals,
     ("eval", "a"): _evals,
     ("eval", "b"): _evals,
+    ("recipe", "recipe"): _recipes,
+    ("recipe", "models"): _models,
+    ("recipe", "method"): _recipe_methods,
+    ("recipe", "flavor"): _flavors,
 }
 _BY_NAME: dict[str, Completer] = {
     "model": _models,

@@ -100,6 +100,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "adopt": ("adopt qwen3-8b --target gpustack",),
     "discover": ("discover", "discover --adopt ollama-11434", "discover --port 9000"),
     "serve": ("serve", "serve --port 8000 --workers 4", "serve --expose --tls-cert cert.pem"),
+    "open": ("open", "open --no-browser", "open --read-only"),
     "top": (
         "top",
         "top --once",
@@ -107,6 +108,15 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "trace list": ("trace list --since 1h", "trace list --route coder --status 200"),
     "trace show": ("trace show 0123456789abcdef0123456789abcdef",),
+    "recipe list": ("recipe list",),
+    "recipe render": (
+        "recipe render quantize qwen3-8b --method fp8",
+        "recipe render gguf ./model-f16.gguf --method q8_0 --out q8",
+        "recipe render unsloth qwen3-8b --dataset chats.jsonl --job",
+        "recipe render merge ./base ./coder --method slerp",
+    ),
+    "recipe show": ("recipe show ./qwen3-8b-fp8-20261130-1a2b3c4d",),
+    "recipe run": ("recipe run ./q8", "recipe run ./q8 --python ./venv/bin/python"),
     "eval suites": ("eval suites",),
     "eval run": (
         "eval run tools --route coder",
@@ -150,6 +160,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "bench compare": ("bench compare before.json after.json",),
     "bench ingest": ("bench ingest run.json",),
     "bench export": ("bench export results.json",),
+    "mcp": ("mcp", "mcp --allow-changes"),
+    "skill": ("skill",),
     "key create": (
         "key create laptop",
         "key create team --scope infer --scope read --rate 60 --budget 5m",

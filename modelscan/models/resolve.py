@@ -10,6 +10,8 @@ from modelscan.core.reference import Kind, Reference, parse_reference
 from modelscan.state.bundled import examples_dir
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelscan.core.plan import ResolvedModel
     from modelscan.core.workload import Workload
     from modelscan.state.config import Config
@@ -32,11 +34,16 @@ def load_subject(
 
     resolved = _of_registry(text, config, workload, cached=cached)
     model = with_measured_quality(resolved, config.paths)
-    if not workload.parameters:
-        return model
-    from modelscan.models.named_files import with_named_files
+    files: list[Path] = []
+    if workload.parameters:
+        from modelscan.models.named_files import adapter_files, with_named_files
 
-    return with_named_files(model, workload)
+        model, files = with_named_files(model, workload), adapter_files(workload)
+    if not workload.adapters and not files:
+        return model
+    from modelscan.models.adapters import with_adapters
+
+    return with_adapters(model, text, workload, files, config.paths)
 
 
 def _of_registry(text: str, config: Config, workload: Workload, *, cached: bool) -> ResolvedModel:

@@ -31,7 +31,8 @@ def content_digest(facts: RegistryVersionFacts) -> str:
     revision, the quantization and the files as far as they are known.
     """
     files = sorted((one.path, one.sha256, one.size_bytes) for one in facts.files if one.sha256)
-    base = None if facts.lineage is None else facts.lineage.base
+    lineage = facts.lineage
+    base = None if lineage is None else lineage.base or lineage.base_model
     content: dict[str, Any] = {"base": base, "files": files}
     if not files or len(files) < len(facts.files):
         content |= {

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelscan.core.adapter import AdapterFacts
+
 Visibility = Literal["private", "public"]
 VersionState = Literal["draft", "published", "deprecated"]
 ModelOrder = Literal["slug", "updated", "created"]
@@ -64,7 +66,8 @@ class WeightsFile:
 class Lineage:
     """Where a version comes from. ``base`` is ``SLUG@VERSION``; None: unknown or not made here.
 
-    ``tokenizer_kept`` and ``template_kept``: whether they are those of the base.
+    ``base_model``: MODEL, where the base is no version of the registry. ``tokenizer_kept`` and
+    ``template_kept``: whether they are those of the base. ``adapter_facts``: of a LoRA adapter.
     """
 
     base: str | None = None
@@ -74,6 +77,10 @@ class Lineage:
     adapter: bool | None = None
     tokenizer_kept: bool | None = None
     template_kept: bool | None = None
+    base_model: str | None = None
+    base_revision: str | None = None
+    run_digest: str | None = None
+    adapter_facts: AdapterFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

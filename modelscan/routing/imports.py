@@ -49,8 +49,10 @@ def import_file(
         )
 
     def edits(data: Any) -> Edits:
-        yield from _items(data, ("routing", "roles"), "role_id", roles, replace)
-        yield from _items(data, ("routing", "direct", "providers"), "name", providers, replace)
+        yield from placed_items(data, ("routing", "roles"), "role_id", roles, replace)
+        yield from placed_items(
+            data, ("routing", "direct", "providers"), "name", providers, replace
+        )
         written = (data.get("routing") or {}).get("aliases") or {}
         for name, target in aliases.items():
             if replace or name not in written:
@@ -109,7 +111,7 @@ def _role(role: Mapping[str, Any]) -> dict[str, Any]:
     return copied
 
 
-def _items(
+def placed_items(
     data: Any, place: tuple[str, ...], key: str, items: Sequence[Any], replace: bool
 ) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """Each item at the place of its namesake, or after the last one."""

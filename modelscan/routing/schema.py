@@ -66,6 +66,7 @@ def parse(data: Any) -> RoutingFile:
         automatic=routing.automatic,
         limits=GatewayLimits(**{key: value for key, value in limits.items() if value is not None}),
         budgets=tuple(routing.budgets or ()),
+        tool_policies=tuple(routing.tool_policies or ()),
         proxy=routing.proxy,
         embedded=routing.embedded,
     )
@@ -114,6 +115,7 @@ def route_of(entry: ProviderFields) -> Route:
         preset=preset.name if preset else None,
         tier=entry.tier or _tier(entry),
         unix_socket=entry.unix_socket,
+        tls=entry.tls.files if entry.tls else None,
     )
 
 

@@ -107,6 +107,10 @@ class Config:
     node_beat_s: float = _setting(
         10.0, "seconds between two reports of a node to its control plane", minimum=0.1
     )
+    node_networks: str = _setting(
+        "loopback,private", "where nodes may register from and have their servers: loopback, "
+        "private, any, and networks or addresses, separated by commas", kind="networks",
+    )  # fmt: skip
     electricity_usd_per_kwh: float | None = _setting(
         None, "electricity price in US dollars per kWh, for cost comparisons"
     )

@@ -41,7 +41,16 @@ COLUMNS = 80
 LONG = "a-rather-long-name-of-a-deployment"
 MODEL = "some-organization/A-Model-With-A-Long-Name-70B-Instruct-v1.5-GGUF"
 # Their output is a script, a log, or a unit of the user's own systemd.
-EXEMPT = {"completion", "logs", "serve", "node join", "service install", "service uninstall"}
+EXEMPT = {
+    "completion",
+    "logs",
+    "serve",
+    "mcp",
+    "skill",
+    "node join",
+    "service install",
+    "service uninstall",
+}
 RAN = (
     "catalog search qwen coder", "catalog list --limit 30", "catalog info qwen3-8b --gpu 24GiB",
     "catalog info qwen3-8b gemma-3-27b-it --compare --gpu 24GiB", "catalog passport qwen3-8b",
@@ -86,6 +95,8 @@ RAN = (
     "eval suites", "eval run tools --route nothing", "eval list", "eval show e-long", "eval show nothing",
     "eval board", "eval compare e-long e-other", "eval quant demo Q8_0 x", "eval export /dev/null/reports.jsonl",
     "eval verify nothing",
+    "recipe list", "recipe render gguf demo --method q8_0 --out RENDERED", "recipe render nim demo",
+    "recipe show RENDERED", "recipe run nothing",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
     "target list", "target use lab", "target test lab", "target test second",
     "target remove second", "service run", "doctor", "config show", "config path",
@@ -168,6 +179,7 @@ def test_nothing_is_wider_than_the_terminal(
 
     places = {"FOLDER": str(home.parent / "tiny"), "LOG": str(home.parent / "engine.log"),
               "REPORT": str(home.parent / "report.json"),
+              "RENDERED": str(home.parent / "rendered"),
               "REPORT-2": str(home.parent / "report-2.json")}  # fmt: skip
     text = screen(*(places.get(word, word) for word in shlex.split(line)))
     assert text.strip()

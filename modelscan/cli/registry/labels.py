@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from modelscan.cli.registry.access import (
     SlugArgument,
     VersionArgument,
     etags,
+    open_registry,
     tokens,
     writing,
 )
@@ -40,9 +42,18 @@ def add_version(
     source: From = None,
     quantization: Quantization = None,
     context_tokens: ContextTokens = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", metavar="MODEL", help="What it was made from: SLUG@VERSION or MODEL."
+        ),
+    ] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Publish it at once.")] = False,
 ) -> Document[Any]:
-    """Add a draft; the same content is the version that is there."""
+    """Add a draft; the same content is the version that is there.
+
+    --from a folder or run.json of a training: with its adapter, its base and what it kept.
+    """
     from modelscan.cli.registry.view import version_document
     from modelscan.core.jsonform import to_json
     from modelscan.registry.assignments import version_patch
@@ -52,7 +63,9 @@ def add_version(
     patch = version_patch(pairs or ())
     stated: Any = {}
     warnings: tuple[str, ...] = ()
-    if source is not None:
+    if source is not None and (tuned := _fine_tuned(context, source, base)) is not None:
+        stated = tuned
+    elif source is not None:
         from modelscan.deploy.registered import weights_facts
 
         with context.output.status(f"reading {source}"):
@@ -75,6 +88,17 @@ def add_version(
     if version.state == "draft":
         notes.append(f"publish it: modelscan registry version publish {version.name}")
     return version_document(version, warnings, notes)
+
+
+def _fine_tuned(context: Context, source: str, base: str | None) -> Any:
+    """The facts of a training's result, as JSON; None where ``source`` is another MODEL."""
+    from modelscan.core.jsonform import to_json
+    from modelscan.promotion.fine_tune import facts_from, is_fine_tune
+
+    if not is_fine_tune(source, base):
+        return None
+    with open_registry(context) as database, context.output.status(f"reading {source}"):
+        return to_json(facts_from(Path(source), base, context.config, database))
 
 
 @command(versions, "publish")

@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from starlette.routing import BaseRoute
+
 from modelscan.core.errors import UsageError
 from modelscan.core.tls import TlsFiles
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.mounting import Mount
 from modelscan.gateway.control.serving import serve
 from modelscan.gateway.node.agent import NodeAgent, NodeOptions
 from modelscan.gateway.node.control_plane import ControlPlane, Delivery, check_url
@@ -61,9 +64,18 @@ def tls_files(ca: Path | None, cert: Path | None, key: Path | None) -> TlsFiles:
     return TlsFiles(*texts)
 
 
-def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Report) -> None:
+def join(
+    config: Config,
+    options: JoinOptions,
+    listen: ServeOptions,
+    report: Report,
+    *,
+    extra: Sequence[BaseRoute] = (),
+    mounts: Sequence[Mount] = (),
+) -> None:
     """Join the control plane and serve until SIGTERM, SIGINT or ``modelscan node leave``.
 
+    ``extra``: further routes of the control application; ``mounts``: as for ``serve``.
     Raises what ``serve`` raises; UsageError for an address or label that cannot be used; AuthError
     where the control plane refuses this node.
     """
@@ -87,7 +99,7 @@ def join(config: Config, options: JoinOptions, listen: ServeOptions, report: Rep
             strict=options.only_node,
         )
         agent = NodeAgent(node, report, _end if options.only_node else _go_on)
-        serve(config, listen, report, companion=agent)
+        serve(config, listen, report, extra=extra, mounts=mounts, companion=agent)
 
 
 def _end() -> None:
