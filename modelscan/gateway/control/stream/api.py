@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.nodes.api import Handler
@@ -141,10 +141,27 @@ class _EventStream(Response):
         try:
             async for piece in self._reader.pieces():
                 body = {"type": "http.response.body", "body": piece, "more_body": True}
-                await asyncio.wait_for(send(body), SEND_S)
+                if not await _sent(send, body):
+                    return
         except ModelscanError:  # the database went away during a replay: the reader comes again
             pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _sent(send: Send, body: Message) -> bool:
+    """Send a piece; False where the reader takes nothing.
+
+    Not wait_for: before Python 3.12 it loses a cancellation that comes together with the result.
+    """
+    sending = asyncio.ensure_future(send(body))
+    try:
+        await asyncio.wait((sending,), timeout=SEND_S)
+        if sending.done():
+            sending.result()
+            return True
+    finally:
+        sending.cancel()
+    return False
 
 
 async def _left(receive: Receive) -> None:
