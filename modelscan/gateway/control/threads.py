@@ -68,3 +68,13 @@ async def in_database(call: Callable[P, T], *values: P.args, **named: P.kwargs) 
         hint="modelscan server status",
         code=UNREACHABLE,
     )
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, for at most so long; whether it is set. For loops that are cancelled."""
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((waiting,), timeout=seconds)
+    finally:
+        waiting.cancel()
+    return event.is_set()
