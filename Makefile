@@ -122,6 +122,9 @@ bench-nodes: setup ## a control plane with 1,000 nodes and 10,000 services, simu
 bench-registry: setup ## 10,000 models and 50,000 versions queried over HTTP by 1 and 8 clients: percentiles (MODELS=… DATABASE_URL=…)
 	$(BIN)/python -m benchmarks.bench_registry --models $(or $(MODELS),10000) $(if $(DATABASE_URL),--database-url $(DATABASE_URL))
 
+bench-events: setup ## readers of /v1/events and one writer: all events once and in order, memory (CLIENTS=1000 EVENTS=500)
+	EVENT_CLIENTS=$(or $(CLIENTS),1000) EVENT_COUNT=$(or $(EVENTS),500) $(BIN)/python -m pytest -s tests/gateway/control/test_event_clients.py
+
 chaos-gateway: setup ## clients and backends that misbehave, against two workers (CLIENTS=50000 SEED=…)
 	CHAOS_CLIENTS=$(or $(CLIENTS),50000) CHAOS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/gateway/test_chaos.py
 

@@ -147,7 +147,7 @@ def curations_of(steps: Iterable[CurationStep]) -> tuple[Curation, ...]:
 def refused_approval(
     curation: Curation, who: Actor, gates: Sequence[GateCheck]
 ) -> RefusedApproval | None:
-    """Why somebody may not approve; None: it counts."""
+    """Why an approval is refused; None: it counts."""
     if curation.state != "proposed":
         return "closed"
     taken = (curation.proposer, *(one.by for one in curation.approvals))

@@ -51,7 +51,7 @@ def add_event(
     etag: str | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> int:
-    """Add an event alone: of what a gateway observed, which nobody did. Returns its id."""
+    """Add an event alone: of what a gateway observed. Returns its id."""
     row = {
         "at": moment(connection), "actor": who.name[:512], "event": event, "slug": slug,
         "version": version, "etag": etag, "data": to_json(dict(data or {})),

@@ -107,7 +107,7 @@ def _guard_list(
             denied |= {one.tool for one in found}
         else:
             kept.append(tool)
-    # Encoded anew: what was decided about is what is sent, also of an object with a key twice.
+    # Encoded again: what was decided about is what is sent, also of an object with a key twice.
     body[fields[0]] = msgspec.Raw(_encode(kept))
     choice = _value(body[fields[1]]) if fields[1] in body else None
     if not kept:

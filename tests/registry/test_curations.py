@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -28,6 +29,7 @@ from modelscan.registry.stored import find_version
 from modelscan.registry.types import RegistryModelFacts, RegistryVersionFacts, WeightsFile
 from modelscan.registry.versions import add_version, delete_version, edit_version, publish_version
 from modelscan.state.server.audit import Actor, broken_at
+from modelscan.state.server.backup import backup, restore
 from modelscan.state.server.curation_tables import CURATION_STEPS
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyLimits, KeyStore
@@ -328,3 +330,18 @@ def test_facts_without_who_and_when(registry: ServerDatabase) -> None:
         before = facts_digest(find_version(connection, SLUG, 1))
         publish_version(connection, BOT, SLUG, 1)
         assert facts_digest(find_version(connection, SLUG, 1)) == before
+
+
+def test_a_restored_backup_keeps_the_record_and_its_lock(
+    registry: ServerDatabase, tmp_path: Path
+) -> None:
+    one = proposed(registry)
+    approved(registry, one.id, ANN)
+    before = record(registry, one.id)
+    written = backup(registry, tmp_path)
+    approved(registry, one.id, BEN)
+    restore(registry, Path(written.file), ANN)
+    assert record(registry, one.id) == before
+    with pytest.raises(Exception, match="only ever added"), registry.writing() as connection:
+        connection.execute(sa.delete(CURATION_STEPS))
+    assert approved(registry, one.id, BEN).state == "approved"

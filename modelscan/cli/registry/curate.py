@@ -38,7 +38,7 @@ def propose(
 
 @command(app, "approve")
 def approve(context: Context, curation: CurationArgument) -> Document[Any]:
-    """Approve a proposal of somebody else, as the user of this machine."""
+    """Approve a proposal of another person, as the user of this machine."""
     from modelscan.cli.registry.curation_view import curation_document
     from modelscan.state.server.audit import local_user
 

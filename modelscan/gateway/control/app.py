@@ -6,6 +6,7 @@ scopes of the key. Applications of other packages are mounted by the caller (``e
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,7 @@ from modelscan.traces.writer import ReceiptWriter
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
 KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
 _SEEING = frozenset({"read", "operator", "admin"})
+_READERS = _SEEING | {"curator"}
 _SEEN_BY_BROWSERS = frozenset({"read", "infer"})
 
 
@@ -110,7 +112,7 @@ class ControlApp:
             **RegistryApi(self._gateway.database, self._actor, desk.policies).handlers(),
             **HubApi(self._gateway.database).handlers(),
             **CurationApi(desk, self._actor).handlers(),
-            **stream_handlers(self._feed),
+            **stream_handlers(self._feed, self._still_allowed),
             **route_test_handlers(self._gateway),
         }
         handlers |= self.deployments.handlers()
@@ -157,6 +159,19 @@ class ControlApp:
         key = self.caller(request).key
         address = request.headers.get(CLIENT_HEADER, "")
         return Actor("gateway", address) if key is None else Actor("key", key)
+
+    def _still_allowed(self, request: Request) -> bool:
+        """Whether the key of a long answer is still valid; without keys, whether there are none."""
+        if self._page_key is not None and self._page_key.matches(request):
+            return True
+        key, now = self.caller(request).key, time.time()
+        if key is None:
+            return not self._gateway.locked
+        limits = (one.limits for one in self._gateway.loaded.keys if one.name == key)
+        return any(
+            (one.expires_at is None or one.expires_at > now) and not _READERS.isdisjoint(one.scopes)
+            for one in limits
+        )
 
     def _guarded(self, row: PathScope, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shutil
 import signal
 import socket
@@ -29,6 +30,10 @@ def control_server(app: Any) -> uvicorn.Server:
         app, log_level="warning", access_log=False, lifespan="off", proxy_headers=False,
         server_header=False, timeout_graceful_shutdown=2, loop="asyncio",
     )  # fmt: skip
+    # A reader of events that takes nothing any more cannot be sent the end of its answer.
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda line: "without completing response" not in line.getMessage()
+    )
     return _Uvicorn(config)
 
 

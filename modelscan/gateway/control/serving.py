@@ -52,6 +52,7 @@ from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, CounterSizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.options import Tls, WorkerOptions
+from modelscan.gateway.descriptors import raise_descriptor_limit
 from modelscan.gateway.metrics.families import MetricFamily
 from modelscan.gateway.metrics.otlp import OtlpResource
 from modelscan.gateway.metrics.requests import RequestFigures
@@ -85,6 +86,7 @@ def serve(
     where the port is in use or the workers do not start.
     """
     check_tls(options)
+    raise_descriptor_limit()
     with ExitStack() as stack:
         database = stack.enter_context(open_server(config))
         watches = Watch(config.routing_file), KeyWatch(database)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.gateway import Gateway
-from modelscan.gateway.control.threads import in_thread
+from modelscan.gateway.control.threads import in_thread, set_within
 from modelscan.gateway.counters import KeyCap, KeyRow
 from modelscan.gateway.data.admission import used_in_minute
 from modelscan.state.server.shares import (
@@ -145,8 +145,7 @@ class LimitShares:
     async def run(self) -> None:
         """Exchange shares until the task is cancelled; at once where a key is new."""
         while True:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.due.wait(), TICK_S)
+            await set_within(self.due, TICK_S)
             self.due.clear()
             with contextlib.suppress(ModelscanError):  # the last shares stay in effect
                 await in_thread(self.tick)

@@ -54,11 +54,27 @@ async def in_database(call: Callable[P, T], *values: P.args, **named: P.kwargs) 
 
     The thread stays until the database answers or its connection ends; what it wrote then counts.
     """
+    # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the result,
+    # and a loop that was cancelled went on for ever.
+    task = asyncio.ensure_future(in_thread(call, *values, **named))
     try:
-        return await asyncio.wait_for(in_thread(call, *values, **named), DATABASE_S)
-    except asyncio.TimeoutError:
-        raise RemoteError(
-            f"the database did not answer within {DATABASE_S:g} s",
-            hint="modelscan server status",
-            code=UNREACHABLE,
-        ) from None
+        await asyncio.wait((task,), timeout=DATABASE_S)
+        if task.done():
+            return task.result()
+    finally:
+        task.cancel()
+    raise RemoteError(
+        f"the database did not answer within {DATABASE_S:g} s",
+        hint="modelscan server status",
+        code=UNREACHABLE,
+    )
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, for at most so long; whether it is set. For loops that are cancelled."""
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((waiting,), timeout=seconds)
+    finally:
+        waiting.cancel()
+    return event.is_set()

@@ -49,15 +49,18 @@ class WorkerProcess:
             self.ready.clear()
             code = await self._live()
             self.ready.clear()
-            if self._stopping:
+            if self._ends():
                 return
             self.restarts += 1
             self.on_end(self.index, code)
             pause = _FIRST_PAUSE_S if loop.time() - started > _HEALTHY_S else pause
             await asyncio.sleep(pause)
-            if self._stopping:  # meanwhile: a new one would be told nothing, and never end
+            if self._ends():  # meanwhile: a new one would get no message, and never end
                 return
             pause = min(_LONGEST_PAUSE_S, pause * 2)
+
+    def _ends(self) -> bool:
+        return self._stopping
 
     async def _live(self) -> int:
         """One life of the process; returns its exit status."""

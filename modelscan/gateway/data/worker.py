@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import socket
 import struct
@@ -41,6 +40,7 @@ from modelscan.gateway.data.state import (
 )
 from modelscan.gateway.data.waking import Waking
 from modelscan.gateway.data.writes import Writes
+from modelscan.gateway.descriptors import raise_descriptor_limit
 from modelscan.gateway.snapshot import FromWorker, WaitingForWake
 from modelscan.routing.table import Backend
 
@@ -284,10 +284,3 @@ class Worker:
         await asyncio.sleep(0)
         self.receipts.flush()
         await self._channel.close()
-
-
-def raise_descriptor_limit() -> None:
-    """As many open connections as the system allows this user."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Ran
 from support.event_streams import EventStream
 from support.reports import bench_report, eval_report
 from support.served import Served, serving, write_routing
+
+from modelscan.core.access import Scope
+from modelscan.state.config import load
+from modelscan.state.server.database import open_server
+from modelscan.state.server.keys import KeyLimits, KeyStore
 
 REGISTRY = "/v1/registry"
 SHA = "a" * 64
@@ -43,9 +47,10 @@ class World:
         key = None if who is None else self.keys.get(who, who)
         return self.gateway.ask(method, f"{REGISTRY}{path}", body, key)
 
-    def model(self, sha256: str = SHA) -> str:
-        """A new model; its version 1 is published."""
+    def model(self, sha256: str | None = None) -> str:
+        """A new model; its version 1 is published, with weights of its own."""
         self._models += 1
+        sha256 = sha256 or f"{self._models:064x}"
         slug = f"acme/m{self._models}"
         facts = {
             "weights_url": f"https://hub.test/{slug}", "quantization": "Q4_K_M",
@@ -69,22 +74,21 @@ class World:
         return found
 
 
-@pytest.fixture
-def world(
-    clean_environment: Path, run_in_process: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
-    write_routing(clean_environment, {})
-    policy = clean_environment / "config" / "curation.yaml"
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    home = tmp_path_factory.mktemp("curation") / "home"
+    policy = write_routing(home, {}).with_name("curation.yaml")
     policy.write_text(POLICY)
-    scopes = {
+    scopes: dict[str, Scope] = {
         "ann": "curator", "ben": "curator", "bot": "curator", "root": "admin",
         "op": "operator", "reader": "read", "app": "infer",
     }  # fmt: skip
-    keys = {
-        name: run_in_process("key", "create", name, "--scope", scope, "--json").json["key"]
-        for name, scope in scopes.items()
-    }
-    with serving() as running:
+    with open_server(load(environ={"MODELSCAN_HOME": str(home)})) as database:
+        keys = {
+            name: KeyStore(database).create(name, KeyLimits(scopes=(scope,)))[1]
+            for name, scope in scopes.items()
+        }
+    with serving(MODELSCAN_HOME=str(home)) as running:
         yield World(running, keys, policy)
 
 
@@ -127,7 +131,7 @@ def test_every_way_to_a_tag(world: World) -> None:
 
 
 def test_gates_with_figures_and_a_regression(world: World) -> None:
-    slug = world.model()
+    slug = world.model(SHA)
     name = world.propose(slug, "curated")
     status, body = world.approve("ann", name)
     assert (status, body["code"], body["gates"][0]["observed"]) == (409, "gate_not_met", None)
@@ -179,12 +183,12 @@ def test_a_bench_gate_withdraws(world: World) -> None:
 
 def test_which_version_a_report_is_about(world: World) -> None:
     one, two = world.model("c" * 64), world.model("d" * 64)
-    report = eval_report("e-1", 0.5, sha256="e" * 64)
+    report = eval_report("e-other", 0.5, sha256="e" * 64)
     status, body = world.ask("op", "POST", "/evals", report)
     assert (status, body["code"]) == (422, "unmatched")
     status, body = world.ask("op", "POST", f"/evals?model={one}@1", report)
     assert (status, body["code"]) == (422, "invalid") and "SHA-256" in body["detail"]
-    unknown = eval_report("e-2", 0.5, sha256=None)
+    unknown = eval_report("e-unknown", 0.5, sha256=None)
     status, body = world.ask("op", "POST", f"/evals?model={two}@1", unknown)
     assert (status, body["matched_by"]) == (201, "named")
     for broken in (
@@ -203,20 +207,28 @@ def test_which_version_a_report_is_about(world: World) -> None:
 def test_results_across_models(world: World) -> None:
     slugs = [world.model(letter * 64) for letter in "123"]
     for letter, value in zip("123", (0.5, 0.9, 0.7), strict=True):
-        world.ask("op", "POST", "/evals", eval_report(f"e-{letter}", value, sha256=letter * 64))
-    body = world.ask("reader", "GET", "/evals?suite=coding&sort=accuracy")[1]
+        world.ask(
+            "op",
+            "POST",
+            "/evals",
+            eval_report(f"e-{letter}", value, sha256=letter * 64, suite="review"),
+        )
+    body = world.ask("reader", "GET", "/evals?suite=review&sort=accuracy")[1]
     assert [row["slug"] for row in body["items"]] == [slugs[1], slugs[2], slugs[0]]
-    page = world.ask("reader", "GET", "/evals?suite=coding&sort=accuracy&limit=2")[1]
+    page = world.ask("reader", "GET", "/evals?suite=review&sort=accuracy&limit=2")[1]
     rest = world.ask(
-        "reader", "GET", f"/evals?suite=coding&sort=accuracy&limit=2&cursor={page['next_cursor']}"
+        "reader", "GET", f"/evals?suite=review&sort=accuracy&limit=2&cursor={page['next_cursor']}"
     )[1]
     assert [row["id"] for row in page["items"] + rest["items"]] == ["e-2", "e-3", "e-1"]
     for query in ("sort=nonsense", "suite=a&workload=b", "nothing=1", "limit=0", "cursor=x"):
         assert world.ask("reader", "GET", f"/evals?{query}")[0] in (400, 422), query
 
 
-def test_a_policy_that_cannot_be_read_opens_nothing(world: World) -> None:
+def test_a_policy_that_cannot_be_read_opens_nothing(
+    world: World, request: pytest.FixtureRequest
+) -> None:
     slug = world.model()
+    request.addfinalizer(lambda: world.policy.write_text(POLICY))
     world.policy.write_text("tags: {curated: {aprovals: 2}}")
     status, body = world.ask("ann", "PUT", f"/models/{slug}/versions/1/tags/anything")
     assert (status, body["code"]) == (503, "policy_file") and "unknown key" in body["detail"]

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import Ran
 from support.event_streams import EventStream
+from support.postgres_fixtures import place_at
 from support.served import Served, serving, until, write_routing
 
 from modelscan.gateway.control.stream.api import EventReader
@@ -156,9 +157,15 @@ async def _slow_and_fast(server_database: ServerDatabase) -> None:
 def test_streams_end_with_the_gateway(home: Path) -> None:
     with serving(MODELSCAN_HOME=str(home.with_name("other"))) as running:
         stream = EventStream(running.url)
+        head = running.ask("HEAD", "/v1/events", None)  # it has no body, and no end
+        assert head[0] in (200, 405)
         assert running.stop() == 0
         stream.until(stream.ended.is_set)
         stream.close()
+
+
+def two_database(url: str) -> ServerDatabase:
+    return ServerDatabase.open_at(place_at(url))
 
 
 def test_two_gateways_on_one_database(
@@ -179,6 +186,11 @@ def test_two_gateways_on_one_database(
         assert [json.loads(e.data)["slug"] for e in s.named("model.created")] == [
             "acme/a", "acme/b",
         ]  # fmt: skip
+        assert run_in_process("key", "revoke", "ann").code == 0
+        until(lambda: two.get("/v1/events", made)[0] == 401)
+        with two_database(database_url) as database:
+            write(database, "wakes-the-stream")
+        s.until(s.ended.is_set)
 
 
 def test_routes_are_told(gateway: Served, home: Path) -> None:

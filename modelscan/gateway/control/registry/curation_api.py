@@ -50,7 +50,7 @@ class CurationApi:
         }
 
     def _who(self, request: Request) -> Actor:
-        """The key. Without keys, whoever reaches the gateway is its own account: one person."""
+        """The key. Without keys, every program here is the account of the gateway: one person."""
         actor = self._actor_of(request)
         return actor if actor.kind == "key" else local_user()
 

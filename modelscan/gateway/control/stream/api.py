@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.handler import Handler
@@ -36,8 +37,10 @@ _HEADERS = {
 }
 
 
-def stream_handlers(feed: EventFeed) -> Mapping[str, Handler]:
-    """The handlers of this module, by path."""
+def stream_handlers(
+    feed: EventFeed, still_allowed: Callable[[Request], bool]
+) -> Mapping[str, Handler]:
+    """The handlers of this module, by path; ``still_allowed``: whether a reader's key is valid."""
 
     async def events(request: Request) -> Response:
         """``kind``, ``slug`` (both repeatable), ``last_event_id``; the header wins over that."""
@@ -54,15 +57,22 @@ def stream_handlers(feed: EventFeed) -> Mapping[str, Handler]:
             raise HttpProblem(503, "too_many_readers", detail, retry_s=5)
         wanted = EventFilter(kinds, slugs or None)
         last = request.headers.get("last-event-id") or query.get("last_event_id")
-        return _EventStream(feed, EventReader(feed, wanted, last))
+        allowed = functools.partial(still_allowed, request)
+        return _EventStream(feed, EventReader(feed, wanted, last, allowed))
 
     return {"/v1/events": events}
 
 
 class EventReader:
-    """One reader's position in the events. ``last``: the id that it had last, as it sent it."""
+    """One reader's position in the events. ``last``: the id that it had last, as it sent it;
+    ``allowed``: whether it may still read, before each piece.
+    """
 
-    def __init__(self, feed: EventFeed, wanted: EventFilter, last: str | None) -> None:
+    def __init__(
+        self, feed: EventFeed, wanted: EventFilter, last: str | None,
+        allowed: Callable[[], bool] = lambda: True,
+    ) -> None:  # fmt: skip
+        self._allowed = allowed
         self._feed = feed
         self._wanted = wanted
         self._last = last
@@ -77,7 +87,7 @@ class EventReader:
             position = feed.newest
             yield reset_frame(position)
         caught_up = not self._last
-        while not feed.closed:
+        while not feed.closed and self._allowed():
             frames = feed.after(position)
             if frames is None:
                 if caught_up:  # it was live, and fell behind everything that is in memory
@@ -131,10 +141,27 @@ class _EventStream(Response):
         try:
             async for piece in self._reader.pieces():
                 body = {"type": "http.response.body", "body": piece, "more_body": True}
-                await asyncio.wait_for(send(body), SEND_S)
+                if not await _sent(send, body):
+                    return
         except ModelscanError:  # the database went away during a replay: the reader comes again
             pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _sent(send: Send, body: Message) -> bool:
+    """Send a piece; False where the reader takes nothing.
+
+    Not wait_for: before Python 3.12 it loses a cancellation that comes together with the result.
+    """
+    sending = asyncio.ensure_future(send(body))
+    try:
+        await asyncio.wait((sending,), timeout=SEND_S)
+        if sending.done():
+            sending.result()
+            return True
+    finally:
+        sending.cancel()
+    return False
 
 
 async def _left(receive: Receive) -> None:

@@ -1,7 +1,7 @@
 """The newest events in memory, for any number of readers: the table is read once for all of them.
 
-Readers have a position and no queue of their own. A slow one falls behind the newest events and is
-told to start again; it never costs memory.
+Readers have a position and no queue of their own. A slow one falls behind the newest events and
+gets a reset; it never costs memory.
 """
 
 from __future__ import annotations

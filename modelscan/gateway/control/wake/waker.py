@@ -7,14 +7,13 @@ threads, one job per deployment. Records of this machine are the only state that
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.gateway import Gateway
-from modelscan.gateway.control.threads import in_thread
+from modelscan.gateway.control.threads import in_thread, set_within
 from modelscan.gateway.control.wake.backoff import FailedWake, after_failure
 from modelscan.gateway.control.wake.effects import WakeEffects
 from modelscan.gateway.control.wake.gather import gathered, wakes_of
@@ -76,8 +75,7 @@ class Waker:
             except ModelscanError as error:
                 self._say("warning", f"nothing was woken: {error.message}")
                 pause = _QUIET_S
-            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), pause)
+            await set_within(self._changed, pause)
             self._changed.clear()
 
     async def step(self) -> float:
