@@ -51,7 +51,7 @@ BODIES = {
     "start": "modelscan.deploy.rows:DeploymentList",
     "stop": "modelscan.deploy.rows:DeploymentList",
     "top": "modelscan.gateway.top.overview:Overview",
-    "sizes": "modelscan.core.plan:Sizes",
+    "sizes": "modelscan.core.plan:ModelSizes",
     "server.audit": "modelscan.state.server.audit:AuditList",
     "server.backup": "modelscan.state.server.backup:BackupWritten",
     "server.restore": "modelscan.state.server.backup:BackupRestored",

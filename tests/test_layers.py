@@ -58,6 +58,11 @@ PURE_FILES = (
     "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
     "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",
     "traces/near_duplicates.py", "gateway/data/tools.py", "gateway/data/left.py",
+    "web/words.py", "web/charts/bar.py", "web/charts/curve.py", "web/charts/frame.py",
+    "web/charts/intervals.py", "web/charts/scatter.py", "web/charts/spark.py",
+    "web/charts/waterfall.py", "web/pages/compare.py", "web/pages/deployment.py",
+    "web/pages/find.py", "web/pages/here.py", "web/pages/model.py", "web/pages/scores.py",
+    "web/pages/system.py", "web/pages/traffic.py", "web/series.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {

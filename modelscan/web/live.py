@@ -1,5 +1,5 @@
 """What runs now, for everyone who looks: sampled at most once in two seconds, and only while
-somebody looks. The document is that of ``top``.
+pages are open. The document is that of ``top``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COARSE = 1 << 24  # bytes: smaller changes of a device's used memory are noise
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LiveSample:
     """The figures of one moment, by service."""
 
     at: float
@@ -43,7 +43,7 @@ class Shown:
     etag: str
 
 
-class Live:
+class LiveLooks:
     """The looks of one gateway. ``look`` belongs to the event loop."""
 
     def __init__(self, control: ControlApp, workspace: Workspace) -> None:
@@ -53,7 +53,7 @@ class Live:
         self._shown: Shown | None = None
         self._until = 0.0
         self._lock = asyncio.Lock()
-        self.samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
+        self.samples: deque[LiveSample] = deque(maxlen=KEPT_SAMPLES)
 
     async def look(self) -> Shown:
         """The newest overview; viewers of the same moment share one."""
@@ -69,7 +69,7 @@ class Live:
         seen = overview(self._before, now)
         self._before = now
         rows = tuple(map(_rounded, seen.services))
-        self.samples.append(Sample(time.time(), {row.name: row for row in rows}))
+        self.samples.append(LiveSample(time.time(), {row.name: row for row in rows}))
         devices = tuple(
             replace(one, used_bytes=one.used_bytes and one.used_bytes // _COARSE * _COARSE)
             for one in seen.devices

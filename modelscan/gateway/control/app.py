@@ -27,7 +27,7 @@ from modelscan.gateway.control.deployments_api import DeploymentsApi
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
-from modelscan.gateway.control.mounting import Mount, Refuse
+from modelscan.gateway.control.mounting import Mounted, Refuse
 from modelscan.gateway.control.nodes.api import Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.page_key import PAGE_KEY_NAME, PAGE_SCOPES, PageKey
@@ -44,6 +44,10 @@ _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature
 KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
 _SEEING = frozenset({"read", "operator", "admin"})
 _SEEN_BY_BROWSERS = frozenset({"read", "infer"})
+
+
+Mount = Callable[["ControlApp"], Mounted]
+"""Makes a part of another room, once the application that it is mounted in exists."""
 
 
 @dataclass(frozen=True, slots=True)

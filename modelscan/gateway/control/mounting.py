@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from modelscan.gateway.control.problems import HttpProblem
-
-if TYPE_CHECKING:
-    from modelscan.gateway.control.app import ControlApp
 
 Handler = Callable[[Request], Awaitable[Response]]
 Refuse = Callable[[Request, HttpProblem], Response | None]
@@ -25,7 +21,3 @@ class Mounted:
 
     handlers: Mapping[str, Handler]
     refuse: Refuse | None = None
-
-
-Mount = Callable[["ControlApp"], Mounted]
-"""Makes a part, once the application that it is mounted in exists."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.plan import CacheCurve, Decision, Sizes
+from modelscan.core.plan import CacheCurve, Decision, ModelSizes
 from modelscan.models.info import ModelFacts, ModelInfo
 from modelscan.web.charts.bar import PARTS, PATTERNS, grouped
 from modelscan.web.visit import View, Visit
@@ -23,12 +23,12 @@ ENGINES = {"vllm": "vLLM", "sglang": "SGLang", "ollama": "Ollama", "llama.cpp": 
 
 
 @dataclass(frozen=True, slots=True)
-class ModelAnswer:
+class ModelPageAnswer:
     """Everything that the page shows. ``card``: the devices' short name; ``command`` deploys the
     plan; ``export``: the plan in the chosen form, or why it cannot be written so.
     """
 
-    sizes: Sizes
+    sizes: ModelSizes
     decision: Decision
     card: str
     free_bytes: int
@@ -40,7 +40,7 @@ class ModelAnswer:
     warnings: tuple[str, ...] = ()
 
 
-def view(visit: Visit, answer: ModelAnswer) -> View:
+def view(visit: Visit, answer: ModelPageAnswer) -> View:
     """The page."""
     sizes, plan = answer.sizes, answer.decision.plan
     limit = answer.free_bytes
