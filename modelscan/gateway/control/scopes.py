@@ -19,7 +19,6 @@ PAGES: tuple[PathScope, ...] = (
     _page("/traffic/{trace}", "one request (a page)"),
     _page("/scores", "results of evals and benchmarks (a page)"),
     _page("/scores/compare", "two runs, task by task (a page)"),
-    _page("/registry", "the registry's models (a page)"),
     _page("/system", "checks, weights, settings (a page)"),
     _page("/export/{form}/{id:path}", "a plan as a file of another tool"),
     _page("/static/{file:path}", "styles and scripts of the pages"),
