@@ -3,7 +3,7 @@
 # Needs a Python >= 3.10; nothing else. Called by the Makefile; safe to call again, also after Ctrl-C.
 set -eu
 cd "$(dirname "$0")/.."
-extras=${1:-local,gateway,postgres,hub,evals,dev}
+extras=${1:-local,gateway,postgres,hub,evals,mcp,dev}
 venv=${VENV:-.venv}
 
 find_python() {

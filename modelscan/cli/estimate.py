@@ -10,7 +10,7 @@ import typer
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Table
 from modelscan.cli.framework import single
-from modelscan.cli.options import ModelArgument, SharedOptions, workload_options
+from modelscan.cli.options import Adapter, ModelArgument, SharedOptions, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.units import GIB, format_bytes, format_speed, format_tokens
 from modelscan.core.verdict import Verdict
@@ -41,6 +41,7 @@ def estimate(
         bool,
         typer.Option("--history", help="Compare past estimates of MODEL with measured memory."),
     ] = False,
+    adapter: Adapter = None,
 ) -> Document:
     """Estimate the memory that a model needs: weights, cache and buffers, per device."""
     if history:

@@ -13,7 +13,7 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Text
 from modelscan.cli.export import ExportOption, export_document
 from modelscan.cli.framework import single
-from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
+from modelscan.cli.options import Adapter, Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
 from modelscan.core.plan import ContextTier, Decision, Missing, Plan, Refusal, RequiredHardware
 from modelscan.core.units import format_bytes, format_speed, format_tokens
@@ -59,6 +59,7 @@ def plan(
         ),
     ] = None,
     export: ExportOption = None,
+    adapter: Adapter = None,
 ) -> Document:
     """Find the best way to run a model on this hardware: format, engine, GPUs, context, flags."""
     from modelscan.deploy.planning import Question, needed_gpus, plan_model

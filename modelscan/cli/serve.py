@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +12,11 @@ import typer
 from modelscan.cli.context import Context
 from modelscan.cli.framework import single
 from modelscan.cli.serve_log import LogFormat, ServeLog
+from modelscan.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
     from modelscan.gateway.control.events import Report, ServeEvent
 
 
@@ -72,6 +75,12 @@ def serve(
         list[Path] | None,
         typer.Option("--folder", metavar="DIR", help="With --node: list its .gguf files."),
     ] = None,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Tools for assistants at /mcp (Model Context Protocol).")
+    ] = False,
+    allow_changes: Annotated[
+        bool, typer.Option("--allow-changes", help="With --mcp: deploy, start, stop, remove.")
+    ] = False,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="The log on standard error.")
     ] = "text",
@@ -102,10 +111,11 @@ def serve(
         drain_s=drain,
         log_requests=log_requests,
     )
+    extra = _assistance(mcp, allow_changes, config.offline)
     with reporter(context, log_format) as report:
         if node is None:
             _check_alone(node_key=node_key, advertise=advertise, label=label, folder=folder)
-            run(config, options, report, mounts=[pages(context.workspace)])
+            run(config, options, report, extra=extra, mounts=[pages(context.workspace)])
             return 0
         from modelscan.gateway.node.join import JoinOptions, join, tls_files
 
@@ -113,16 +123,28 @@ def serve(
         wishes = JoinOptions(
             node, node_key, None, advertise, label or (), folder or (), (), tls, only_node=False
         )
-        join(config, wishes, options, report, mounts=[pages(context.workspace)])
+        join(config, wishes, options, report, extra=extra, mounts=[pages(context.workspace)])
     return 0
+
+
+def _assistance(mcp: bool, allow_changes: bool, offline: bool) -> Sequence[BaseRoute]:
+    """The routes of ``--mcp``. Raises UsageError without the protocol's package."""
+    if not mcp:
+        if allow_changes:
+            raise UsageError("--allow-changes needs --mcp", hint="modelscan serve --mcp")
+        return ()
+    from modelscan.state.server.extra import require_package
+
+    require_package("serve --mcp", "mcp")
+    from modelscan.mcp.http import mcp_routes
+
+    return mcp_routes(allow_changes=allow_changes, offline=offline)
 
 
 def _check_alone(**given: object) -> None:
     """Raises UsageError for options of a node without a control plane."""
     name = next((name for name, value in given.items() if value), None)
     if name is not None:
-        from modelscan.core.errors import UsageError
-
         option = f"--{name.replace('_', '-')}"
         raise UsageError(f"{option} needs --node URL", hint="modelscan serve --node URL")
 
@@ -130,7 +152,9 @@ def _check_alone(**given: object) -> None:
 @contextlib.contextmanager
 def reporter(context: Context, form: LogFormat = "text") -> Iterator[Report]:
     """What prints the events of a gateway."""
-    with contextlib.closing(ServeLog(context.output.stderr, form)) as log:
+    events, errors = context.output.events, context.output.stderr
+    log = ServeLog(errors, form) if events is None else ServeLog(events, "events")
+    with contextlib.closing(log):
         yield lambda event: _report(context, log, form, event)
 
 
@@ -141,12 +165,11 @@ def _words(text: str | None) -> tuple[str, ...] | None:
 
 def _report(context: Context, log: ServeLog, form: LogFormat, event: ServeEvent) -> None:
     """Events as JSON Lines with --json, else as lines of the log."""
-    output = context.output
-    if context.flags.as_json:
-        output.event(event.name, text=event.text, **event.values)
+    if context.output.events is not None:
+        log.write(event)
         return
     if event.name == "ready":
-        output.line(event.values["url"] + "/v1")
+        context.output.line(event.values["url"] + "/v1")
         if form == "text":
             _introduce(context, event)
             return

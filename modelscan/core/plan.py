@@ -130,6 +130,7 @@ class ResolvedModel:
     unsized: tuple[str, ...] = ()  # repositories of which neither bytes nor parameters are known
     other_formats: tuple[str, ...] = ()  # formats of its weights that no engine loads: mlx, onnx …
     chat_template: str | None = None  # of the repository's own files, where they are at hand
+    registered: str | None = None  # SLUG@VERSION of the registry that these weights are
 
 
 @dataclass(frozen=True, slots=True)

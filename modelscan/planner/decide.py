@@ -65,7 +65,7 @@ def decide(
     (address, key, model).
     """
     task = "embedding" if wishes.embedding else model.task
-    early = refuse.closed_refusal(model) or refuse.task_refusal(model, task)
+    early = refuse.closed_refusal(model) or refuse.task_refusal(model, task, machine)
     if early is not None:
         return Decision(plan=None, refusal=early)
     refuse.remote_code(model, wishes)

@@ -22,6 +22,11 @@ def examples_dir() -> Path:
     return _bundled("_examples", "examples")
 
 
+def docs_dir() -> Path:
+    """The folder of the manual: ``modelscan/_docs`` in a wheel, else ``docs/``."""
+    return _bundled("_docs", "docs")
+
+
 def schemas_dir() -> Path:
     """The folder of JSON Schemas: of documents, and in ``files/`` of the files people write."""
     return _PACKAGE / "schemas"

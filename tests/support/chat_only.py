@@ -1,6 +1,7 @@
 """A scripted model server that speaks chat completions only, as strictly as chat templates are.
 
-The scenario is the model's name: text, tool, reason, tools2, context, overloaded, cut, slow.
+The scenario is the model's name: text, tool, reason, tools2, context, overloaded, cut, slow, and
+script: the tool calls of ``ChatOnly.script``, one after the other.
 """
 
 from __future__ import annotations
@@ -58,6 +59,19 @@ def deltas(scenario: str, body: dict[str, Any]) -> tuple[list[dict[str, Any]], s
     ], "stop"
 
 
+def scripted(
+    script: list[tuple[str, dict[str, Any]]], body: dict[str, Any]
+) -> tuple[list[dict[str, Any]], str]:
+    """The next call of a script, by the results that came back so far; then a text."""
+    done = sum(message["role"] == "tool" for message in body["messages"])
+    if not body.get("tools") or done >= len(script):
+        return [{"content": "the script is done"}], "stop"
+    name, values = script[done]
+    function = {"name": name, "arguments": json.dumps(values)}
+    call = {"index": 0, "id": f"call_{done}", "type": "function", "function": function}
+    return [{"tool_calls": [call]}], "tool_calls"
+
+
 def joined(pieces: list[dict[str, Any]]) -> dict[str, Any]:
     """The pieces as one message."""
     message: dict[str, Any] = {"role": "assistant", "content": None}
@@ -111,7 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(scenario, body)
 
     def _answer(self, scenario: str, body: dict[str, Any]) -> None:
-        pieces, reason = deltas(scenario, body)
+        script = self.server.script
+        pieces, reason = scripted(script, body) if scenario == "script" else deltas(scenario, body)
         if not body.get("stream"):
             choice = {"index": 0, "message": joined(pieces), "finish_reason": reason}
             self._send(
@@ -151,6 +166,7 @@ class ChatOnly(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.props: dict[str, Any] = {}
+        self.script: list[tuple[str, dict[str, Any]]] = []
 
     @property
     def url(self) -> str:

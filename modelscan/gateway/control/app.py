@@ -28,16 +28,22 @@ from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.mounting import Mounted, Refuse
-from modelscan.gateway.control.nodes.api import Handler, NodesApi
+from modelscan.gateway.control.nodes.api import CLIENT_HEADER, Handler, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.page_key import PAGE_KEY_NAME, PAGE_SCOPES, PageKey
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
+from modelscan.gateway.control.registry.api import RegistryApi
+from modelscan.gateway.control.registry.curation_api import CurationApi
 from modelscan.gateway.control.route_test_api import route_test_handlers
 from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
+from modelscan.gateway.control.stream.api import stream_handlers
+from modelscan.gateway.control.stream.feed import EventFeed
 from modelscan.gateway.metrics.exposition import exposition
 from modelscan.gateway.metrics.families import MetricFamily
 from modelscan.gateway.scopes import INFERENCE, PathScope
+from modelscan.registry.desk import CurationDesk
+from modelscan.state.server.audit import Actor
 from modelscan.traces.writer import ReceiptWriter
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
@@ -68,11 +74,13 @@ class ControlApp:
         writer: ReceiptWriter,
         figures: Callable[[], Iterable[MetricFamily]],
         report: Report,
+        feed: EventFeed | None = None,
         page_key: PageKey | None = None,
     ) -> None:
         self.gateway = gateway
         self.figures = figures
         self._gateway = gateway
+        self._feed = feed or EventFeed(gateway.database)
         self._figures = figures
         self._page_key = page_key
         self._refusals: list[Refuse] = []
@@ -87,6 +95,7 @@ class ControlApp:
         """The application with the parts of other rooms."""
         key_of = lambda request: self.caller(request).key  # noqa: E731
         cluster = ClusterApi(self._gateway, key_of)
+        desk = CurationDesk(self._gateway.database, self._gateway.config)
         handlers: dict[str, Handler] = {
             **cluster.handlers(),
             "/v1/models": self._models,
@@ -100,6 +109,9 @@ class ControlApp:
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
             **audit_handlers(self._gateway.database),
+            **RegistryApi(self._gateway.database, self._actor, desk.policies).handlers(),
+            **CurationApi(desk, self._actor).handlers(),
+            **stream_handlers(self._feed),
             **route_test_handlers(self._gateway),
         }
         handlers |= self.deployments.handlers()
@@ -118,10 +130,12 @@ class ControlApp:
         ]
         # Never reached by their own methods: the data path forwards those. Others are refused.
         routes += [Route(row.path, self._other_method, methods=row.methods) for row in INFERENCE]
-        return Starlette(
+        app = Starlette(
             routes=[*routes, *extra],
             exception_handlers={HTTPException: self._refused, HttpProblem: self._problem},
         )
+        app.state.caller = self.caller  # for ``extra``
+        return app
 
     async def _other_method(self, request: Request) -> Response:
         raise HttpProblem(404, "path_not_found", f"there is no path {request.url.path}")
@@ -138,6 +152,12 @@ class ControlApp:
         if self._gateway.locked:
             return Caller(None, None)
         return Caller(None, _SEEN_BY_BROWSERS if from_browser(request) else frozenset({"admin"}))
+
+    def _actor(self, request: Request) -> Actor:
+        """Who makes a change: the key, or, without keys, the address of the client."""
+        key = self.caller(request).key
+        address = request.headers.get(CLIENT_HEADER, "")
+        return Actor("gateway", address) if key is None else Actor("key", key)
 
     def _guarded(self, row: PathScope, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:

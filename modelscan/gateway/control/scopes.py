@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from modelscan.gateway.control.registry.curation_paths import CURATION_PATHS
+from modelscan.gateway.control.registry.paths import REGISTRY_PATHS
 from modelscan.gateway.scopes import INFERENCE, OTHER, PathScope
+
+MCP_PATH = "/mcp"
 
 
 def _page(path: str, what: str) -> PathScope:
@@ -54,6 +58,8 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/cluster/roles", ("read",), "every role, and what serves it now"),
     PathScope(("GET",), "/v1/cluster/benchmarks", ("read",), "the results of benchmarks"),
     PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),
+    *CURATION_PATHS,
+    *REGISTRY_PATHS,
     PathScope(("GET",), "/v1/deployments", ("read", "operator"), "every deployment"),
     PathScope(("POST",), "/v1/deployments", ("operator",), "deploy a model: 202, a job"),
     PathScope(("POST",), "/v1/deployments/plan", ("read", "operator"), "the plan, nothing is run"),
@@ -67,6 +73,10 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("POST",), "/v1/deployments/{name}/start", ("operator",), "start it: 202"),
     PathScope(("POST",), "/v1/deployments/{name}/stop", ("operator",), "stop it: 202"),
     PathScope(("POST",), "/v1/deployments/{name}/restart", ("operator",), "restart it: 202"),
+    PathScope(
+        ("POST", "DELETE"), MCP_PATH, ("read", "operator"),
+        "tools and resources for assistants (MCP), with `serve --mcp`",
+    ),
     PathScope(
         ("GET",), "/health", ("read",), "whether the gateway is well, and every backend's state",
         open_on_loopback=True,

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from starlette.routing import BaseRoute
+
 from modelscan.core.errors import UsageError
 from modelscan.core.tls import TlsFiles
 from modelscan.gateway.control.app import Mount
@@ -63,13 +65,19 @@ def tls_files(ca: Path | None, cert: Path | None, key: Path | None) -> TlsFiles:
 
 
 def join(
-    config: Config, options: JoinOptions, listen: ServeOptions, report: Report,
+    config: Config,
+    options: JoinOptions,
+    listen: ServeOptions,
+    report: Report,
+    *,
+    extra: Sequence[BaseRoute] = (),
     mounts: Sequence[Mount] = (),
-) -> None:  # fmt: skip
+) -> None:
     """Join the control plane and serve until SIGTERM, SIGINT or ``modelscan node leave``.
 
-    ``mounts``: as for ``serve``. Raises what ``serve`` raises; UsageError for an address or label
-    that cannot be used; AuthError where the control plane refuses this node.
+    ``extra``: further routes of the control application; ``mounts``: as for ``serve``.
+    Raises what ``serve`` raises; UsageError for an address or label that cannot be used; AuthError
+    where the control plane refuses this node.
     """
     membership = Membership(
         check_url(options.url), _checked_key(options.key), options.files, utc_now()
@@ -91,7 +99,7 @@ def join(
             strict=options.only_node,
         )
         agent = NodeAgent(node, report, _end if options.only_node else _go_on)
-        serve(config, listen, report, mounts=mounts, companion=agent)
+        serve(config, listen, report, extra=extra, mounts=mounts, companion=agent)
 
 
 def _end() -> None:
