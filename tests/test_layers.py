@@ -62,7 +62,7 @@ PURE_FILES = (
     "web/charts/intervals.py", "web/charts/scatter.py", "web/charts/spark.py",
     "web/charts/waterfall.py", "web/pages/compare.py", "web/pages/deployment.py",
     "web/pages/find.py", "web/pages/here.py", "web/pages/model.py", "web/pages/scores.py",
-    "web/pages/system.py", "web/pages/traffic.py", "web/series.py",
+    "web/pages/system.py", "web/pages/registry.py", "web/pages/traffic.py", "web/series.py",
     "recipes/naming.py", "recipes/kind.py", "recipes/types.py", "recipes/sizes.py",
     "recipes/fitting.py", "recipes/leaving.py", "recipes/folder_text.py", "recipes/job_fit.py",
     "recipes/kinds/quantize.py", "recipes/kinds/training.py", "recipes/kinds/unsloth.py",

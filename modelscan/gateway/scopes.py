@@ -15,7 +15,7 @@ from modelscan.routing.table import Operation
 
 @dataclass(frozen=True, slots=True)
 class PathScope:
-    """One row. One of ``scopes`` is needed; ``open_on_loopback``: none where only this machine
+    """One row. One of ``scopes`` is needed ((): no key is needed); ``open_on_loopback``: none where only this machine
     can connect. A key with the scope admin may do everything.
 
     ``operation``: of a backend, which the data path sends the request to.

@@ -28,6 +28,8 @@ from modelscan.evals.storage import stored_reports
 from modelscan.models.fit import default_wishes
 from modelscan.models.info import find_info
 from modelscan.models.runnable import runnable_models
+from modelscan.registry.desk import CurationDesk, CurationFilter
+from modelscan.registry.search import search_models
 from modelscan.routing.clients.connect import ConnectWishes, connect
 from modelscan.routing.clients.offer import served_facts
 from modelscan.routing.clients.registry import CLIENTS
@@ -38,6 +40,7 @@ from modelscan.web.kept import Kept
 from modelscan.web.pages import compare as compare_page
 from modelscan.web.pages import find as find_page
 from modelscan.web.pages import model as model_page
+from modelscan.web.pages import registry as registry_page
 from modelscan.web.pages import scores as scores_page
 from modelscan.web.pages import system as system_page
 from modelscan.web.pages import traffic as traffic_page
@@ -248,6 +251,16 @@ class Documents:
         first, second = (*visit.repeated.get("run", ()), "", "")[:2]
         pair = find_pair(self.workspace.config.paths, first, second, None)
         return scores_page.compare_view(visit, compare(*pair))
+
+    def registry(self, visit: Visit) -> View:
+        """The page *Registry*. Raises RegistryRefused for a wrong address."""
+        desk = CurationDesk(self._database, self.workspace.config)
+        with self._database.reading() as connection:
+            page = search_models(
+                connection, registry_page.wanted(visit), cursor=visit.text("cursor") or None
+            )
+        waiting = desk.list(CurationFilter(state="proposed")).curations
+        return registry_page.view(visit, page, waiting)
 
     def system(self, visit: Visit) -> View:
         """The page *System*; its checks start programs, so they are kept for a while."""

@@ -27,9 +27,11 @@ from modelscan.web.pages import deployment as deployment_page
 from modelscan.web.pages import here as here_page
 from modelscan.web.visit import View, Visit, visit_of
 
-_NAVIGATION = (("Here", "/"), ("Find", "/find"), ("Traffic", "/traffic"), ("Scores", "/scores"),
-               ("System", "/system"))  # fmt: skip
-_OWNERS = {"/model": "/find", "/compare": "/find", "/deployment": "/", "/registry": "/scores"}
+_NAVIGATION = (
+    ("Here", "/"), ("Find", "/find"), ("Traffic", "/traffic"), ("Scores", "/scores"),
+    ("Registry", "/registry"), ("System", "/system"),
+)  # fmt: skip
+_OWNERS = {"/model": "/find", "/compare": "/find", "/deployment": "/"}
 _SECONDS, _POINTS = 3600, 180
 _MOST_SECONDS = 30 * 86_400
 
@@ -66,6 +68,7 @@ class Site:
             "/traffic/{trace}": self._page(lambda v: documents.request(v, v.parts["trace"])),
             "/scores": self._page(documents.scores),
             "/scores/compare": self._page(documents.scores_compare),
+            "/registry": self._page(documents.registry),
             "/system": self._page(documents.system),
             "/export/{form}/{id:path}": self._export,
             "/static/{file:path}": self._static,

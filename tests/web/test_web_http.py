@@ -20,7 +20,7 @@ CARD = "gpu=RTX+4090"
 PAGES = (
     "/", "/find?gpu=RTX+4090", "/find", "/model/alibaba/qwen3-8b?gpu=RTX+4090",
     "/compare?model=qwen3-8b&model=qwen3-32b&gpu=RTX+4090", "/deployment/demo", "/traffic",
-    "/scores", "/system",
+    "/scores", "/system", "/registry",
 )  # fmt: skip
 SCHEMAS = Path(__file__).parents[2] / "modelscan" / "schemas"
 

@@ -157,6 +157,7 @@ async function change(button) {
     const answer = await fetch(action, { method, headers: sent, body: body || undefined });
     const document_ = await answer.json().catch(() => ({}));
     if (answer.status === 202) await follow(answer.headers.get("Location"), write);
+    else if (answer.ok && document_.ok === undefined) write("done");
     else if (answer.ok) write(document_.ok === false ? `failed: ${document_.detail ?? document_.status ?? ""}` : `answers in ${document_.elapsed_s == null ? "time" : `${document_.elapsed_s.toFixed(2)} s`}`);
     else if (answer.status === 401) { sessionStorage.removeItem(KEY); write("the key is not valid any more"); changes(document); }
     else write(`refused: ${document_.detail ?? document_.error ?? answer.status}`);
