@@ -15,7 +15,7 @@ from modelscan.routing.table import Operation
 
 @dataclass(frozen=True, slots=True)
 class PathScope:
-    """One row. One of ``scopes`` is needed ((): no key is needed); ``open_on_loopback``: none where only this machine
+    """One row. One of ``scopes`` is needed; ``open_on_loopback``: none where only this machine
     can connect. A key with the scope admin may do everything.
 
     ``operation``: of a backend, which the data path sends the request to.
@@ -27,6 +27,7 @@ class PathScope:
     what: str
     open_on_loopback: bool = False
     operation: Operation | None = None
+    public: bool = False  # no key is needed, wherever the caller is
 
 
 def _inference(path: str, operation: Operation, what: str) -> PathScope:

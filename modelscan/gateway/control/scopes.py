@@ -27,7 +27,8 @@ PAGES: tuple[PathScope, ...] = (
     _page("/system", "checks, weights, settings (a page)"),
     _page("/export/{form}/{id:path}", "a plan as a file of another tool"),
     PathScope(
-        ("GET",), "/static/{file:path}", (), "styles and scripts of the pages", open_on_loopback=True
+        ("GET",), "/static/{file:path}", ("read", "operator"), "styles and scripts of the pages",
+        public=True,
     ),
     _page("/api/v1/live", "what runs now: the document of `top`"),
     _page("/api/v1/series", "rates and latencies over time"),
@@ -103,6 +104,6 @@ TABLE: tuple[PathScope, ...] = (*INFERENCE, *PATHS, OTHER)
 
 def allows(row: PathScope, scopes: frozenset[str] | None, *, loopback: bool) -> bool:
     """Whether a request with these scopes (None: without a key) may use a path."""
-    if not row.scopes or (row.open_on_loopback and loopback):
+    if row.public or (row.open_on_loopback and loopback):
         return True
     return scopes is not None and bool(scopes & {*row.scopes, "admin"})
