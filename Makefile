@@ -1,7 +1,7 @@
 # Every target does its own set-up: a virtual environment in .venv, then what it needs.
 VENV := .venv
 BIN := $(VENV)/bin
-MARKS := not slow and not clients and not gpustack and not vllm and not recipes and not shared and not gpu
+MARKS := not slow and not clients and not gpustack and not vllm and not recipes and not shared and not gpu and not browser
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ test-shared: setup ## the second suite, over ../shared where it is there
 test-clients: setup ## real assistants over the endpoint (npm and PyPI; 1.5 GB in .cache)
 	@sh scripts/install_clients.sh
 	$(BIN)/python -m pytest -m clients tests/gateway/test_real_clients.py tests/mcp/test_real_assistants.py
+
+test-web: setup ## the pages in Chromium (Debian: chromium, fonts-dejavu-core), every page at both widths and themes; PART=ci: fewer
+	WEB_MATRIX=$(if $(PART),$(PART),full) WEB_SHOTS=$(CURDIR)/.cache/web $(BIN)/python -m pytest -m browser -rs --durations=5 tests/web
 
 test-vllm: setup ## install vLLM for the CPU by `engine install` (into .cache, 3.5 GB) and deploy a tiny model
 	MODELSCAN_HOME=$(CURDIR)/.cache/vllm $(BIN)/modelscan engine install vllm --build cpu --yes
@@ -115,6 +118,9 @@ bench-deploy: setup ## from `deploy` to a first token, less the engine's own loa
 
 bench-gateway: setup ## CPU per request and per streamed chunk of the gateway beside nginx and routers (wrk, gcc; ROUNDS=…)
 	$(BIN)/python -m benchmarks.bench_gateway --rounds $(or $(ROUNDS),3)
+
+bench-web: setup ## what 100 open pages cost the gateway: CPU share, percentiles (VIEWERS=100 SECONDS=30)
+	$(BIN)/python -m benchmarks.bench_web --viewers $(or $(VIEWERS),100) --seconds $(or $(SECONDS),30)
 
 bench-nodes: setup ## a control plane with 1,000 nodes and 10,000 services, simulated: CPU share and percentiles (NODES=…)
 	$(BIN)/python -m benchmarks.bench_nodes --nodes $(or $(NODES),1000)

@@ -66,7 +66,7 @@ BODIES = {
     "start": "modelscan.deploy.rows:DeploymentList",
     "stop": "modelscan.deploy.rows:DeploymentList",
     "top": "modelscan.gateway.top.overview:Overview",
-    "sizes": "modelscan.core.plan:Sizes",
+    "sizes": "modelscan.core.plan:ModelSizes",
     "skill": "modelscan.cli.skill:Skill",
     "server.audit": "modelscan.state.server.audit:AuditList",
     "server.backup": "modelscan.state.server.backup:BackupWritten",

@@ -25,6 +25,6 @@ def http_page() -> str:
 
 def _line(row: PathScope) -> str:
     cells = ["✓" if scope in (*row.scopes, "admin") else "" for scope in SCOPES]
-    open_to = "here" if row.open_on_loopback else ""
+    open_to = "everywhere" if row.public else "here" if row.open_on_loopback else ""
     methods, path = " ".join(row.methods), row.path.replace(":path", "")
     return f"| `{methods} {path}` | {' | '.join(cells)} | {open_to} | {row.what} |"

@@ -16,7 +16,7 @@ from modelscan.core.units import GIB, format_bytes, format_speed, format_tokens
 from modelscan.core.verdict import Verdict
 
 if TYPE_CHECKING:
-    from modelscan.core.plan import ContextTier, Sizes
+    from modelscan.core.plan import ContextTier, ModelSizes
     from modelscan.models.plan_answer import ContextCurves
 
 _PARTS = tuple(field.name for field in fields(Parts))
@@ -88,7 +88,7 @@ def curves(answer: ContextCurves) -> Document:
 _STATES = {"fits": "fits", "tight": "tight", "too_big": "too big"}
 
 
-def file_table(answer: Sizes, warnings: list[str]) -> Document:
+def file_table(answer: ModelSizes, warnings: list[str]) -> Document:
     """The files of ``--files``, the best quality first."""
     rows = [
         (

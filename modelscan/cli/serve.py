@@ -183,6 +183,8 @@ def _introduce(context: Context, event: ServeEvent) -> None:
     names = event.values["routes"]
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     note(f"models: {shown}" if names else "no models yet: modelscan deploy MODEL adds one")
+    url = event.values["url"]
+    note(f"pages: {url} (modelscan open: with the key that may change things)")
     if not event.values["keys"]:
         note("other machines: modelscan key create, then modelscan serve --expose")
     note("Ctrl-C ends it")

@@ -257,7 +257,7 @@ class FileSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class ModelSizes:
     """Every file of a model at one context, and memory against context of the plan's file.
 
     ``trained_context_tokens`` None: not known. ``curves`` are () without a plan.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.deployment_name import derive_name
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.plan import Decision, Plan, RequiredHardware, ResolvedModel, Sizes
+from modelscan.core.plan import Decision, ModelSizes, Plan, RequiredHardware, ResolvedModel
 from modelscan.core.reference import parse_reference
 from modelscan.core.workload import Workload
 from modelscan.deploy.machine import (
@@ -119,7 +119,7 @@ class SizedModel(NamedTuple):
     """The decision with every file and its curves, the machine it is about, and warnings."""
 
     decision: Decision
-    sizes: Sizes
+    sizes: ModelSizes
     machine: Machine
     warnings: tuple[str, ...]
 

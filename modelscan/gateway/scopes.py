@@ -27,6 +27,7 @@ class PathScope:
     what: str
     open_on_loopback: bool = False
     operation: Operation | None = None
+    public: bool = False  # no key is needed, wherever the caller is
 
 
 def _inference(path: str, operation: Operation, what: str) -> PathScope:

@@ -9,11 +9,11 @@ from modelscan.core.plan import (
     ContextTier,
     Decision,
     Missing,
+    ModelSizes,
     Plan,
     Quality,
     RequiredHardware,
     ResolvedModel,
-    Sizes,
 )
 from modelscan.core.verdict import Offload, Verdict
 
@@ -127,9 +127,9 @@ def curves_of(plan: Plan, decision: Decision) -> ContextCurves:
     return ContextCurves(plan.model, plan.quantization, plan.backend, known, decision.curves)
 
 
-def sizes_of(decision: Decision, model: ResolvedModel, where: str) -> Sizes:
+def sizes_of(decision: Decision, model: ResolvedModel, where: str) -> ModelSizes:
     """The files and curves of a decision."""
-    return Sizes(
+    return ModelSizes(
         model=model.id,
         name=model.name,
         verdict=decision.verdict,

@@ -28,6 +28,8 @@ from modelscan.evals.storage import stored_reports
 from modelscan.models.fit import default_wishes
 from modelscan.models.info import find_info
 from modelscan.models.runnable import runnable_models
+from modelscan.registry.desk import CurationDesk, CurationFilter
+from modelscan.registry.search import search_models
 from modelscan.routing.clients.connect import ConnectWishes, connect
 from modelscan.routing.clients.offer import served_facts
 from modelscan.routing.clients.registry import CLIENTS
@@ -38,12 +40,13 @@ from modelscan.web.kept import Kept
 from modelscan.web.pages import compare as compare_page
 from modelscan.web.pages import find as find_page
 from modelscan.web.pages import model as model_page
+from modelscan.web.pages import registry as registry_page
 from modelscan.web.pages import scores as scores_page
 from modelscan.web.pages import system as system_page
 from modelscan.web.pages import traffic as traffic_page
 from modelscan.web.pages.compare import Compared
 from modelscan.web.pages.deployment import ClientSnippet
-from modelscan.web.pages.model import ModelView
+from modelscan.web.pages.model import ModelPageAnswer
 from modelscan.web.series import MOST_POINTS, MOST_RECEIPTS, Series, series
 from modelscan.web.visit import View, Visit
 from modelscan.web.words import short_name
@@ -69,7 +72,7 @@ class Documents:
         self.workspace = workspace
         self._database = database
         self._found: Kept[RunnableModels] = Kept(24)
-        self._sized: Kept[ModelView] = Kept(48)
+        self._sized: Kept[ModelPageAnswer] = Kept(48)
         self._system: Kept[View] = Kept(1)
         self._series: Kept[Series] = Kept(64)
 
@@ -107,13 +110,13 @@ class Documents:
                 answer = replace(answer, export_error=error)
         return model_page.view(visit, answer)
 
-    def sized(self, visit: Visit) -> ModelView:
+    def sized(self, visit: Visit) -> ModelPageAnswer:
         """Every file and the plan of a model on a machine."""
         question = _question(visit, self._wishes())
         key = (question, self.workspace.config.paths.state)
         return self._sized.get(key, _seconds(question.gpu or ""), lambda: self._size(question))
 
-    def _size(self, question: Question) -> ModelView:
+    def _size(self, question: Question) -> ModelPageAnswer:
         config = self.workspace.config
         sized = size_model(question, config)
         info = None
@@ -123,7 +126,7 @@ class Documents:
             except ModelscanError:
                 info = None  # a file or a folder: the catalog knows no facts
         command = deploy_command(question, simulated=sized.machine.simulated)
-        return ModelView(
+        return ModelPageAnswer(
             sized.sizes, sized.decision, _card(sized.machine), _free(sized),
             len(sized.machine.inventory.gpus), command, info, warnings=sized.warnings,
         )  # fmt: skip
@@ -248,6 +251,16 @@ class Documents:
         first, second = (*visit.repeated.get("run", ()), "", "")[:2]
         pair = find_pair(self.workspace.config.paths, first, second, None)
         return scores_page.compare_view(visit, compare(*pair))
+
+    def registry(self, visit: Visit) -> View:
+        """The page *Registry*. Raises RegistryRefused for a wrong address."""
+        desk = CurationDesk(self._database, self.workspace.config)
+        with self._database.reading() as connection:
+            page = search_models(
+                connection, registry_page.wanted(visit), cursor=visit.text("cursor") or None
+            )
+        waiting = desk.list(CurationFilter(state="proposed")).curations
+        return registry_page.view(visit, page, waiting)
 
     def system(self, visit: Visit) -> View:
         """The page *System*; its checks start programs, so they are kept for a while."""

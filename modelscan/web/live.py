@@ -1,5 +1,5 @@
 """What runs now, for everyone who looks: sampled at most once in two seconds, and only while
-somebody looks. The document is that of ``top``.
+pages are open. The document is that of ``top``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from modelscan.api import Workspace
 from modelscan.core.envelope import envelope
-from modelscan.gateway.control.mounting import MountHost
+from modelscan.gateway.control.app import ControlApp
 from modelscan.gateway.metrics.exposition import exposition
 from modelscan.gateway.top.look import deployment_look, device_figures
 from modelscan.gateway.top.overview import GatewayLook, Overview, TopLook, TopRow, overview
@@ -43,10 +43,10 @@ class Shown:
     etag: str
 
 
-class LiveState:
+class LiveLooks:
     """The looks of one gateway. ``look`` belongs to the event loop."""
 
-    def __init__(self, control: MountHost, workspace: Workspace) -> None:
+    def __init__(self, control: ControlApp, workspace: Workspace) -> None:
         self._control = control
         self._workspace = workspace
         self._before: TopLook | None = None

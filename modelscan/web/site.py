@@ -13,23 +13,26 @@ from starlette.responses import PlainTextResponse, Response
 from modelscan.api import Workspace
 from modelscan.core.envelope import envelope
 from modelscan.core.errors import ModelscanError
+from modelscan.gateway.control.app import ControlApp, Mount
 from modelscan.gateway.control.deployments_api import status_of
 from modelscan.gateway.control.handler import Handler
-from modelscan.gateway.control.mounting import Mount, Mounted, MountHost
+from modelscan.gateway.control.mounting import Mounted
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.top.overview import Overview
 from modelscan.web import guard
 from modelscan.web.assets import asset_at
 from modelscan.web.environment import templates
 from modelscan.web.gather import Documents
-from modelscan.web.live import LiveState
+from modelscan.web.live import LiveLooks
 from modelscan.web.pages import deployment as deployment_page
 from modelscan.web.pages import here as here_page
 from modelscan.web.visit import View, Visit, visit_of
 
-_NAVIGATION = (("Here", "/"), ("Find", "/find"), ("Traffic", "/traffic"), ("Scores", "/scores"),
-               ("System", "/system"))  # fmt: skip
-_OWNERS = {"/model": "/find", "/compare": "/find", "/deployment": "/", "/registry": "/scores"}
+_NAVIGATION = (
+    ("Here", "/"), ("Find", "/find"), ("Traffic", "/traffic"), ("Scores", "/scores"),
+    ("Registry", "/registry"), ("System", "/system"),
+)  # fmt: skip
+_OWNERS = {"/model": "/find", "/compare": "/find", "/deployment": "/"}
 _SECONDS, _POINTS = 3600, 180
 _MOST_SECONDS = 30 * 86_400
 
@@ -37,7 +40,7 @@ _MOST_SECONDS = 30 * 86_400
 def pages(workspace: Workspace) -> Mount:
     """The pages over these settings, for ``serve``."""
 
-    def mount(control: MountHost) -> Mounted:
+    def mount(control: ControlApp) -> Mounted:
         site = Site(control, workspace)
         return Mounted(site.handlers(), site.refused)
 
@@ -47,10 +50,10 @@ def pages(workspace: Workspace) -> Mount:
 class Site:
     """The handlers of one gateway's pages."""
 
-    def __init__(self, control: MountHost, workspace: Workspace) -> None:
+    def __init__(self, control: ControlApp, workspace: Workspace) -> None:
         self._control = control
         self._workspace = workspace
-        self.live = LiveState(control, workspace)
+        self.live = LiveLooks(control, workspace)
         self.documents = Documents(workspace, control.gateway.database)
 
     def handlers(self) -> dict[str, Handler]:
@@ -66,6 +69,7 @@ class Site:
             "/traffic/{trace}": self._page(lambda v: documents.request(v, v.parts["trace"])),
             "/scores": self._page(documents.scores),
             "/scores/compare": self._page(documents.scores_compare),
+            "/registry": self._page(documents.registry),
             "/system": self._page(documents.system),
             "/export/{form}/{id:path}": self._export,
             "/static/{file:path}": self._static,

@@ -44,8 +44,8 @@ MODEL = "some-organization/A-Model-With-A-Long-Name-70B-Instruct-v1.5-GGUF"
 EXEMPT = {
     "completion",
     "logs",
-    "serve",
     "open",
+    "serve",
     "mcp",
     "skill",
     "node join",

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from support.browser import ratio, tab
-from support.web_site import HOSTILE, WebSite
+from support.served import serving
+from support.web_site import HOSTILE, WebSite, run, variables
 
 pytestmark = pytest.mark.browser
 CARD = "gpu=RTX+4090"
@@ -22,7 +23,7 @@ PAGES = {
     "here": "/", "find": f"/find?{CARD}", "model": MODEL,
     "nofit": f"/model/deepseek/deepseek-r1?{CARD}",
     "compare": f"/compare?model=qwen3-8b&model=qwen3-32b&{CARD}", "deployment": "/deployment/demo",
-    "traffic": "/traffic", "scores": "/scores", "system": "/system",
+    "traffic": "/traffic", "scores": "/scores", "system": "/system", "registry": "/registry",
 }  # fmt: skip
 STATES = {"empty": f"/find?{CARD}&q=zzzzzz", "badgpu": "/find?gpu=nosuch"}
 FULL = os.environ.get("WEB_MATRIX") == "full"
@@ -164,7 +165,7 @@ def test_the_key_moves_from_the_link_to_a_header_and_changes_things(
         opened.page.goto(site.url + "/deployment/demo")
         opened.page.on("dialog", lambda dialog: dialog.accept())
         opened.page.get_by_role("button", name="Restart").click()
-        expect(opened.page.locator(".changes .job").first).to_contain_text("done", timeout=120_000)
+        expect(opened.page.locator("#told")).to_have_text("restart: done", timeout=120_000)
         assert opened.page.context.cookies() == []
     assert sent and all(one["authorization"] == f"Bearer {site.key}" for one in sent)
     assert not any(site.key in one.get("referer", "") for one in sent)
@@ -228,6 +229,60 @@ def test_another_page_cannot_frame_it_or_use_it(browser: Any, site: WebSite) -> 
         server.shutdown()
         server.server_close()
     assert '"running"' in site.get("/v1/deployments")[1]
+
+
+def test_a_curator_approves_a_proposal(browser: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    home = tmp_path / "curated"
+    made = run(home, "key", "create", "carol", "--scope", "curator", "-q").split()
+    run(
+        home,
+        "registry",
+        "add",
+        "acme/demo",
+        "--from",
+        "demo",
+        "--publish",
+        f"description={HOSTILE}",
+    )
+    run(home, "registry", "curate", "propose", "acme/demo@1", "--tag", "curated")
+    key = next(word for word in made if word.startswith("sk-ms-"))
+    with serving(**variables(home)) as served, tab(browser) as opened:
+        opened.page.goto(f"{served.url}/registry#key={key}")
+        expect(opened.page.locator("#results tbody th")).to_have_text("acme/demo")
+        opened.page.on("dialog", lambda dialog: dialog.accept())
+        opened.page.get_by_role("button", name="Approve").click()
+        expect(opened.page.locator("#told")).to_have_text("done")
+        opened.page.reload()
+        expect(opened.page.locator("article.card")).to_contain_text("1 approval: carol")
+        assert opened.overflow() == 0
+        if SHOTS:
+            opened.shot(Path(SHOTS) / "registry.png")
+
+
+def test_a_gateway_that_others_reach_is_opened_with_a_key(browser: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    home = tmp_path / "exposed"
+    made = run(
+        home, "key", "create", "pages", "--scope", "read", "--scope", "operator", "-q"
+    ).split()
+    key = next(word for word in made if word.startswith("sk-ms-"))
+    with serving("--expose", **variables(home)) as served, tab(browser) as opened:
+        url = f"http://127.0.0.1:{served.url.rpartition(':')[2]}"
+        opened.page.goto(url + "/")
+        expect(opened.page.locator("h1")).to_have_text("This gateway needs a key")
+        opened.page.fill("#unlock-key", "sk-ms-wrong-wrong-wrong")
+        opened.page.keyboard.press("Enter")
+        expect(opened.page.locator("#unlock-fault")).to_be_visible()
+        opened.page.fill("#unlock-key", key)
+        opened.page.keyboard.press("Enter")
+        expect(opened.page.locator("h1")).to_contain_text("What runs here")
+        opened.page.goto(url + "/traffic")
+        expect(opened.page.locator("h1")).to_contain_text("Who answers which name")
+        assert opened.page.context.cookies() == []
+    assert opened.violations == []
 
 
 PAIRS = (("--text", "--bg", 4.5), ("--soft", "--bg", 4.5), ("--soft", "--sheet", 4.5), ("--accent", "--bg", 4.5), ("--bad", "--bad-bg", 4.5), ("--good", "--bg", 4.5), ("--good", "--sheet", 4.5), ("--accent-text", "--accent", 4.5),

@@ -20,7 +20,7 @@ CARD = "gpu=RTX+4090"
 PAGES = (
     "/", "/find?gpu=RTX+4090", "/find", "/model/alibaba/qwen3-8b?gpu=RTX+4090",
     "/compare?model=qwen3-8b&model=qwen3-32b&gpu=RTX+4090", "/deployment/demo", "/traffic",
-    "/scores", "/system",
+    "/scores", "/system", "/registry",
 )  # fmt: skip
 SCHEMAS = Path(__file__).parents[2] / "modelscan" / "schemas"
 
@@ -258,3 +258,17 @@ def test_a_gateway_that_others_reach_shows_nothing_without_a_key(tmp_path: Path)
         own = {**key, "Origin": url, "Sec-Fetch-Site": "same-origin"}
         assert fetch("POST", url + "/v1/deployments/demo/stop", b"", **own)[0] == 403
     assert not list((home / "state").glob("pages-*.key"))
+
+
+def test_the_pages_key_works_next_to_stored_keys_and_only_for_changes(tmp_path: Path) -> None:
+    home = tmp_path / "locked"
+    run(home, "key", "create", "laptop", "--scope", "infer")
+    with serving(**variables(home)) as served:
+        key = (home / "state" / f"pages-{served.url.rpartition(':')[2]}.key").read_text().strip()
+        assert fetch("GET", served.url + "/", None)[0] == 200
+        sent = {"Authorization": f"Bearer {key}", "Origin": served.url}
+        assert fetch("POST", served.url + "/v1/deployments/nosuch/stop", b"", **sent)[0] == 404
+        assert served.chat("any", key)[0] == 401
+        assert served.get("/v1/audit", key)[0] == 403
+        sent["Authorization"] += "0"
+        assert fetch("POST", served.url + "/v1/deployments/nosuch/stop", b"", **sent)[0] == 401

@@ -29,7 +29,7 @@ from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.models import ModelRow, model_list
-from modelscan.gateway.control.mounting import Mount, Refuse
+from modelscan.gateway.control.mounting import Mounted, Refuse
 from modelscan.gateway.control.nodes.api import CLIENT_HEADER, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.page_key import PAGE_KEY_NAME, PAGE_SCOPES, PageKey
@@ -54,6 +54,10 @@ KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
 _SEEING = frozenset({"read", "operator", "admin"})
 _READERS = _SEEING | {"curator"}
 _SEEN_BY_BROWSERS = frozenset({"read", "infer"})
+
+
+Mount = Callable[["ControlApp"], Mounted]
+"""Makes a part of another room, once the application that it is mounted in exists."""
 
 
 @dataclass(frozen=True, slots=True)

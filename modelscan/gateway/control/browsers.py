@@ -18,7 +18,7 @@ def from_browser(request: Request) -> bool:
 
 
 def check_host(request: Request, hosts: Sequence[str] | None) -> None:
-    """Raises HttpProblem (421) for a name that somebody else made to point here; None: all are
+    """Raises HttpProblem (421) for a foreign name that was made to point here; None: all are
     accepted. The workers check it, too, but not of requests with a key that is wrong.
     """
     name = host_name(request.headers.get("host", ""))

@@ -33,7 +33,7 @@ def _operation(row: PathScope) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": row.what,
         "description": f"scope: {' or '.join(scopes)}",
-        "security": [{}, *key] if row.open_on_loopback else key,
+        "security": [{}, *key] if row.open_on_loopback or row.public else key,
         "responses": {
             "200": {"description": row.what},
             "401": {"description": "the key is missing or not valid"},

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from modelscan.gateway.data.head import PAGE_KEY
 from modelscan.state.config import Config
 from modelscan.state.files import write_atomic
 
@@ -56,7 +57,7 @@ def stored_page_key(config: Config, port: int) -> str | None:
 def page_key(config: Config, port: int) -> Iterator[PageKey]:
     """A new key, and its file (0600) as long as the block runs."""
     file = key_file(config, port)
-    key = PageKey(f"pg-ms-{secrets.token_hex(20)}")
+    key = PageKey(f"{PAGE_KEY.decode()}{secrets.token_hex(20)}")
     write_atomic(file, f"{key.value}\n")
     try:
         yield key

@@ -23,10 +23,13 @@ PAGES: tuple[PathScope, ...] = (
     _page("/traffic/{trace}", "one request (a page)"),
     _page("/scores", "results of evals and benchmarks (a page)"),
     _page("/scores/compare", "two runs, task by task (a page)"),
-    _page("/registry", "the registry's models (a page)"),
+    _page("/registry", "the registry's models, and what waits for an approval (a page)"),
     _page("/system", "checks, weights, settings (a page)"),
     _page("/export/{form}/{id:path}", "a plan as a file of another tool"),
-    _page("/static/{file:path}", "styles and scripts of the pages"),
+    PathScope(
+        ("GET",), "/static/{file:path}", ("read", "operator"), "styles and scripts of the pages",
+        public=True,
+    ),
     _page("/api/v1/live", "what runs now: the document of `top`"),
     _page("/api/v1/series", "rates and latencies over time"),
     _page("/api/v1/sizes/{id:path}", "every file of a model: the document of `estimate --files`"),
@@ -102,6 +105,6 @@ TABLE: tuple[PathScope, ...] = (*INFERENCE, *PATHS, OTHER)
 
 def allows(row: PathScope, scopes: frozenset[str] | None, *, loopback: bool) -> bool:
     """Whether a request with these scopes (None: without a key) may use a path."""
-    if row.open_on_loopback and loopback:
+    if row.public or (row.open_on_loopback and loopback):
         return True
     return scopes is not None and bool(scopes & {*row.scopes, "admin"})

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.reach import read_networks
-from modelscan.gateway.control.app import ControlApp
+from modelscan.gateway.control.app import ControlApp, Mount
 from modelscan.gateway.control.collector import CollectorNotes
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.figures import figures
@@ -30,7 +30,6 @@ from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
-from modelscan.gateway.control.mounting import Mount
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.secret import Sealer
 from modelscan.gateway.control.page_key import PageKey, page_key

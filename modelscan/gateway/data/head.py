@@ -31,6 +31,8 @@ _ONCE = frozenset(
         b"expect", b"origin", *_KEY_HEADERS,
     )
 )  # fmt: skip
+PAGE_KEY = b"pg-ms-"
+"""The beginning of the keys of pages (``control.page_key``)."""
 _PRIVATE_PREFIX = b"x-modelscan-"
 _PREFLIGHT = (
     b"HTTP/1.1 204 No Content\r\n%b"
@@ -179,7 +181,9 @@ def _find_key(facts: HeadFacts) -> None:
         facts.problem = RefusedError(Cause.NO_KEY, text)
         return
     facts.key = facts.state.find_key(token)
-    if facts.key is None:
+    if facts.key is None and token.startswith(PAGE_KEY):  # only the control application knows it
+        facts.problem = RefusedError(Cause.NO_KEY, "the pages' key is for changes alone")
+    elif facts.key is None:
         facts.problem = RefusedError(Cause.WRONG_KEY, "the key is not valid")
 
 

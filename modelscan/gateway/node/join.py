@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute
 
 from modelscan.core.errors import UsageError
 from modelscan.core.tls import TlsFiles
+from modelscan.gateway.control.app import Mount
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.listening import ServeOptions
-from modelscan.gateway.control.mounting import Mount
 from modelscan.gateway.control.serving import serve
 from modelscan.gateway.node.agent import NodeAgent, NodeOptions
 from modelscan.gateway.node.control_plane import ControlPlane, Delivery, check_url

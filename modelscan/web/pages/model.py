@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.plan import CacheCurve, Decision, Sizes
+from modelscan.core.plan import CacheCurve, Decision, ModelSizes
 from modelscan.engines.registry import engines
 from modelscan.models.info import ModelFacts, ModelInfo
 from modelscan.web.charts.bar import PARTS, PATTERNS, grouped
@@ -24,12 +24,12 @@ ENGINES = {one.name: one.title for one in engines()}
 
 
 @dataclass(frozen=True, slots=True)
-class ModelView:
+class ModelPageAnswer:
     """Everything that the page shows. ``card``: the devices' short name; ``command`` deploys the
     plan; ``export``: the plan in the chosen form, or why it cannot be written so.
     """
 
-    sizes: Sizes
+    sizes: ModelSizes
     decision: Decision
     card: str
     free_bytes: int
@@ -41,7 +41,7 @@ class ModelView:
     warnings: tuple[str, ...] = ()
 
 
-def view(visit: Visit, answer: ModelView) -> View:
+def view(visit: Visit, answer: ModelPageAnswer) -> View:
     """The page."""
     sizes, plan = answer.sizes, answer.decision.plan
     limit = answer.free_bytes

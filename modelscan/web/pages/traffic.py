@@ -46,7 +46,7 @@ def _facts(span: Span) -> list[tuple[str, Any]]:
     usage, left = span.usage, span.left_machine
     away = f"{left.bytes:,} bytes to {left.host}" if left else "nothing"
     return [
-        ("Asked for", span.requested_model), ("Route", span.route), ("Role", span.role),
+        ("Requested", span.requested_model), ("Route", span.route), ("Role", span.role),
         ("Answered by", span.provider), ("Model", span.served_model),
         ("Host", span.endpoint_host), ("Status", span.status), ("Error", span.error_type),
         ("Input tokens", usage.input_tokens), ("Output tokens", usage.output_tokens),

@@ -142,14 +142,22 @@ async function change(button) {
   const { method, action, confirm: question, body } = button.dataset;
   if (question && !window.confirm(question)) return;
   const told = button.parentElement.querySelector(".job") ?? document.getElementById("said");
-  const write = (words) => { told.textContent = words; if (told.id !== "said") say(words); };
+  // What became of a change stays although the part of the page around its button is replaced.
+  const write = (words, ended = true) => {
+    const box = document.getElementById("told");
+    told.textContent = words;
+    box.textContent = words;
+    box.hidden = !ended;
+    if (ended) say(words);
+  };
   button.disabled = true;
-  write("…");
+  write("…", false);
   try {
     const sent = headers(body ? { "Content-Type": "application/json", Accept: "application/json" } : { Accept: "application/json" }, true);
     const answer = await fetch(action, { method, headers: sent, body: body || undefined });
     const document_ = await answer.json().catch(() => ({}));
     if (answer.status === 202) await follow(answer.headers.get("Location"), write);
+    else if (answer.ok && document_.ok === undefined) write("done");
     else if (answer.ok) write(document_.ok === false ? `failed: ${document_.detail ?? document_.status ?? ""}` : `answers in ${document_.elapsed_s == null ? "time" : `${document_.elapsed_s.toFixed(2)} s`}`);
     else if (answer.status === 401) { sessionStorage.removeItem(KEY); write("the key is not valid any more"); changes(document); }
     else write(`refused: ${document_.detail ?? document_.error ?? answer.status}`);
@@ -164,7 +172,7 @@ async function follow(place, write) {
     if (!job) return;
     if (job.state === "failed") { write(`${job.action} failed: ${job.error.message}`); return; }
     if (job.state === "done") { write(`${job.action}: done`); etag = null; poll(); return; }
-    write(`${job.action}${job.step ? `: ${job.step}` : ""} …`);
+    write(`${job.action}${job.step ? `: ${job.step}` : ""} …`, false);
     await new Promise((next) => setTimeout(next, 1000));
   }
 }

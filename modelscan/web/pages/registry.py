@@ -1,0 +1,26 @@
+"""Registry: which models are trusted, and what waits for an approval?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelscan.registry.curation import Curation
+from modelscan.registry.types import RegistryFilter, RegistryPage
+from modelscan.web.visit import View, Visit
+
+
+def wanted(visit: Visit) -> RegistryFilter:
+    """The filter behind an address."""
+    tag = visit.text("tag")
+    return RegistryFilter(
+        text=visit.text("q") or None, tags=(tag,) if tag else (),
+        license=visit.text("license") or None, family=visit.text("family") or None,
+    )  # fmt: skip
+
+
+def view(visit: Visit, page: RegistryPage, waiting: Sequence[Curation]) -> View:
+    """The page."""
+    more = visit.link(cursor=page.next_cursor) if page.next_cursor else None
+    return View("registry.html", {
+        "title": "Registry", "models": page.items, "more": more, "waiting": waiting[:100],
+    })  # fmt: skip
