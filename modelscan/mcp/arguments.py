@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
+from modelscan.core.workload import Backend
+
 _Text = Annotated[str, Meta(min_length=1, max_length=500)]
 _Message = Annotated[str, Meta(max_length=20_000)]
 _Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -29,7 +31,6 @@ Rows = Annotated[int, Meta(ge=1, le=200, description="At most this many rows.")]
 Confirmed = Annotated[
     bool, Meta(description="True: the user agreed to exactly this. Ask the user first.")
 ]
-Engine = Literal["llama.cpp", "vllm", "sglang", "ollama"]
 
 
 class ToolArguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,7 +85,7 @@ class WorkloadArguments(ToolArguments, frozen=True, kw_only=True):
     ] = None
     parallel: Annotated[_Count | None, Meta(description="Requests served at once.")] = None
     kv_cache: Annotated[_Text | None, Meta(description="Its type, for example q8_0.")] = None
-    backend: Annotated[Engine | None, Meta(description="The engine (default: the best).")] = None
+    backend: Annotated[Backend | None, Meta(description="The engine (default: the best).")] = None
     goal: Annotated[
         Literal["quality", "speed", "context"] | None, Meta(description="What to optimize.")
     ] = None
