@@ -1,7 +1,7 @@
 # Every target does its own set-up: a virtual environment in .venv, then what it needs.
 VENV := .venv
 BIN := $(VENV)/bin
-MARKS := not slow and not clients and not gpustack and not vllm and not shared and not gpu
+MARKS := not slow and not clients and not gpustack and not vllm and not recipes and not shared and not gpu
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
@@ -37,6 +37,13 @@ test-clients: setup ## real assistants over the endpoint (npm and PyPI; 1.5 GB i
 test-vllm: setup ## install vLLM for the CPU by `engine install` (into .cache, 3.5 GB) and deploy a tiny model
 	MODELSCAN_HOME=$(CURDIR)/.cache/vllm $(BIN)/modelscan engine install vllm --build cpu --yes
 	$(BIN)/python -m pytest -m vllm tests/supervisor/test_vllm_real.py
+
+test-recipes: setup ## recipes with llm-compressor, PEFT and MergeKit (PyTorch for the CPU, 1.5 GB in .cache) on a tiny model
+	@sh scripts/install_recipes.sh
+	$(BIN)/python -m pytest -m recipes tests/recipes
+
+check-recipes: setup ## the recipes' scripts against the published sources of the packages they pin (60 MB in .cache, nothing installed)
+	$(BIN)/python -m scripts.check_recipes
 
 soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)
 	SOAK_LIVES=$(or $(LIVES),200) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py

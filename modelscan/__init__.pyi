@@ -9,6 +9,7 @@ from modelscan.core.errors import UsageError as UsageError
 from modelscan.core.jsonform import to_json as to_json
 from modelscan.core.workload import Workload as Workload
 from modelscan.gateway.router import Router as Router
+from modelscan.registry.client import RegistryClient as RegistryClient
 from modelscan.targets.request import Request as Request
 
 __version__: str

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from modelscan.models.offers import ModelOffers
     from modelscan.models.pages import ModelPage
     from modelscan.models.runnable import RunnableModels
+    from modelscan.recipes.render import RecipeWish
+    from modelscan.recipes.run import RunOptions
+    from modelscan.recipes.types import RecipeList, RenderedRecipe
     from modelscan.routing.answers import (
         RouteList,
         RouteResolved,
@@ -469,6 +472,47 @@ class Workspace:
         from modelscan.bench.stored import list_samples
 
         return list_samples(self.config, route=route, workload=workload, limit=limit)
+
+    # Recipes
+
+    def recipes(self) -> RecipeList:
+        """The recipes for quantization, fine-tuning and merges, with methods and settings."""
+        from modelscan.recipes.shown import recipe_list
+
+        return recipe_list()
+
+    def render_recipe(self, wish: RecipeWish, *, gpu: str | None = None) -> RenderedRecipe:
+        """Write a recipe's script, environment and manifest into a folder; nothing is run or sent.
+
+        ``gpu``: check the fit on this hardware instead. Raises UsageError for an unknown recipe,
+        model or dataset, NotDeployableError for weights that the recipe cannot use.
+        """
+        from datetime import datetime, timezone
+
+        from modelscan.recipes.render import render
+
+        today = datetime.now(timezone.utc).date()
+        return render(wish, self.config, self.machine(gpu), today)
+
+    def run_recipe(
+        self,
+        folder: str | Path,
+        options: RunOptions | None = None,
+        *,
+        on_line: Callable[[str], None] = ignore,
+    ) -> RenderedRecipe:
+        """Verify a rendered folder and run its script, or start its job; blocks until it ends.
+
+        ``on_line`` receives its output. Raises UsageError for changed files and unconfirmed jobs,
+        NotDeployableError where it does not fit or packages are missing, ModelscanError where the
+        script fails.
+        """
+        from modelscan.recipes.run import RunOptions, run_recipe
+        from modelscan.state.paths import expand
+
+        return run_recipe(
+            expand(folder), options or RunOptions(), self.config, self.machine, on_line
+        )
 
     # Routes and targets
 

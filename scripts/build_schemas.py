@@ -41,6 +41,17 @@ BODIES = {
     "node.remove": "modelscan.gateway.control.nodes.answers:NodesRemoved",
     "node.show": "modelscan.gateway.control.nodes.answers:NodeShown",
     "node.undrain": "modelscan.gateway.control.nodes.answers:NodesChanged",
+    "registry.curation": "modelscan.registry.curation:Curation",
+    "registry.curations": "modelscan.registry.curation:CurationList",
+    "registry.evals": "modelscan.registry.results:ModelResults",
+    "registry.export": "modelscan.registry.answers:RegistryTransferred",
+    "registry.history": "modelscan.registry.answers:RegistryHistory",
+    "registry.import": "modelscan.registry.answers:RegistryTransferred",
+    "registry.list": "modelscan.registry.answers:RegistryModelList",
+    "registry.model": "modelscan.registry.answers:RegistryModelShown",
+    "registry.remove": "modelscan.registry.answers:RegistryRemoved",
+    "registry.resolve": "modelscan.registry.answers:RegistryResolved",
+    "registry.version": "modelscan.registry.types:ModelVersion",
     "logs": "modelscan.deploy.answers:Log",
     "remove": "modelscan.deploy.answers:Removed",
     "restart": "modelscan.deploy.rows:DeploymentList",
@@ -51,6 +62,7 @@ BODIES = {
     "start": "modelscan.deploy.rows:DeploymentList",
     "stop": "modelscan.deploy.rows:DeploymentList",
     "top": "modelscan.gateway.top.overview:Overview",
+    "sizes": "modelscan.core.plan:Sizes",
     "skill": "modelscan.cli.skill:Skill",
     "server.audit": "modelscan.state.server.audit:AuditList",
     "server.backup": "modelscan.state.server.backup:BackupWritten",
@@ -94,6 +106,8 @@ BODIES = {
     "engine.list": "modelscan.supervisor.engines.answers:EngineList",
     "engine.remove": "modelscan.supervisor.engines.manage:EngineRemoved",
     "engine.use": "modelscan.supervisor.engines.answers:EngineSelected",
+    "recipe": "modelscan.recipes.types:RenderedRecipe",
+    "recipe.list": "modelscan.recipes.types:RecipeList",
     "eval.suites": "modelscan.evals.suite_list:SuiteRows",
     "eval.run": "modelscan.evals.report:EvalReport",
     "eval.list": "modelscan.evals.board:EvalList",
@@ -156,6 +170,7 @@ BODIES = {
 
 FILES = {
     "deployment": "modelscan.deploy.manifest_format:DeploymentDocument",
+    "curation": "modelscan.registry.policy_format:PolicyDocument",
     "routing": "modelscan.routing.format:RoutingDocument",
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 from modelscan.deploy import manifest_format
 from modelscan.engines.base import KINDS
 from modelscan.engines.failure_rules import Advice, Rule
+from modelscan.registry import policy_format
 from modelscan.routing import format as routing_format
 from modelscan.routing import role_format
 
@@ -24,6 +25,8 @@ _FILES = (
     ("Roles and policies of the routing file", "routing", role_format,
      ("RoleFields", "PromptFields", "PolicyFields", "SelectionFields", "AutomaticFields",
       "RuleFields")),
+    ("The policies of tags", "curation", policy_format,
+     ("PolicyDocument", "TagPolicyFields", "GateFields")),
 )  # fmt: skip
 
 

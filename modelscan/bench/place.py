@@ -23,7 +23,7 @@ from modelscan.routing.facts import engine_of, known_entries
 from modelscan.routing.keys import read_key
 from modelscan.routing.lookup import find_route
 from modelscan.routing.parsed import RoutingFile
-from modelscan.routing.table import BodyPolicy
+from modelscan.routing.table import BodyPolicy, Tier
 from modelscan.routing.world import World
 from modelscan.state.secrets import resolve as secret_of
 from modelscan.supervisor.health import Address
@@ -57,6 +57,7 @@ class BenchPlace:
     policy: BodyPolicy | None = None
     deployment: Deployment | None = None
     socket_path: str | None = None  # of a server on a unix socket
+    tier: Tier | None = None
 
     @property
     def url(self) -> str:
@@ -199,6 +200,7 @@ def _entry_place(
         engine_name=engine_of(known),
         policy=policy,
         deployment=deployment,
+        tier=route.tier,
     )
 
 

@@ -95,7 +95,9 @@ def endpoint_of(context: Context, name: str) -> ChatEndpoint:
             details=error.details,
         ) from error
     key = read_key(route)
-    return ChatEndpoint(route.base_url, route.sent_model, None if key is None else key[0])
+    return ChatEndpoint(
+        route.base_url, route.sent_model, None if key is None else key[0], route.tls
+    )
 
 
 def _once(context: Context, talk: Conversation, question: str) -> Document[ChatAnswer]:

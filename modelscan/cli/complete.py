@@ -103,6 +103,18 @@ def _nodes(incomplete: str) -> list[str]:
         return _beginning((host.name for host in stored_hosts(database)), incomplete)
 
 
+def _slugs(incomplete: str) -> list[str]:
+    from modelscan.state.server.database import has_records, open_server
+
+    config = _config()
+    if not has_records(config):
+        return []
+    from modelscan.registry.search import slugs_beginning
+
+    with open_server(config) as database, database.reading() as connection:
+        return slugs_beginning(connection, incomplete.lower(), _MODELS_SHOWN)
+
+
 def _targets(incomplete: str) -> list[str]:
     from modelscan.state.targets import load
 
@@ -196,7 +208,26 @@ def _evals(incomplete: str) -> list[str]:
     return _beginning(report_ids(_config().paths), incomplete)
 
 
-_FILES = ("file", "files", "save", "export", "log", "dataset", "output")
+def _recipes(incomplete: str) -> list[str]:
+    from modelscan.recipes.registry import RECIPES
+
+    return _beginning((kind.name for kind in RECIPES), incomplete)
+
+
+def _recipe_methods(incomplete: str) -> list[str]:
+    from modelscan.recipes.registry import RECIPES
+
+    names = dict.fromkeys(method.name for kind in RECIPES for method in kind.methods)
+    return _beginning(names, incomplete)
+
+
+def _flavors(incomplete: str) -> list[str]:
+    from modelscan.recipes.flavors import FLAVORS
+
+    return _beginning((flavor.name for flavor in FLAVORS), incomplete)
+
+
+_FILES = ("file", "files", "save", "export", "log", "dataset", "output", "folder", "out")
 _FROM_FILES = (("deploy",), ("plan",), ("estimate",), ("pull",), ("catalog",))
 # By the first word of the command and the parameter, then by the parameter alone.
 _BY_GROUP: dict[tuple[str, str], Completer] = {
@@ -212,6 +243,14 @@ _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("target", "name"): _targets,
     ("node", "name"): _nodes,
     ("node", "names"): _nodes,
+    ("registry", "slug"): _slugs,
+    ("registry", "reference"): _slugs,
+    ("registry", "references"): _slugs,
+    ("registry", "version"): _slugs,
+    ("registry", "tag"): _of("curated"),
+    ("registry", "alias"): _of("champion", "challenger", "previous"),
+    ("registry", "source"): _models,
+    ("registry", "visibility"): _of("private", "public"),
     ("gpu", "name"): _gpus,
     ("deploy", "name"): _deployments,
     ("catalog", "source"): _sources,
@@ -223,6 +262,10 @@ _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("eval", "report"): _evals,
     ("eval", "a"): _evals,
     ("eval", "b"): _evals,
+    ("recipe", "recipe"): _recipes,
+    ("recipe", "models"): _models,
+    ("recipe", "method"): _recipe_methods,
+    ("recipe", "flavor"): _flavors,
 }
 _BY_NAME: dict[str, Completer] = {
     "model": _models,

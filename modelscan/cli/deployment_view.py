@@ -209,13 +209,9 @@ def speed_table(deployment: Deployment, speeds: Sequence[SpeedMeasurement]) -> T
 
 def measured_speeds() -> tuple[SpeedMeasurement, ...]:
     """The speeds that benchmarks measured on this machine."""
-    from modelscan.state.store import Store
+    from modelscan.deploy.shown import measured_speeds
 
-    file = current().config.paths.store_file
-    if not file.exists():
-        return ()
-    with Store.look(file) as store:
-        return store.speeds()
+    return measured_speeds(current().config)
 
 
 def confirm(question: str, yes: bool, command: str) -> None:

@@ -10,13 +10,13 @@ import typer
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Table
 from modelscan.cli.framework import single
-from modelscan.cli.options import ModelArgument, SharedOptions, workload_options
+from modelscan.cli.options import Adapter, ModelArgument, SharedOptions, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.units import GIB, format_bytes, format_speed, format_tokens
 from modelscan.core.verdict import Verdict
 
 if TYPE_CHECKING:
-    from modelscan.core.plan import ContextTier
+    from modelscan.core.plan import ContextTier, Sizes
     from modelscan.models.plan_answer import ContextCurves
 
 _PARTS = tuple(field.name for field in fields(Parts))
@@ -33,10 +33,15 @@ def estimate(
         bool,
         typer.Option("--contexts", help="Context against memory for each type of KV cache."),
     ] = False,
+    files: Annotated[
+        bool,
+        typer.Option("--files", help="Every published file: memory, quality, speed, and its fit."),
+    ] = False,
     history: Annotated[
         bool,
         typer.Option("--history", help="Compare past estimates of MODEL with measured memory."),
     ] = False,
+    adapter: Adapter = None,
 ) -> Document:
     """Estimate the memory that a model needs: weights, cache and buffers, per device."""
     if history:
@@ -50,6 +55,11 @@ def estimate(
         from modelscan.deploy.planning import context_curves
 
         return curves(context_curves(question, current().config))
+    if files:
+        from modelscan.deploy.planning import size_model
+
+        sized = size_model(question, current().config)
+        return file_table(sized.sizes, list(sized.warnings))
     answer, warnings = estimate_model(question, current().config, exact=exact)
     return document(answer, list(warnings))
 
@@ -73,6 +83,35 @@ def curves(answer: ContextCurves) -> Document:
     ]
     table = Table(header, rows, numeric=header)
     return Document("estimate.contexts", answer, [Fields(pairs), table], [answer.model])
+
+
+_STATES = {"fits": "fits", "tight": "tight", "too_big": "too big"}
+
+
+def file_table(answer: Sizes, warnings: list[str]) -> Document:
+    """The files of ``--files``, the best quality first."""
+    rows = [
+        (
+            one.quantization or one.format, one.runs.engine,
+            one.estimate and format_bytes(one.estimate.total_bytes),
+            _STATES[one.estimate.state] if one.estimate else "cannot run" if not one.runs.ok
+            else None,
+            (one.perplexity_percent is not None and f"{one.perplexity_percent:.3g} %") or None,
+            format_speed(one.estimate.tokens_per_s) if one.estimate else None,
+            one.repo if one.runs.ok else one.runs.reason,
+        )
+        for one in answer.files
+    ]  # fmt: skip
+    header = ("FILE", "ENGINE", "TOTAL", "FIT", "LOSS", "TOKENS/S", "FROM")
+    pairs: list[tuple[str, object]] = [
+        ("model", answer.model),
+        ("on", answer.where),
+        ("context", format_tokens(answer.context_tokens)),
+        ("longest", answer.max_context_tokens and format_tokens(answer.max_context_tokens)),
+    ]
+    table = Table(header, rows, numeric=("TOTAL", "LOSS", "TOKENS/S"), folded=("FROM",),
+                  empty="no file of this model is known")  # fmt: skip
+    return Document("sizes", answer, [Fields(pairs), table], [answer.model], warnings)
 
 
 def _total(point: ContextTier | None) -> str | None:

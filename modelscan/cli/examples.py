@@ -23,6 +23,47 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "catalog passport hf:Qwen/Qwen3-8B",
         "catalog passport ./model.gguf --export passport.json",
     ),
+    "registry add": (
+        "registry add acme/coder --from hf:Qwen/Qwen3-8B-GGUF --quant Q4_K_M",
+        "registry add acme/demo --from ./demo.gguf visibility=public --publish",
+    ),
+    "registry show": ("registry show acme/coder", "registry show acme/coder@champion"),
+    "registry list": (
+        "registry list coder --tag curated --max-vram 24",
+        "registry list --license apache-2.0 --min-context 32k",
+    ),
+    "registry edit": (
+        "registry edit acme/coder family=qwen3 visibility=public",
+        "registry edit acme/coder@1 state=deprecated",
+    ),
+    "registry remove": ("registry remove acme/coder --yes", "registry remove acme/coder@3"),
+    "registry history": ("registry history acme/coder",),
+    "registry version add": ("registry version add acme/coder --from ./better.gguf",),
+    "registry version publish": ("registry version publish acme/coder@2",),
+    "registry tag add": ("registry tag add acme/coder@2 fast",),
+    "registry tag rm": ("registry tag rm acme/coder@2 fast",),
+    "registry alias set": ("registry alias set acme/coder champion 2",),
+    "registry alias rm": ("registry alias rm acme/coder challenger",),
+    "registry curate propose": ("registry curate propose acme/coder@2 --tag curated",),
+    "registry curate approve": ("registry curate approve c-1f2e3d4c5b6a",),
+    "registry curate reject": (
+        "registry curate reject c-1f2e3d4c5b6a --reason 'the license is unclear'",
+    ),
+    "registry curate status": (
+        "registry curate status",
+        "registry curate status c-1f2e3d4c5b6a --json",
+    ),
+    "registry eval ingest": (
+        "registry eval ingest report.json",
+        "registry eval ingest report.json --model acme/coder@2",
+    ),
+    "registry evals": (
+        "registry evals --suite coding --sort accuracy",
+        "registry evals --workload shape --sort ttft_s.p95",
+    ),
+    "registry resolve": ("registry resolve acme/coder@champion --json",),
+    "registry export": ("registry export registry.jsonl",),
+    "registry import": ("registry import registry.jsonl",),
     "gpu": ("gpu", "gpu --watch", "gpu --gpu '2x RTX 4090'"),
     "gpu facts": ("gpu facts 'RTX 4090'", "gpu facts --filter 'hopper'"),
     "estimate": (
@@ -59,6 +100,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "adopt": ("adopt qwen3-8b --target gpustack",),
     "discover": ("discover", "discover --adopt ollama-11434", "discover --port 9000"),
     "serve": ("serve", "serve --port 8000 --workers 4", "serve --expose --tls-cert cert.pem"),
+    "open": ("open", "open --no-browser", "open --read-only"),
     "top": (
         "top",
         "top --once",
@@ -66,6 +108,15 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "trace list": ("trace list --since 1h", "trace list --route coder --status 200"),
     "trace show": ("trace show 0123456789abcdef0123456789abcdef",),
+    "recipe list": ("recipe list",),
+    "recipe render": (
+        "recipe render quantize qwen3-8b --method fp8",
+        "recipe render gguf ./model-f16.gguf --method q8_0 --out q8",
+        "recipe render unsloth qwen3-8b --dataset chats.jsonl --job",
+        "recipe render merge ./base ./coder --method slerp",
+    ),
+    "recipe show": ("recipe show ./qwen3-8b-fp8-20261130-1a2b3c4d",),
+    "recipe run": ("recipe run ./q8", "recipe run ./q8 --python ./venv/bin/python"),
     "eval suites": ("eval suites",),
     "eval run": (
         "eval run tools --route coder",

@@ -37,7 +37,7 @@ ModelArgument = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Deploy even if the planner rejects it.")]
 Adapter = Annotated[
     list[str] | None,
-    typer.Option("--adapter", metavar="REPO", help="Load this LoRA adapter (repeatable)."),
+    typer.Option("--adapter", metavar="PATH", help="Load this LoRA adapter (repeatable)."),
 ]
 
 

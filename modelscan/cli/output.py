@@ -105,10 +105,21 @@ class Output:
             self.stdout.write(json.dumps({"event": name, **to_json(values)}) + "\n")
             self.stdout.flush()
 
+    @property
+    def events(self) -> TextIO | None:
+        """Where a thread may write the lines of a JSON Lines stream; None: not in this mode."""
+        return self.stdout if self.mode is Mode.JSON else None
+
     def line(self, text: str) -> None:
         """Print a line of a stream (``logs -f``) in human, pipe and quiet mode."""
         self._write(text + "\n")
         self.stdout.flush()
+
+    def program_line(self, text: str) -> None:
+        """A line of a program's output, on stderr: the result of the command is the document."""
+        if self.mode is not Mode.QUIET:
+            self.stderr.write(safe(text) + "\n")
+            self.stderr.flush()
 
     def redraw(self) -> None:
         """Move to the top of an emptied terminal; nothing elsewhere."""

@@ -13,7 +13,7 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Text
 from modelscan.cli.export import ExportOption, export_document
 from modelscan.cli.framework import single
-from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
+from modelscan.cli.options import Adapter, Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
 from modelscan.core.plan import ContextTier, Decision, Missing, Plan, Refusal, RequiredHardware
 from modelscan.core.units import format_bytes, format_speed, format_tokens
@@ -59,6 +59,7 @@ def plan(
         ),
     ] = None,
     export: ExportOption = None,
+    adapter: Adapter = None,
 ) -> Document:
     """Find the best way to run a model on this hardware: format, engine, GPUs, context, flags."""
     from modelscan.deploy.planning import Question, needed_gpus, plan_model
@@ -164,7 +165,7 @@ def _fits(
         ("backend", _backend(choice)),
         ("from", _where(choice)),
         ("runs on", _devices(choice)),
-        ("context", f"{format_tokens(choice.context_tokens)} x {choice.parallel}"),
+        ("context", _context(choice, decision.max_context_tokens)),
         ("total", f"{format_bytes(choice.estimate.total_bytes)} (± {format_bytes(margin)})"),
         *((("reserved", f"{format_bytes(reserved)} by {choice.backend}"),) if reserved else ()),
         ("flags", shlex.join(choice.parameters)),
@@ -182,6 +183,13 @@ def _fits(
         blocks.append(Note("\nalternatives:"))
         blocks += _comparison(decision.alternatives)
     return [*blocks, *_with_missing(decision)]
+
+
+def _context(choice: Plan, longest: int | None) -> str:
+    """The planned context, and how far it could go with the same weights and cache."""
+    text = f"{format_tokens(choice.context_tokens)} x {choice.parallel}"
+    more = longest is not None and longest > choice.context_tokens
+    return f"{text} (up to {format_tokens(longest)} fits)" if more else text
 
 
 def start_line(choice: Plan) -> str:

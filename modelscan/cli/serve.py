@@ -95,6 +95,7 @@ def serve(
     require_extra("modelscan serve")
     from modelscan.gateway.control.listening import ServeOptions
     from modelscan.gateway.control.serving import serve as run
+    from modelscan.web.site import pages
 
     config = context.config
     options = ServeOptions(
@@ -114,7 +115,7 @@ def serve(
     with reporter(context, log_format) as report:
         if node is None:
             _check_alone(node_key=node_key, advertise=advertise, label=label, folder=folder)
-            run(config, options, report, extra=extra)
+            run(config, options, report, extra=extra, mounts=[pages(context.workspace)])
             return 0
         from modelscan.gateway.node.join import JoinOptions, join, tls_files
 
@@ -122,7 +123,7 @@ def serve(
         wishes = JoinOptions(
             node, node_key, None, advertise, label or (), folder or (), (), tls, only_node=False
         )
-        join(config, wishes, options, report, extra=extra)
+        join(config, wishes, options, report, extra=extra, mounts=[pages(context.workspace)])
     return 0
 
 
@@ -151,7 +152,9 @@ def _check_alone(**given: object) -> None:
 @contextlib.contextmanager
 def reporter(context: Context, form: LogFormat = "text") -> Iterator[Report]:
     """What prints the events of a gateway."""
-    with contextlib.closing(ServeLog(context.output.stderr, form)) as log:
+    events, errors = context.output.events, context.output.stderr
+    log = ServeLog(errors, form) if events is None else ServeLog(events, "events")
+    with contextlib.closing(log):
         yield lambda event: _report(context, log, form, event)
 
 
@@ -162,12 +165,11 @@ def _words(text: str | None) -> tuple[str, ...] | None:
 
 def _report(context: Context, log: ServeLog, form: LogFormat, event: ServeEvent) -> None:
     """Events as JSON Lines with --json, else as lines of the log."""
-    output = context.output
-    if context.flags.as_json:
-        output.event(event.name, text=event.text, **event.values)
+    if context.output.events is not None:
+        log.write(event)
         return
     if event.name == "ready":
-        output.line(event.values["url"] + "/v1")
+        context.output.line(event.values["url"] + "/v1")
         if form == "text":
             _introduce(context, event)
             return

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from modelscan.gateway.control.events import ServeEvent
 
 LogFormat = Literal["text", "json"]
+LineForm = Literal["text", "json", "events"]
+"""``events``: what --json prints on standard output."""
 _MOST_WAITING = 10_000
 _CLOSE_S = 2.0
-_LEVELS = {"warning": "warning", "invalid": "error", "worker": "error"}
+_LEVELS = {"warning": "warning", "invalid": "error", "worker": "error", "fault": "error"}
 
 
 class ServeLog:
     """Writes events as lines; ``close`` waits a moment for the last ones."""
 
-    def __init__(self, stream: TextIO, form: LogFormat) -> None:
+    def __init__(self, stream: TextIO, form: LineForm) -> None:
         self._stream = stream
         self._form = form
         self._lines: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)
@@ -59,10 +61,13 @@ class ServeLog:
                 return
 
 
-def _line(form: LogFormat, name: str, text: str, values: dict[str, Any]) -> str:
+def _line(form: LineForm, name: str, text: str, values: dict[str, Any]) -> str:
+    if form == "events":
+        return json.dumps({"event": name, "text": text, **to_json(values)}) + "\n"
     now = datetime.now(timezone.utc)
     if form == "text":
-        return f"{now.astimezone():%H:%M:%S} {text}\n"
+        more = values.get("traceback")
+        return f"{now.astimezone():%H:%M:%S} {text}\n" + (f"{more}" if more else "")
     state = values.get("state") or values.get("status")
     bad = state == "down" or (isinstance(state, int) and state >= 500)
     level = _LEVELS.get(name, "warning" if bad else "info")

@@ -13,8 +13,7 @@ from modelscan.cli.export import ExportOption, export_document
 from modelscan.cli.framework import single
 from modelscan.core.deployment import Deployment
 from modelscan.core.deployment_state import State
-from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows, speed_rows
-from modelscan.deploy.rows import deployment_row
+from modelscan.deploy.shown import shown
 
 Name = Annotated[str, typer.Argument(help="The deployment's name.", metavar="NAME")]
 
@@ -28,20 +27,8 @@ def show(name: Name, export: ExportOption = None) -> Document:
         from modelscan.deploy.exports.answers import export_deployment
 
         return export_document(export_deployment(deployment, export, current().config))
-    plan = deployment.plan
-    line = curl_line(deployment)
-    speeds = view.measured_speeds()
-    body = DeploymentShown(
-        deployment=deployment_row(deployment),
-        plan=plan,
-        estimate=plan.estimate if plan else None,
-        measured=deployment.measured,
-        memory=memory_rows(deployment),
-        speed=speed_rows(deployment, speeds),
-        route=service.route_of(deployment),
-        launch=service.launch_preview(deployment) if deployment.launch else None,
-        curl=line,
-    )
+    plan, speeds = deployment.plan, view.measured_speeds()
+    body = shown(deployment, speeds, service)
     blocks: list[Block] = [
         view.fields(deployment),
         view.memory_table(deployment),

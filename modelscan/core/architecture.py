@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelscan.core.adapter import Adapter
 from modelscan.core.checkpoint import Checkpoint
 
 # Marks a bundled config that is not the model's own file: its sizes are known, but not which of
@@ -166,7 +167,7 @@ class ModelShape:
 
     ``tensors`` is filled for GGUF (llama.cpp's compute buffer depends on tensor shapes), else
     empty. ``draft`` is the model of a separate file that drafts for this one, ``adapter_bytes`` the
-    size of the adapter files that are loaded with it.
+    size of the adapter files that are loaded with it, ``adapters`` what they contain.
     """
 
     architecture: Architecture
@@ -177,3 +178,4 @@ class ModelShape:
     path: str | None = None  # the local file or folder, if there is one
     draft: ModelShape | None = None
     adapter_bytes: int = 0
+    adapters: tuple[Adapter, ...] = ()

@@ -24,7 +24,10 @@ def check_name(name: str) -> str:
 
 
 def derive_name(text: str) -> str:
-    """A deployment's name from a model's id or name: ``Qwen/Qwen3-8B-GGUF`` -> qwen3-8b-gguf."""
-    last = text.rstrip("/").rsplit("/", 1)[-1].lower().removesuffix(".gguf")
+    """A deployment's name from a model's id or name: ``Qwen/Qwen3-8B-GGUF`` -> qwen3-8b-gguf.
+
+    A version of the registry (``acme/coder@2``) is left out: the next one takes its place.
+    """
+    last = text.partition("@")[0].rstrip("/").rsplit("/", 1)[-1].lower().removesuffix(".gguf")
     name = _NOT_IN_NAME.sub("-", last).strip("-._")[:MAX_NAME].strip("-._")
     return name or "model"

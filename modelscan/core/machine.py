@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import ReservedMemory
-from modelscan.core.workload import BACKENDS, Backend
+from modelscan.core.workload import BACKENDS, CLUSTER_ONLY, Backend
 
 if TYPE_CHECKING:
     from modelscan.core.measurement import Measurement, SpeedMeasurement
@@ -98,8 +98,9 @@ class Machine:
 
 
 def every_engine(names: Iterable[Backend] = BACKENDS) -> tuple[EngineHere, ...]:
-    """The engines of simulated hardware."""
-    return tuple(EngineHere(name, source="simulated") for name in names)
+    """The engines of simulated hardware, which is no cluster."""
+    alone = (name for name in names if name not in CLUSTER_ONLY)
+    return tuple(EngineHere(name, source="simulated") for name in alone)
 
 
 _EVERY = every_engine()

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import Estimate
+from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.model import Model, Variant
-from modelscan.core.verdict import Offload, SupportKind, Verdict
+from modelscan.core.verdict import FitState, Offload, SupportKind, Verdict
 from modelscan.core.workload import Backend
 
 QualityBasis = Literal["measured", "original", "upcast", "interpolated", "unknown"]
@@ -130,6 +130,7 @@ class ResolvedModel:
     unsized: tuple[str, ...] = ()  # repositories of which neither bytes nor parameters are known
     other_formats: tuple[str, ...] = ()  # formats of its weights that no engine loads: mlx, onnx …
     chat_template: str | None = None  # of the repository's own files, where they are at hand
+    registered: str | None = None  # SLUG@VERSION of the registry that these weights are
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,8 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class ContextTier:
     """A plan at another context length; ``tokens_per_s`` of one request, None where it does not
-    fit.
+    fit. ``parts``, ``device_bytes``, ``budget_bytes`` and ``free_bytes`` are those of the fullest
+    device, ``margin_bytes`` its share of the margin.
     """
 
     context_tokens: int
@@ -186,14 +188,90 @@ class ContextTier:
     kv_cache_bytes: int
     verdict: Verdict
     tokens_per_s: float | None
+    state: FitState = "fits"
+    device_bytes: int = 0
+    margin_bytes: int = 0
+    budget_bytes: int | None = None
+    free_bytes: int | None = None
+    parts: Parts = field(default_factory=Parts)
 
 
 @dataclass(frozen=True, slots=True)
 class CacheCurve:
-    """Context against memory for one type of KV cache (``auto``: the model's own)."""
+    """Context against memory for one type of KV cache (``auto``: the model's own).
+
+    ``max_context_tokens``: the longest context that fits with the margin, at most the trained one;
+    None: none of at least 1,024 tokens does.
+    """
 
     kv_cache: str
     points: tuple[ContextTier, ...]
+    max_context_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRuns:
+    """The engine that runs a file on this machine, or the reason why none does."""
+
+    engine: str | None
+    ok: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileEstimate:
+    """The memory of a file on the plan's devices: ``device_bytes`` of the fullest one, with its
+    ``free_bytes``, its share ``margin_bytes`` of the margin, and the ``budget_bytes`` that an
+    engine with a memory pool reserves there. Speeds in tokens per second of one request; None
+    where it is too big.
+    """
+
+    total_bytes: int
+    device_bytes: int
+    host_bytes: int
+    margin_bytes: int
+    budget_bytes: int | None
+    free_bytes: int | None
+    state: FitState
+    tokens_per_s: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileSize:
+    """One published set of weights. ``perplexity_percent``: above that of the original; None:
+    nothing is known of its quality. ``estimate`` None: its size is not known, or no engine runs it.
+    """
+
+    repo: str
+    source: str
+    files: tuple[str, ...]
+    format: str
+    quantization: str | None
+    chosen: bool
+    runs: FileRuns
+    quality: Quality | None
+    perplexity_percent: float | None
+    estimate: FileEstimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Every file of a model at one context, and memory against context of the plan's file.
+
+    ``trained_context_tokens`` None: not known. ``curves`` are () without a plan.
+    """
+
+    model: str
+    name: str
+    verdict: Verdict
+    where: str
+    context_tokens: int
+    trained_context_tokens: int | None
+    max_context_tokens: int | None
+    files: tuple[FileSize, ...]
+    curves: tuple[CacheCurve, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +336,10 @@ class Decision:
     missing: tuple[Missing, ...] = ()
     contexts: tuple[ContextTier, ...] = ()  # of the plan, if alternatives were requested
     curves: tuple[CacheCurve, ...] = ()  # of the plan, if requested
+    max_context_tokens: int | None = None  # that fits with the plan's weights, engine and cache
+    files: tuple[FileSize, ...] = ()  # every file of the model, if requested
+    trained_context_tokens: int | None = None  # of the plan's file, if ``files`` were requested
+    files_context_tokens: int | None = None  # at which ``files`` were sized
 
     @property
     def verdict(self) -> Verdict:

@@ -25,6 +25,17 @@ class ToolUse(NamedTuple):
     calls: int
 
 
+Approval = Literal["allow", "deny", "confirm"]
+
+
+class ToolDecision(NamedTuple):
+    """What a tool policy decided about a tool that was offered, or called."""
+
+    tool: str
+    decision: Approval
+    policy: str
+
+
 class Receipt(msgspec.Struct, array_like=True, gc=False):
     """What happened to one request; times in seconds, sizes in bytes, unknown is None.
 
@@ -32,7 +43,8 @@ class Receipt(msgspec.Struct, array_like=True, gc=False):
     are the bytes of the body that were sent to hosts that are not this machine (``left_hosts``,
     over all attempts), ``left_kinds`` what they were: text, tools, images, audio, files.
     ``window_tokens``: the context that the backend serves, ``window_source`` who says so.
-    ``request_id``: the client's own, where it is not the ``trace_id``. Between
+    ``request_id``: the client's own, where it is not the ``trace_id``. ``approvals`` None: no tool
+    policy applied, or no tool was offered. Between
     processes it is an array, and a stored row is one: a new field comes last, with a default.
     """
 
@@ -74,6 +86,7 @@ class Receipt(msgspec.Struct, array_like=True, gc=False):
     window_source: str | None = None
     wake_s: float | None = None
     request_id: str | None = None
+    approvals: tuple[ToolDecision, ...] | None = None
 
 
 class KeptContent(msgspec.Struct, array_like=True, gc=False):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from modelscan.core.tls import TlsFiles
+
 ProviderType = Literal["local", "gpustack", "ollama", "openai"]
 MODES = ("direct", "plano_proxy", "plano_embedded")
 
@@ -30,6 +32,7 @@ class Route:
     preset: str | None = None
     tier: Literal["local", "self_hosted", "third_party"] = "local"
     unix_socket: str | None = None  # the path of its socket; base_url may then be ""
+    tls: TlsFiles | None = None  # of https to a server with certificates of one's own
 
     @property
     def sent_model(self) -> str:

@@ -11,6 +11,9 @@ Basis = Literal["exact", "computed", "range"]
 Offload = Literal["none", "partial", "cpu"]
 """Where the weights are: on the GPUs, partly in host memory, or all of them on the CPU."""
 
+FitState = Literal["fits", "tight", "too_big"]
+"""Of an estimate on its devices: with its margin of error, only without it, or not at all."""
+
 SupportKind = Literal["native", "weight_only", "forced"]
 """How a GPU computes in a format; ``forced``: by ``--force``, against the support table."""
 

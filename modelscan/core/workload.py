@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Backend = Literal["llama.cpp", "vllm", "sglang", "ollama"]
+Backend = Literal["llama.cpp", "vllm", "sglang", "ollama", "voxbox"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
+CLUSTER_ONLY: frozenset[Backend] = frozenset({"voxbox"})  # engines that only GPUStack starts
 GOALS = ("quality", "speed", "context")
 MODES = ("standard", "throughput", "latency")
 REMOTE_CODE = "trust-remote-code"  # vLLM and SGLang: run the Python files of the repository

@@ -111,6 +111,7 @@ def fetch_newest(row: Deployment, config: Config) -> str | None:
     from modelscan.core.reference import parse_reference
     from modelscan.deploy.cached import newest_of
     from modelscan.hub.downloads.pull import is_remote, pull
+    from modelscan.models.from_registry import is_registered
 
     request, plan = request_of(row), row.plan
     if plan is None or not is_remote(plan):
@@ -120,7 +121,7 @@ def fetch_newest(row: Deployment, config: Config) -> str | None:
             hint=f"modelscan restart {row.name}",
             code="not_from_a_hub",
         )
-    if parse_reference(request.model).revision:
+    if parse_reference(request.model).revision or is_registered(request.model):
         raise UsageError(
             f"{row.name} was deployed with a fixed revision: {request.model}",
             hint=f"modelscan deploy {request.model.partition('@')[0]} --name {row.name} --replace",

@@ -292,6 +292,8 @@ class Deployments:
     def _new(self, request: Request) -> NewDeployment:
         request.check()
         subject = load_deployable(request.model, self.config, request.workload)
+        if subject.registered is not None:  # an alias may move on: the record names the version
+            request = replace(request, model=subject.registered)
         name = check_name(request.name or derive_name(subject.id))
         return NewDeployment(name, subject, request, self._now())
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.deployment_name import derive_name
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.plan import Decision, Plan, RequiredHardware, ResolvedModel
+from modelscan.core.plan import Decision, Plan, RequiredHardware, ResolvedModel, Sizes
 from modelscan.core.reference import parse_reference
 from modelscan.core.workload import Workload
 from modelscan.deploy.machine import (
@@ -29,6 +29,7 @@ from modelscan.models.plan_answer import (
     PlannedMachine,
     curves_of,
     planned_machine,
+    sizes_of,
 )
 from modelscan.models.resolve import load_deployable, load_subject
 
@@ -112,6 +113,37 @@ def context_curves(question: Question, config: Config) -> ContextCurves:
         if decision.plan is None:
             raise refused(decision, machine)
     return curves_of(decision.plan, decision)
+
+
+class SizedModel(NamedTuple):
+    """The decision with every file and its curves, the machine it is about, and warnings."""
+
+    decision: Decision
+    sizes: Sizes
+    machine: Machine
+    warnings: tuple[str, ...]
+
+
+def size_model(question: Question, config: Config) -> SizedModel:
+    """Every file of a model with its memory, quality and speed on the plan's devices, and the
+    plan's memory against context: one decision for all of it. A refusal has files, too.
+
+    Raises UsageError for an unknown model.
+    """
+    model, wishes, gpu = _resolved(question, config)
+    place = place_of(None, wishes.backend, gpu, config)
+    place = place if place == ollama.NAME else LOCAL
+    with machine_at(place, config, gpu, derive_name(model.id), backend=wishes.backend) as machine:
+        decision = decide_here(
+            machine, model_at(place, model), wishes, explain=True, with_curves=True,
+            with_files=True,
+        )  # fmt: skip
+    if decision.refusal is not None:
+        from modelscan.models.smaller_alternatives import with_smaller_alternatives
+
+        decision = with_smaller_alternatives(decision, model, machine, wishes, config)
+    answer = sizes_of(decision, model, machine.where)
+    return SizedModel(decision, answer, machine, _warnings(model, machine))
 
 
 def needed_gpus(question: Question, config: Config) -> tuple[str, tuple[RequiredHardware, ...]]:

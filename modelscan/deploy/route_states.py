@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from modelscan.core.deployment_state import State
-from modelscan.routing.finding import Finding
+from modelscan.core.finding import Finding
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.resolve import RouteState, States, resolve
 

@@ -10,11 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from modelscan.core.adapter import AdapterCheck
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
 from modelscan.engines.thinking import template_switch
 
 if TYPE_CHECKING:
+    from modelscan.core.adapter import Adapter
     from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
@@ -93,6 +95,8 @@ class Engine(ABC):
     ``profiles_all_slots``: the activation peak grows with the largest number of requests.
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
     ``recipe_tasks``: further tasks, of models that its version knows or a recipe names.
+    ``needs_recipe``: it serves only models that a recipe of the catalog gives to it, each on
+    one device.
     ``needs_linux``: has no build for another operating system.
     ``default_port``: the port that its server listens on by default.
     ``preference``: the planner's cost among engines that serve the same bytes.
@@ -126,6 +130,7 @@ class Engine(ABC):
     profiles_all_slots: ClassVar[bool] = False
     own_server: ClassVar[bool] = False
     recipe_tasks: ClassVar[tuple[str, ...]] = ()
+    needs_recipe: ClassVar[bool] = False
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
     harmless: ClassVar[frozenset[str]] = frozenset()
@@ -184,9 +189,24 @@ class Engine(ABC):
         """
         return Support(NATIVE, f"{self.name} starts it")
 
+    def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
+        """What the version requires of a LoRA adapter, apart from its base."""
+        reason = f"{self.title} serves no adapters here"
+        return (AdapterCheck("engine", "fails", reason),)
+
+    def adapter_options(
+        self, adapters: Iterable[Adapter], version: str | None
+    ) -> Iterable[OptionPair]:
+        """The options with which the version loads these adapters, their paths apart."""
+        return ()
+
     def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
         """The published options of a model that the version has; none for engines without."""
         return RecipeOptions()
+
+    def reservation(self, environment: Mapping[str, str]) -> int | None:
+        """The bytes that a recipe's variables reserve for the model; None if they state none."""
+        return None
 
     def whole_experts(self, degree: int, version: str | None) -> Options:
         """The options with which each of ``degree`` GPUs has whole experts (expert parallelism);

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from modelscan.core.adapter import Adapter
 from modelscan.core.workload import Backend
 from modelscan.engines.online import OnlineMethod
 from modelscan.engines.position_scaling import PositionScaling
@@ -75,3 +76,4 @@ class LaunchSettings:
     online: OnlineMethod | None = None  # method that quantizes 16-bit weights while loading
     unknown_context: bool = False  # the trained length is not known
     positions: PositionScaling | None = None  # for a context beyond the trained length
+    adapters: tuple[Adapter, ...] = ()  # those whose files are on this machine

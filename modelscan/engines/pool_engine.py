@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from modelscan.core.workload import REMOTE_CODE, Workload
+from modelscan.engines.adapter_rules import adapters_refusal
 from modelscan.engines.command_line import parse
 from modelscan.engines.engine import Engine, PythonPackage, SmallCache
 from modelscan.engines.kernels import Kernels
@@ -124,6 +125,7 @@ class PoolEngine(Engine):
         yield architecture_rule(self.title, facts, self.listed_names(architecture))
         yield transcription_rule(self.title, facts, question)
         yield lora_rule(self.title, facts, question)
+        yield adapters_refusal(self, question.shape, question.version)
         yield float16_rule(self.title, facts, question)
         yield from (self._stored(question, gpu) for gpu in question.gpus[:1])
         yield self._types(question, facts)

@@ -10,12 +10,13 @@ from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama.engine import Ollama
 from modelscan.engines.sglang.engine import SgLang
 from modelscan.engines.vllm.engine import Vllm
+from modelscan.engines.voxbox.engine import VoxBox
 
 if TYPE_CHECKING:
     from modelscan.engines.engine import Engine
 
 ENGINES: Mapping[str, Engine] = {
-    engine.name: engine for engine in (LlamaCpp(), Vllm(), SgLang(), Ollama())
+    engine.name: engine for engine in (LlamaCpp(), Vllm(), SgLang(), Ollama(), VoxBox())
 }
 
 

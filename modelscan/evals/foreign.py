@@ -11,15 +11,12 @@ from urllib.parse import urlsplit
 from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.evals.items import EvalSuite
 from modelscan.evals.job import EvalJob, Generation
+from modelscan.evals.options import EvalOptions, read_policy
 from modelscan.evals.process import require_inspect, run_job
+from modelscan.evals.receipts import answered_by, gateway_policy, receipts_of, with_entries
 from modelscan.evals.report import EvalReport, SuiteShown
-from modelscan.evals.runs import (
-    EvalOptions,
-    extra_body,
-    read_policy,
-    receipt_of,
-    report_of_rows,
-)
+from modelscan.evals.run_receipt import receipt_of, with_receipts
+from modelscan.evals.runs import extra_body, report_of_rows
 from modelscan.evals.scoring import pass_rate
 from modelscan.evals.storage import evals_dir, new_id, store
 from modelscan.evals.subject import find_subject, host_load
@@ -59,7 +56,7 @@ def run_foreign(
     require_inspect()
     distribution = require_package(name)
     policy = read_policy(options.tool_policy)
-    subject = find_subject(options.route, config, options.api_key)
+    subject = find_subject(options.route, config, options.api_key, through_gateway=True)
     parts = urlsplit(subject.endpoint)
     job = EvalJob(
         task=name,
@@ -90,11 +87,16 @@ def run_foreign(
     digest = hashlib.sha256(f"{identity}/{sorted(row.id for row in result.rows)}".encode())
     # The package's own prompt is not known before it runs: its name and version identify it.
     suite = EvalSuite(name, version, identity, options.max_tokens or 0, ())
-    receipt = receipt_of(suite, subject, options, None, policy, result, started)
+    stored = receipts_of(result.rows, subject, config)
+    answered = with_entries(subject, answered_by(stored), config)
+    if policy.spec is None:
+        policy = replace(policy, policy=gateway_policy(stored, config) or policy.policy)
+    receipt = receipt_of(suite, answered, options, None, policy, result, started)
     report = report_of_rows(
         eval_id, SuiteShown(name, version, digest.hexdigest(), len({r.id for r in result.rows})),
         replace(receipt, host_load=load), result, result.outcome.samples,
         pass_rate(result.rows),
     )  # fmt: skip
+    report = with_receipts(report, result.rows, subject, stored, config)
     store(config.paths, report)
     return report

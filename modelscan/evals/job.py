@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from modelscan.evals.items import SandboxKind, TaskFailure
+from modelscan.routing.table import ToolPolicySpec
 
 KEY_VARIABLE = "MODELSCAN_API_KEY"  # of the child, for inspect's provider "modelscan"
 ROWS_FILE = "rows.jsonl"
@@ -45,12 +46,15 @@ class EvalJob:
     connections: int = 1
     generation: Generation = field(default_factory=Generation)
     sandbox: SandboxKind | None = None
-    denied_tools: tuple[str, ...] = ()
+    tool_policy: ToolPolicySpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRow:
-    """The grade of one sample; seconds are those of the model's call."""
+    """The grade of one sample; seconds are those of the model's call.
+
+    ``request_ids``: as the server's answers name the requests; ``ttft_s``: of the first one.
+    """
 
     suite: str
     id: str
@@ -64,6 +68,9 @@ class SampleRow:
     completion_tokens: int | None
     seconds: float | None
     served_model: str | None = None
+    cached_tokens: int | None = None
+    ttft_s: float | None = None
+    request_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ class MetricScore:
 
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
-    """``cache_prompt`` False: llama.cpp reuses no part of an earlier prompt; None: not settable."""
+    """``cache_prompt`` False: llama.cpp reuses no part of an earlier prompt; None: not settable.
+
+    True: of a suite whose items are about one long text; ``tasks[].cached_tokens`` counts it.
+    """
 
     temperature: float
     seed: int
@@ -93,7 +96,11 @@ class SuiteShown:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """The grade of one task in one epoch; ``value`` is 0 to 1."""
+    """The grade of one task in one epoch; ``value`` is 0 to 1.
+
+    ``trace_id``: of the (last) request, where a gateway has its receipt. ``ttft_s``: until the
+    first token, measured in the stream.
+    """
 
     id: str
     epoch: int
@@ -106,6 +113,7 @@ class TaskResult:
     seconds: float | None
     trace_id: str | None
     reason: str | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +126,10 @@ class EvalUsage:
 
 @dataclass(frozen=True, slots=True)
 class EvalReport:
-    """One run of a suite on a route. Only a ``valid`` one has scores."""
+    """One run of a suite on a route. Only a ``valid`` one has scores.
+
+    ``cost_source``: where the price is stated, or what is missing for it.
+    """
 
     eval_id: str
     suite: SuiteShown
@@ -133,6 +144,7 @@ class EvalReport:
     finished_at: str
     log_path: str | None
     warnings: tuple[str, ...] = field(default=())
+    cost_source: str | None = None
 
     @property
     def main_score(self) -> MetricScore | None:

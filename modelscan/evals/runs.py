@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from modelscan.bench.hardware import hardware_here
 from modelscan.bench.report_reader import ReportFault, read_report
 from modelscan.bench.stored import ingest_reports
 from modelscan.core.errors import ModelscanError, UsageError
-from modelscan.core.yaml_reader import YamlProblem, yaml_value
-from modelscan.engines import llamacpp
-from modelscan.engines.speed_history import devices_of
 from modelscan.evals.items import EvalSuite, SandboxKind, SuiteRequest
 from modelscan.evals.job import EvalJob, Generation, JobOutcome, SampleRow
+from modelscan.evals.options import ChosenPolicy, EvalOptions, read_policy
 from modelscan.evals.process import JobResult, require_inspect, run_job
+from modelscan.evals.receipts import (
+    answered_by,
+    gateway_policy,
+    receipts_of,
+    with_entries,
+)
 from modelscan.evals.report import (
     EvalReceipt,
     EvalReport,
     EvalUsage,
-    GenerationSettings,
     MetricScore,
     RunStatus,
     SuiteShown,
     TaskResult,
-    Thinking,
-    ToolPolicy,
 )
+from modelscan.evals.run_receipt import caches_prompts, hardware_of, receipt_of, with_receipts
 from modelscan.evals.samples import sample_report
 from modelscan.evals.sandbox import choose_sandbox
 from modelscan.evals.scoring import scores_of
@@ -43,31 +43,8 @@ from modelscan.state.config import Config
 from modelscan.state.secrets import redact
 from modelscan.state.server.extra import require_extra
 
-
-@dataclass(frozen=True, slots=True)
-class EvalOptions:
-    """The options of ``eval run``. ``concurrency``: requests at once; None: what is served."""
-
-    route: str
-    api_key: str | None = None
-    thinking: Thinking = "default"
-    limit: int | None = None
-    epochs: int = 1
-    seed: int = 7
-    temperature: float = 0.0
-    max_tokens: int | None = None
-    sandbox: SandboxKind | None = None
-    confirmed: bool = False
-    tool_policy: Path | None = None
-    concurrency: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeniedTools:
-    """A tool policy: the patterns of tool names that it denies."""
-
-    policy: ToolPolicy
-    denied: tuple[str, ...]
+if TYPE_CHECKING:
+    pass
 
 
 def run_suite(
@@ -84,7 +61,7 @@ def run_suite(
         choose_sandbox(options.sandbox, confirmed=options.confirmed) if kind.runs_code else None
     )
     policy = read_policy(options.tool_policy)
-    subject = find_subject(options.route, config, options.api_key)
+    subject = find_subject(options.route, config, options.api_key, through_gateway=True)
     suite = kind.make(SuiteRequest(options.seed, subject.context_tokens))
     chosen = suite.items[: options.limit]
     started = now_text()
@@ -94,11 +71,18 @@ def run_suite(
     total = len(chosen) * options.epochs
     load = host_load()
     result = run_job(job, folder, key=subject.api_key, report=lambda count: progress(count, total))
-    receipt = receipt_of(suite, subject, options, sandbox, policy, result, started)
-    receipt = replace(receipt, host_load=load, hardware=_hardware(subject, config))
+    stored = receipts_of(result.rows, subject, config)
+    answered = with_entries(subject, answered_by(stored), config)
+    if policy.spec is None:
+        policy = replace(policy, policy=gateway_policy(stored, config) or policy.policy)
+    receipt = receipt_of(
+        suite, answered, options, sandbox, policy, result, started, reuse=kind.repeats_text
+    )
+    receipt = replace(receipt, host_load=load, hardware=hardware_of(answered, config))
     report = report_of_run(eval_id, replace(suite, items=chosen), receipt, result, options.epochs)
+    report = with_receipts(report, result.rows, subject, stored, config)
     if options.limit is None:
-        report = replace(report, warnings=tuple(ingest(report, config)))
+        report = replace(report, warnings=(*report.warnings, *ingest(report, config)))
     store(config.paths, report)
     return report
 
@@ -127,7 +111,7 @@ def job_of(
     subject: EvalSubject,
     options: EvalOptions,
     sandbox: SandboxKind | None,
-    policy: DeniedTools,
+    policy: ChosenPolicy,
 ) -> EvalJob:
     """The job of the process."""
     parts = urlsplit(subject.endpoint)
@@ -143,105 +127,30 @@ def job_of(
         epochs=options.epochs,
         connections=options.concurrency or subject.parallel or 1,
         generation=Generation(
-            options.temperature, options.seed, options.max_tokens, extra_body(subject, options)
+            options.temperature,
+            options.seed,
+            options.max_tokens,
+            extra_body(subject, options, reuse=kind.repeats_text),
         ),
         sandbox=sandbox,
-        denied_tools=policy.denied,
+        tool_policy=policy.spec,
     )
 
 
-def extra_body(subject: EvalSubject, options: EvalOptions) -> dict[str, Any]:
-    """Fields beyond OpenAI's: no reuse of earlier prompts on llama.cpp, which changes answers; the
-    thinking level."""
+def extra_body(
+    subject: EvalSubject, options: EvalOptions, *, reuse: bool = False
+) -> dict[str, Any]:
+    """Fields beyond OpenAI's: whether llama.cpp may reuse earlier prompts, which can change
+    answers; the thinking level."""
     body: dict[str, Any] = {}
     if caches_prompts(subject):
-        body["cache_prompt"] = False
+        body["cache_prompt"] = reuse
     if options.thinking != "default":
         on = options.thinking != "off"
         body["reasoning_effort"] = options.thinking if on else "none"
         if subject.local:
             body["chat_template_kwargs"] = {"enable_thinking": on, "thinking": on}
     return body
-
-
-def caches_prompts(subject: EvalSubject) -> bool:
-    """Whether the server is a llama.cpp, which reuses prompts unless a request forbids it."""
-    return (subject.engine or "").startswith(llamacpp.NAME)
-
-
-def read_policy(file: Path | None) -> DeniedTools:
-    """A YAML file: ``name``, and ``deny``: patterns of tool names. Raises UsageError."""
-    if file is None:
-        return DeniedTools(ToolPolicy(), ())
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}", code="unreadable") from error
-    try:
-        value = yaml_value(data.decode("utf-8", "replace"))
-    except YamlProblem as error:
-        raise UsageError(f"{file}: {error}", hint=error.hint) from error
-    denied = value.get("deny") if isinstance(value, Mapping) else None
-    if not isinstance(denied, list) or not all(isinstance(one, str) for one in denied):
-        raise UsageError(
-            f"{file} has no list 'deny' of tool names",
-            hint=f"printf 'name: careful\\ndeny: [delete_*, send_mail]\\n' > {file}",
-        )
-    name = str(value.get("name") or file.stem)
-    return DeniedTools(ToolPolicy(name, hashlib.sha256(data).hexdigest()), tuple(denied))
-
-
-def receipt_of(
-    suite: EvalSuite,
-    subject: EvalSubject,
-    options: EvalOptions,
-    sandbox: SandboxKind | None,
-    policy: DeniedTools,
-    result: JobResult,
-    started_at: str,
-) -> EvalReceipt:
-    """What was measured, as far as it is known."""
-    served = {row.served_model for row in result.rows if row.served_model}
-    return EvalReceipt(
-        route=options.route,
-        endpoint=subject.endpoint,
-        requested_model=subject.model,
-        served_model=min(served) if len(served) == 1 else None,
-        provider=subject.provider,
-        engine=subject.engine,
-        model=subject.known_model,
-        revision=subject.revision,
-        sha256=subject.sha256,
-        quantization=subject.quantization,
-        context_tokens=subject.context_tokens,
-        parallel=subject.parallel,
-        memory_bytes=subject.memory_bytes,
-        thinking=options.thinking,
-        hardware=None,
-        host_load=None,
-        foreign_requests=None,
-        system_prompt_sha256=suite.system_sha256,
-        generation=GenerationSettings(
-            options.temperature,
-            options.seed,
-            options.max_tokens or suite.max_tokens,
-            False if caches_prompts(subject) else None,
-        ),
-        epochs=options.epochs,
-        tool_policy=policy.policy,
-        sandbox=sandbox,
-        packages=result.outcome.packages,
-        started_at=started_at,
-    )
-
-
-def _hardware(subject: EvalSubject, config: Config) -> str | None:
-    """The devices of the deployment, else of this machine, where the server is here."""
-    if not subject.local:
-        return None
-    plan = subject.deployment.plan if subject.deployment else None
-    here = hardware_here(config)
-    return devices_of(plan.gpus if plan else [gpu.index for gpu in here.gpus], here)
 
 
 def report_of_run(
@@ -297,7 +206,7 @@ def _status(
 def _task(row: SampleRow) -> TaskResult:
     return TaskResult(
         row.id, row.epoch, row.value, row.answer_sha256, row.failure, row.prompt_tokens,
-        row.completion_tokens, None, row.seconds, None, row.reason,
+        row.completion_tokens, row.ttft_s, row.seconds, None, row.reason, row.cached_tokens,
     )  # fmt: skip
 
 

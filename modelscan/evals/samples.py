@@ -14,7 +14,8 @@ def sample_report(report: EvalReport) -> dict[str, Any] | None:
     """A benchmark report with one sample, in the shape of ``bench run``; None unless valid.
 
     ``workload`` is the suite, ``pass_rate`` the share of solved tasks, ``quality_score`` the main
-    score. Times are of whole tasks: how long a first token takes is not measured here.
+    score. Times are of whole tasks: how long
+    the first token of a suite's prompts takes says little about other prompts.
     """
     score = report.main_score
     if report.status != "valid" or score is None:

@@ -7,18 +7,20 @@ ROUTE is a deployment, an entry of the routing file, a role (which
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from modelscan.bench.place import BenchPlace, find_place
 from modelscan.core.deployment import Deployment
-from modelscan.core.errors import RemoteError, UsageError
+from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.foreign import mapping, rows, text, whole
 from modelscan.deploy.deployments import Deployments
 from modelscan.hub import checksums
-from modelscan.net.address import stays_here
+from modelscan.net.address import in_own_network, stays_here
 from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, json_body
@@ -26,7 +28,9 @@ from modelscan.net.transport import transport_for
 from modelscan.routing.answers import find_route
 from modelscan.routing.built_in import role_named
 from modelscan.routing.file import load
+from modelscan.routing.table import Tier
 from modelscan.state.config import Config
+from modelscan.traces.existing import existing_database
 
 _ASK_S = 10.0
 _COMMAND = "eval run tools --route"  # in hints
@@ -50,6 +54,9 @@ class EvalSubject:
     revision: str | None = None
     parallel: int | None = None
     memory_bytes: int | None = None  # of the engine: measured, else planned
+    entry: str | None = None  # of the routing file
+    tier: Tier | None = None
+    gateway: bool = False  # whether requests go to a modelscan serve, which keeps receipts
 
     @property
     def local(self) -> bool:
@@ -57,19 +64,51 @@ class EvalSubject:
         return stays_here(self.endpoint)
 
 
-def find_subject(name: str, config: Config, api_key: str | None = None) -> EvalSubject:
+def find_subject(
+    name: str, config: Config, api_key: str | None = None, *, through_gateway: bool = False
+) -> EvalSubject:
     """The model that ROUTE means; the server answered.
 
-    ``api_key``: a reference, for URL#MODEL. A role is requested from ``modelscan serve``, which
-    applies its policy. Raises UsageError for an unknown name, AuthError where a key is missing,
-    RemoteError where nothing answers, OfflineError for other machines.
+    ``api_key``: a reference, for URL#MODEL. ``through_gateway``: a running ``modelscan serve`` of
+    this user answers for a route, with its policies and receipts, where it lists the name without a
+    key; else, and for deployments without a route, requests go to the server itself. A role is
+    always requested from ``modelscan serve``. Raises UsageError for an unknown name, AuthError
+    where a key is missing, RemoteError where nothing answers, OfflineError for other machines.
     """
-    if "://" not in name and _is_role(name, config):
+    if "://" in name:
+        return _observed(_of_place(name, find_place(name, api_key, config, _COMMAND)), config)
+    role = _is_role(name, config)
+    root = running_gateway(config) if role or through_gateway else None
+    if role and root is None:
         url = f"http://127.0.0.1:{config.serve_port}#{name}"
-        place = find_place(url, None, config, _COMMAND)
-    else:
-        place = find_place(name, api_key, config, _COMMAND)
-    return _observed(_of_place(name, place), config)
+        return _observed(_of_place(name, find_place(url, None, config, _COMMAND)), config)
+    subject = _of_place(name, find_place(name, api_key, config, _COMMAND))
+    return _observed(_behind(subject, root, required=role), config)
+
+
+def _behind(subject: EvalSubject, root: str | None, *, required: bool) -> EvalSubject:
+    """The same model, requested from a gateway that serves the name."""
+    if root is None or subject.entry is None:
+        return subject
+    behind = replace(subject, endpoint=root, model=subject.route, api_key=None, gateway=True)
+    served = (row.get("id") for row in rows(_try(behind, "/v1/models").get("data")))
+    return behind if required or subject.route in served else subject
+
+
+def running_gateway(config: Config) -> str | None:
+    """The root of a gateway of this user that runs here, as its own database knows it."""
+    try:
+        with existing_database(config) as database:
+            if database is None:
+                return None
+            from modelscan.state.server.status import running_gateways
+
+            with database.reading() as connection:
+                gateways = running_gateways(connection)
+    except ModelscanError:  # the commands about the server report it
+        return None
+    here = (one.address for one in gateways if one.host == socket.gethostname())
+    return next((one for one in here if one.startswith("http://") and stays_here(one)), None)
 
 
 def _is_role(name: str, config: Config) -> bool:
@@ -86,8 +125,29 @@ def _of_place(name: str, place: BenchPlace) -> EvalSubject:
         place.key, context_tokens=place.context_tokens,
         known_model=place.model_id if place.service else None,
         engine=f"{engine} {place.engine_version}" if engine and place.engine_version else engine,
+        entry=place.service, tier=place.tier or _tier_of(place),
     )  # fmt: skip
     return _with_deployment(subject, place.deployment) if place.deployment else subject
+
+
+def _tier_of(place: BenchPlace) -> Tier:
+    if place.is_here:
+        return "local"
+    return "self_hosted" if in_own_network(urlsplit(place.root).hostname or "") else "third_party"
+
+
+def of_entry(subject: EvalSubject, entry: str, config: Config) -> EvalSubject:
+    """The subject with the facts of the entry that answered for it."""
+    route = load(config.routing_file).route(entry)
+    plain = replace(
+        subject, entry=entry, deployment=None, engine=None, quantization=None, sha256=None,
+        revision=None, parallel=None, memory_bytes=None, known_model=None,
+    )  # fmt: skip
+    if route is None:
+        return replace(plain, provider=entry)
+    known = replace(plain, provider=route.type, known_model=route.model, tier=route.tier)
+    deployment = _deployment(route.deployment, config) if route.deployment else None
+    return _with_deployment(known, deployment) if deployment is not None else known
 
 
 def _deployment(name: str, config: Config) -> Deployment | None:
@@ -106,7 +166,7 @@ def _with_deployment(subject: EvalSubject, deployment: Deployment) -> EvalSubjec
         engine=f"{deployment.backend} {version}" if version else deployment.backend,
         quantization=deployment.quantization,
         sha256=_weights_sha256(plan.files if plan else ()),
-        revision=None,
+        revision=plan.revision if plan else None,
         parallel=plan.parallel if plan else None,
         memory_bytes=(measured.total_bytes if measured else None)
         or (plan.estimate.total_bytes if plan else None),
@@ -129,8 +189,8 @@ def _observed(subject: EvalSubject, config: Config) -> EvalSubject:
     answer = ask(subject, "/v1/models")
     listed = {str(row.get("id")): row for row in rows(answer.get("data"))}
     row = mapping(listed.get(subject.model))
-    if "modelscan" in row and subject.deployment is None:
-        subject = _behind_gateway(subject, config)
+    if "modelscan" in row and not subject.gateway:
+        subject = replace(_behind_gateway(subject, config), gateway=True)
     reported = whole(mapping(row.get("meta")).get("n_ctx")) or whole(row.get("max_model_len"))
     context = whole(mapping(mapping(row.get("modelscan")).get("context")).get("tokens"))
     engine = subject.engine
@@ -143,10 +203,13 @@ def _observed(subject: EvalSubject, config: Config) -> EvalSubject:
 
 def _behind_gateway(subject: EvalSubject, config: Config) -> EvalSubject:
     """The facts of the deployment that this machine's gateway serves under the name."""
+    if not subject.local:
+        return subject
     try:
         route, _ = find_route(config.routing_file, subject.model)
     except UsageError:
         return subject
+    subject = replace(subject, provider=route.type, entry=route.name, tier=route.tier)
     deployment = _deployment(route.deployment, config) if route.deployment else None
     return _with_deployment(subject, deployment) if deployment is not None else subject
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelscan.core.errors import RemoteError, UsageError
+from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.nearest import nearest
 from modelscan.gateway.control.probe import BackendProbe, is_probed, probe
 from modelscan.gateway.route_health import EntryHealth, route_health
@@ -22,7 +22,7 @@ from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, json_body
 from modelscan.net.transport import transport_for
 from modelscan.routing.automatic import decide
-from modelscan.routing.choose import UP, Live, choose
+from modelscan.routing.choose import ASLEEP, UP, Live, choose
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.file import check
 from modelscan.routing.lookup import find_route
@@ -69,15 +69,16 @@ class Router:
         """Send a conversation (or one question) to a route, model, alias or role.
 
         ``name`` None: the default route; ``options`` are fields of the request's body. Backends
-        that do not answer their health check get no request. Raises UsageError for an unknown
-        name, RemoteError where no backend answers or one refuses the request.
+        that do not answer their health check get no request. A deployment of this machine that is
+        asleep is started, where its memory is free: only a gateway puts others to sleep for it.
+        Raises UsageError for an unknown name, RemoteError where no backend answers or one refuses
+        the request.
         """
-        table = self._table()
+        table, asleep = self._table()
         body = {**options, "messages": _messages(messages)}
         entry, model = _entry(table, name, body)
         tried: list[str] = []
-        for route, candidate in self._candidates(table, entry, tried):
-            backend = table.backends[candidate.backend]
+        for route, candidate, backend in self._candidates(table, asleep, entry, tried):
             try:
                 answer = _post(
                     backend,
@@ -104,9 +105,13 @@ class Router:
         return route_health(self._settings(), self._file()).entries
 
     def _candidates(
-        self, table: RouteTable, entry: RouteEntry, tried: list[str]
-    ) -> Iterator[tuple[RouteEntry, RouteCandidate]]:
-        """The live candidates of a route, then those of its fallbacks, each route once."""
+        self, table: RouteTable, asleep: frozenset[str], entry: RouteEntry, tried: list[str]
+    ) -> Iterator[tuple[RouteEntry, RouteCandidate, Backend]]:
+        """The live candidates of a route, then those of its fallbacks, each route once.
+
+        ``asleep``: names of backends, which come last; each is started when it is its turn.
+        """
+        states = [ASLEEP if one.name in asleep else UP for one in table.backends]
         names = [entry.name]
         for name in names:  # grows
             route = entry if name == entry.name else table.routes.get(name)
@@ -114,17 +119,30 @@ class Router:
                 continue
             names += [one for one in route.fallbacks if one not in names]
             turn = self._turns[name] = self._turns.get(name, -1) + 1
-            states = [UP] * len(table.backends)
             live = Live([0] * len(table.backends), states, turn)
             for at in choose(route, table.backends, live):
                 backend = table.backends[route.candidates[at].backend]
-                fault = _fault(backend)
+                try:
+                    if backend.name in asleep:
+                        backend = self._woken(backend)
+                    fault = _fault(backend)
+                except ModelscanError as error:
+                    fault = error.message + (f" ({error.hint})" if error.hint else "")
                 if fault is None:
-                    yield route, route.candidates[at]
+                    yield route, route.candidates[at], backend
                 else:
                     tried.append(f"{backend.name}: {fault}")
 
-    def _table(self) -> RouteTable:
+    def _woken(self, backend: Backend) -> Backend:
+        """Start its deployment; the backend as it is then. Raises ModelscanError."""
+        from modelscan.deploy.deployments import Deployments
+
+        Deployments(self._settings()).wake(backend.deployment or backend.name)
+        table, _ = self._table()
+        return next((one for one in table.backends if one.name == backend.name), backend)
+
+    def _table(self) -> tuple[RouteTable, frozenset[str]]:
+        """The table, and the backends whose deployments are asleep."""
         file = check(self._file())
         if file.errors:
             first = file.errors[0]
@@ -134,7 +152,9 @@ class Router:
                 hint=first.hint or "modelscan route validate",
                 code="routing_file",
             )
-        return compile_table(file, routing_world(self._settings(), file))
+        world = routing_world(self._settings(), file)
+        asleep = frozenset(name for name, one in world.observations.items() if one.asleep)
+        return compile_table(file, world), asleep
 
     def _settings(self) -> Config:
         if self.config is None:
@@ -198,7 +218,7 @@ def _post(backend: Backend, body: Mapping[str, Any], timeout_s: float) -> Any:
         headers[backend.authorization[0]] = backend.authorization[1]
     host = f"[{backend.host}]" if ":" in backend.host else backend.host
     url = f"{backend.scheme}://{host}:{backend.port}{backend.path}/v1/chat/completions"
-    settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
+    settings = HttpSettings(timeout_s=timeout_s, pauses_s=()).with_files(backend.tls)
     with HttpClient(settings, transport_for(url, settings)) as client:
         return client.send("POST", url, headers=headers, body=data).json()
 

@@ -36,22 +36,23 @@ def decide_here(
     everything: bool = False,
     brief: bool = False,
     with_curves: bool = False,
+    with_files: bool = False,
     stated: bool = False,
 ) -> Decision:
     """The plan for this model on this machine, or a refusal with reasons.
 
     ``explain`` adds alternatives, missing engines that would do better, and hardware that is large
     enough; ``everything`` every option that fits; ``brief`` computes only the verdict of a refusal;
-    ``with_curves`` adds the memory at other contexts and with other types of KV cache.
-    None of them changes the plan. ``stated``: the context is neither capped nor refused. Raises
-    NotDeployableError where a repository's own code would run without ``--allow-unsafe``,
-    UsageError for options that contradict each other.
+    ``with_curves`` adds the memory at other contexts and with other types of KV cache,
+    ``with_files`` every file of the model. None of them changes the plan. ``stated``: the context
+    is neither capped nor refused. Raises NotDeployableError where a repository's own code would run
+    without ``--allow-unsafe``, UsageError for options that contradict each other.
     """
     from modelscan.planner.decide import decide
 
     return decide(
         model, machine, wishes, explain=explain or everything, everything=everything, brief=brief,
-        with_curves=with_curves, stated=stated,
+        with_curves=with_curves, with_files=with_files, stated=stated,
     )  # fmt: skip
 
 

@@ -27,20 +27,19 @@ ADAPTERS = ("lora", "lora-scaled")  # PATH,PATH and PATH:SCALE,PATH:SCALE
 def with_named_files(model: ResolvedModel, workload: Workload) -> ResolvedModel:
     """The model with the files that the options name, on its GGUF variants.
 
-    Raises UsageError for a projector that is no file or no GGUF file. A draft or an adapter that
-    cannot be read stays out: the estimate says so of a draft.
+    Raises UsageError for a projector that is no file or no GGUF file. A draft that cannot be read
+    stays out: the estimate says so.
     """
     projector, draft = _projector_bytes(workload), _draft(workload)
-    adapters = sum(path.stat().st_size for path in adapter_files(workload))
-    if projector is None and draft is None and not adapters:
+    if projector is None and draft is None:
         return model
-    candidates = (_with_files(each, projector, draft, adapters) for each in model.candidates)
+    candidates = (_with_files(each, projector, draft) for each in model.candidates)
     return replace(model, candidates=tuple(candidates))
 
 
 def adapter_files(workload: Workload) -> list[Path]:
-    """The adapter files that exist here, of those that the options or the deployment name."""
-    texts = list(workload.adapters)
+    """The adapter files that exist here, of those that the options name."""
+    texts: list[str] = []
     for name in ADAPTERS:
         parts = [part for text in every(workload, name) for part in text.split(",")]
         texts += [part if name == "lora" else part.rsplit(":", 1)[0] for part in parts]
@@ -48,9 +47,7 @@ def adapter_files(workload: Workload) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def _with_files(
-    candidate: Candidate, projector: int | None, draft: ModelShape | None, adapters: int
-) -> Candidate:
+def _with_files(candidate: Candidate, projector: int | None, draft: ModelShape | None) -> Candidate:
     if candidate.variant.format != "gguf":
         return candidate
 
@@ -58,9 +55,11 @@ def _with_files(
         old = candidate.shape
         seen = old.weights.vision_bytes if projector is None else projector
         weights = replace(old.weights, vision_bytes=seen)
-        return replace(old, weights=weights, draft=draft, adapter_bytes=adapters)
+        return replace(old, weights=weights, draft=draft)
 
-    return Candidate(candidate.variant, shape, candidate.quality, candidate.floor_bytes)
+    return Candidate(
+        candidate.variant, shape, candidate.quality, candidate.floor_bytes, candidate.publisher
+    )
 
 
 def _projector_bytes(workload: Workload) -> int | None:

@@ -12,6 +12,8 @@ from modelscan.core.plan import (
     Plan,
     Quality,
     RequiredHardware,
+    ResolvedModel,
+    Sizes,
 )
 from modelscan.core.verdict import Offload, Verdict
 
@@ -35,7 +37,8 @@ class RejectedOption:
 class PlanAnswer:
     """``plan`` and ``command`` (which deploys it) are None if the model cannot run here;
     ``needed_bytes`` and ``available_bytes`` are then the refusal's numbers. ``contexts`` are the
-    plan's memory and speed at 8k, 16k, 32k … tokens.
+    plan's memory and speed at 8k, 16k, 32k … tokens, ``max_context_tokens`` the longest context
+    that fits with its weights, engine and cache.
 
     ``verdict`` is None if only the required hardware was requested.
     """
@@ -52,6 +55,7 @@ class PlanAnswer:
     available_bytes: int | None
     rejected: tuple[RejectedOption, ...]
     contexts: tuple[ContextTier, ...] = ()
+    max_context_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,21 @@ def curves_of(plan: Plan, decision: Decision) -> ContextCurves:
     return ContextCurves(plan.model, plan.quantization, plan.backend, known, decision.curves)
 
 
+def sizes_of(decision: Decision, model: ResolvedModel, where: str) -> Sizes:
+    """The files and curves of a decision."""
+    return Sizes(
+        model=model.id,
+        name=model.name,
+        verdict=decision.verdict,
+        where=where,
+        context_tokens=decision.files_context_tokens or 0,
+        trained_context_tokens=decision.trained_context_tokens,
+        max_context_tokens=decision.max_context_tokens,
+        files=decision.files,
+        curves=decision.curves,
+    )
+
+
 def plan_answer(decision: Decision, command: str | None = None) -> PlanAnswer:
     """``decision`` as an answer; ``command`` deploys its plan."""
     plan, refusal = decision.plan, decision.refusal
@@ -141,6 +160,7 @@ def plan_answer(decision: Decision, command: str | None = None) -> PlanAnswer:
         available_bytes=refusal.available_bytes if refusal else None,
         rejected=tuple(RejectedOption(what, why) for what, why in decision.rejected),
         contexts=tuple(decision.contexts),
+        max_context_tokens=decision.max_context_tokens,
     )
 
 

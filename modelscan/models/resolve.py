@@ -10,6 +10,8 @@ from modelscan.core.reference import Kind, Reference, parse_reference
 from modelscan.state.bundled import examples_dir
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelscan.core.plan import ResolvedModel
     from modelscan.core.workload import Workload
     from modelscan.state.config import Config
@@ -30,12 +32,31 @@ def load_subject(
     """
     from modelscan.models.measured_quality import with_measured_quality
 
-    model = with_measured_quality(_resolved(text, config, workload, cached=cached), config.paths)
-    if not workload.parameters:
-        return model
-    from modelscan.models.named_files import with_named_files
+    resolved = _of_registry(text, config, workload, cached=cached)
+    model = with_measured_quality(resolved, config.paths)
+    files: list[Path] = []
+    if workload.parameters:
+        from modelscan.models.named_files import adapter_files, with_named_files
 
-    return with_named_files(model, workload)
+        model, files = with_named_files(model, workload), adapter_files(workload)
+    if not workload.adapters and not files:
+        return model
+    from modelscan.models.adapters import with_adapters
+
+    return with_adapters(model, text, workload, files, config.paths)
+
+
+def _of_registry(text: str, config: Config, workload: Workload, *, cached: bool) -> ResolvedModel:
+    """The weights of a version of the registry, where MODEL names one."""
+    from modelscan.models.from_registry import only_registered, registered
+
+    found, notes = registered(text, config)
+    if found is None:
+        model = _resolved(text, config, workload, cached=cached)
+        return replace(model, warnings=(*model.warnings, *notes)) if notes else model
+    if workload.quantization is None:
+        workload = replace(workload, quantization=found.version.quantization)
+    return only_registered(_resolved(found.text, config, workload, cached=cached), found)
 
 
 def _resolved(text: str, config: Config, workload: Workload, *, cached: bool) -> ResolvedModel:

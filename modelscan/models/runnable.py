@@ -62,10 +62,12 @@ def runnable_models(
     use: str | None = None,
     limit: int | None = 20,
     progress: Callable[[str], None] = ignore,
+    only: Query | None = None,
 ) -> RunnableModels:
     """Open models for ``task`` that run on ``machine``, at most ``limit`` (None: all).
 
-    ``use``: a use case, which has a task and an order of its own.
+    ``use``: a use case, which has a task and an order of its own. ``only``: the text and filters of
+    a search; with a text the best matches come first.
 
     Models whose weights exceed the devices' memory are left out: they may run with a part in host
     memory, but slowly. ``progress`` receives the id of each model that is planned. Raises
@@ -75,16 +77,24 @@ def runnable_models(
     available_bytes = most_available(inventory)
     with open_index(config.paths) as index:
         _check_task(task, index.tasks())
-        asked = Query(open_weights=True, task=None if use else task, use=use, limit=None)
+        asked = (only or Query())._replace(
+            open_weights=True, task=None if use else task, use=use, limit=None, offset=0
+        )
         page = search(index, asked._replace(max_memory_bytes=available_bytes))
-        rows = page.rows if use else sorted(page.rows, key=lambda r: (-rank_score(r), r.id))
+        ranked = bool(use or asked.text)
+        rows = page.rows if ranked else sorted(page.rows, key=lambda r: (-rank_score(r), r.id))
         left_out = _not_candidates(index, asked, page.total)
         fits = fitting(index, announced(rows, progress), machine, config, left_out)
         models = tuple(_with_fit(row, fit) for row, fit in itertools.islice(fits, limit))
     where = device_label(inventory.gpus) if inventory.gpus else "the CPU"
     order = order_of(asked, [row for row in rows if row.id in {m.id for m in models}])
     return RunnableModels(
-        page.total, available_bytes, where, models, order if use else _HEURISTIC, groups(left_out)
+        page.total,
+        available_bytes,
+        where,
+        models,
+        order if ranked else _HEURISTIC,
+        groups(left_out),
     )
 
 

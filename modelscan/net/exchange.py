@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 
 from modelscan.core.errors import OfflineError, UsageError
 from modelscan.core.json_reader import json_value
+from modelscan.core.tls import TlsFiles
 from modelscan.core.units import MIB
 from modelscan.net.address import checked, host_of, keeps_credentials, public, stays_here
 from modelscan.net.errors import (
@@ -74,6 +75,13 @@ class HttpSettings(NamedTuple):
     offline_because: str = "--offline is set"
     cert_file: str | None = None
     key_file: str | None = None
+
+    def with_files(self, files: TlsFiles | None) -> HttpSettings:
+        """The same with the files for one server; None: as before."""
+        if files is None:
+            return self
+        ca = files.ca or self.ca_file
+        return self._replace(ca_file=ca, cert_file=files.cert, key_file=files.key)
 
     @property
     def own(self) -> tuple[str, str | None] | None:

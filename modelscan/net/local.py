@@ -1,17 +1,21 @@
-"""HTTP transport for servers on this machine with ``http.client``: no httpx, no proxy, no TLS.
+"""HTTP transport for servers on this machine with ``http.client``: no httpx, no proxy.
 
-Importing httpx takes as long as a whole ``modelscan list``; a health check works without it.
+Importing httpx takes as long as a whole ``modelscan list``; a health check works without it. TLS is
+for servers of nodes only, whose addresses are checked when the connection is made.
 """
 
 from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from modelscan import __version__
+from modelscan.core.reach import Reach
+from modelscan.core.tls import TlsFiles
 from modelscan.net.deadline import Deadline
 from modelscan.net.errors import FailureKind, TransportFailure
 from modelscan.net.exchange import HttpRequest
@@ -58,14 +62,41 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+class _CheckedConnection(http.client.HTTPConnection):
+    """A connection to an address that the host's name may resolve to; ``secure``: with TLS."""
+
+    def __init__(
+        self, host: str, port: int, timeout_s: float, reach: Reach, secure: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(host, port, timeout=timeout_s)
+        self._reach, self._secure = reach, secure
+
+    def connect(self) -> None:
+        """Look the name up, check what it resolves to, and connect to that."""
+        from modelscan.net.reach import connect
+
+        sock = connect(self.host, self.port, self._reach, self.timeout)
+        if self._secure is not None:
+            sock = self._secure.wrap_socket(sock, server_hostname=self.host)
+        self.sock = sock
+
+
 class LocalTransport:
     """HTTP transport that opens one connection per request: a deadline closes its connections.
 
     ``unix_socket``: the path of the socket to connect to, instead of the request's address.
+    ``reach``: what the request's host may resolve to, and then with the ``files`` of TLS for https.
     """
 
-    def __init__(self, unix_socket: str | None = None) -> None:
+    def __init__(
+        self,
+        unix_socket: str | None = None,
+        reach: Reach | None = None,
+        files: TlsFiles | None = None,
+    ) -> None:
         self._unix_socket = unix_socket
+        self._reach = reach
+        self._files = files or TlsFiles()
 
     @contextmanager
     def open(
@@ -76,12 +107,8 @@ class LocalTransport:
         ``silence_s`` limits each wait for data.
         """
         parts = urlsplit(request.url)
-        host, port = parts.hostname or "", parts.port
-        connection = (
-            http.client.HTTPConnection(host, port, timeout=silence_s)
-            if self._unix_socket is None
-            else _SocketConnection(host, self._unix_socket, silence_s)
-        )
+        with _translated("connect"):  # of files of certificates that cannot be read
+            connection = self._connection(parts, silence_s)
         with closing(connection):
             with _translated("connect"):
                 connection.connect()
@@ -92,6 +119,23 @@ class LocalTransport:
                 response = connection.getresponse()
             with closing(response):  # the connection does not close it
                 yield LocalResponse(response, request.method)
+
+    def _connection(self, parts: SplitResult, silence_s: float) -> http.client.HTTPConnection:
+        host, port = parts.hostname or "", parts.port
+        if self._unix_socket is not None:
+            return _SocketConnection(host, self._unix_socket, silence_s)
+        if self._reach is None:
+            return http.client.HTTPConnection(host, port, timeout=silence_s)
+        context = self._context() if parts.scheme == "https" else None
+        port = port or (80 if context is None else 443)
+        return _CheckedConnection(host, port, silence_s, self._reach, context)
+
+    def _context(self) -> ssl.SSLContext:
+        files = self._files
+        context = ssl.create_default_context(cafile=files.ca)
+        if files.cert is not None:
+            context.load_cert_chain(files.cert, files.key)
+        return context
 
     def close(self) -> None:
         """Nothing to do: no connection stays open."""
@@ -109,5 +153,5 @@ def _translated(kind: FailureKind = "broken") -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise TransportFailure("timeout", str(error)) from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
         raise TransportFailure(kind, str(error) or type(error).__name__) from error

@@ -40,7 +40,11 @@ def contenders(
     Ollama runs llama.cpp with fewer choices: it is chosen only if the user requested it or if it is
     the only engine, and says nothing about whether a model fits.
     """
-    others = [e for e in engines if engine(e.name).own_server and wishes.backend != e.name]
+    others = [
+        e for e in engines
+        if engine(e.name).own_server and not engine(e.name).needs_recipe
+        and wishes.backend != e.name
+    ]  # fmt: skip
     if len(others) == len(engines):
         return tuple(engines), ()
     return tuple(e for e in engines if e not in others), tuple(others)

@@ -25,10 +25,11 @@ from modelscan.planner.context import Estimator, PlanningContext
 from modelscan.planner.context import estimator as own_estimator
 from modelscan.planner.enlarge import enlarged
 from modelscan.planner.feasibility import MINIMUM_CONTEXT_TOKENS, FittingOption, with_reserve
+from modelscan.planner.file_sizes import file_sizes
 from modelscan.planner.fit import fit
 from modelscan.planner.rank import cost
 from modelscan.planner.search import ruined
-from modelscan.planner.tiers import curves, tiers
+from modelscan.planner.tiers import curves, longest, tiers
 from modelscan.planner.user_flags import apply_user_flags, without_degree
 from modelscan.planner.verdict import unknown_facts, verdict_of
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from modelscan.core.workload import Workload
 
 ALTERNATIVES = 4
+REFUSED_TOKENS = 8_192  # the context at which files are sized where nothing fits
 _MORE_SLOTS = 4
 
 
@@ -49,6 +51,7 @@ def decide(
     everything: bool = False,
     brief: bool = False,
     with_curves: bool = False,
+    with_files: bool = False,
     stated: bool = False,
 ) -> Decision:
     """The best plan on the machine's engines, or a refusal with reasons.
@@ -62,7 +65,7 @@ def decide(
     (address, key, model).
     """
     task = "embedding" if wishes.embedding else model.task
-    early = refuse.closed_refusal(model) or refuse.task_refusal(model, task)
+    early = refuse.closed_refusal(model) or refuse.task_refusal(model, task, machine)
     if early is not None:
         return Decision(plan=None, refusal=early)
     refuse.remote_code(model, wishes)
@@ -80,7 +83,8 @@ def decide(
     run = Attempts(model, case, engines, explain, everything).run()
     winner = run.winner()
     if winner is None:
-        return _refusal(model, case, run, explain, brief)
+        refusal = _refusal(model, case, run, explain, brief)
+        return _with_files(refusal, model, case, None) if with_files else refusal
     if explain and aside:
         run.add(Attempts(model, case, aside, explain, everything, best=run.best).run())
     count = len(run.fitted) if everything else ALTERNATIVES if explain else 0
@@ -88,14 +92,29 @@ def decide(
     winner, *others = (enlarged(fitting, case) for fitting in (winner, *others))
     if explain and len(others) < ENOUGH_TO_SHOW - 1:
         others = [*others, *_variations(winner, case)]
-    return Decision(
+    decision = Decision(
         plan=describe.plan(model, winner, case, run.misses),
         refusal=None,
         alternatives=tuple(describe.plan(model, other, case, ()) for other in others),
         rejected=run.left_out(),
         missing=_with_missing_engines(model, case, run.best) if explain else (),
         contexts=tiers(winner, case) if explain and task == "chat" else (),
-        curves=curves(winner, case) if with_curves else (),
+        curves=curves(winner, case, fine=with_files) if with_curves else (),
+        max_context_tokens=longest(winner, case) if explain and task == "chat" else None,
+    )
+    return _with_files(decision, model, case, winner) if with_files else decision
+
+
+def _with_files(
+    decision: Decision, model: ResolvedModel, case: PlanningContext, winner: FittingOption | None
+) -> Decision:
+    """The decision with every file at the plan's context, else at the requested or usual one."""
+    wishes = case.wishes
+    context = winner.launch.context_tokens if winner else wishes.context_tokens or REFUSED_TOKENS
+    trained = winner.option.candidate.shape.architecture.context_tokens if winner else None
+    files = file_sizes(model, case, winner, context)
+    return replace(
+        decision, files=files, trained_context_tokens=trained, files_context_tokens=context
     )
 
 

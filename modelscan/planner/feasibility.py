@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.units import GIB, MIB
-from modelscan.core.verdict import Offload, Verdict
+from modelscan.core.verdict import FitState, Offload, Verdict
 from modelscan.engines.flags import LaunchSettings, Options
 from modelscan.planner.context import Option
 
@@ -177,6 +177,19 @@ def fits(fitting: FittingOption) -> bool:
     if fitting.estimate.per_gpu and host is not None and host.free_bytes is not None:
         return host.total_bytes <= host.free_bytes
     return True
+
+
+def fit_state(fitting: FittingOption) -> FitState:
+    """How an option fits: the one rule behind every figure that is compared with free memory."""
+    if fits(fitting):
+        return "fits"
+    whole = all(missing(device) <= 0 for device in devices(fitting.estimate))
+    return "tight" if whole and fitting.estimate.verdict is Verdict.FITS else "too_big"
+
+
+def fullest(estimate: Estimate) -> DeviceEstimate | None:
+    """The device with the least memory left: a GPU, else the host; None: without hardware."""
+    return max(estimate.per_gpu, key=missing, default=estimate.host)
 
 
 def spare(estimate: Estimate) -> float:

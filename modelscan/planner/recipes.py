@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from modelscan.core.errors import NotDeployableError
+from modelscan.core.plan import Candidate
 from modelscan.engines.recipe_filters import reject
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.registry import engine
@@ -25,6 +27,8 @@ def with_recipe(option: Option, model: ResolvedModel, case: PlanningContext) -> 
     and the parsers of its model.
     """
     one = engine(option.backend)
+    if one.needs_recipe:
+        return _with_reservation(option, model, case)
     if not one.reserves_pool:
         return option
     repository = option.candidate.variant.repo
@@ -45,6 +49,27 @@ def with_recipe(option: Option, model: ResolvedModel, case: PlanningContext) -> 
         case.wishes_on(option.engine),
     )
     return replace(option, recipe=recipe)
+
+
+def _with_reservation(option: Option, model: ResolvedModel, case: PlanningContext) -> Option:
+    """The option with the bytes that its recipe reserves in place of its weights'.
+
+    Raises NotDeployableError (``unknown_size``) if the recipe states none.
+    """
+    candidate, one = option.candidate, engine(option.backend)
+    specs = [s for s in (model.model.specs if model.model else ()) if _of(s, option.backend)]
+    own = [spec for spec in specs if spec.repo.lower() == candidate.variant.repo.lower()]
+    stated = (one.reservation(spec.env) for spec in _of_mode(own, case.wishes.mode))
+    size = next((size for size in stated if size is not None), None)
+    if size is None:
+        raise NotDeployableError(
+            f"the recipe of {candidate.variant.repo} for {one.title} states no memory",
+            code="unknown_size",
+        )
+    weights = replace(candidate.shape.weights, total_bytes=size, basis="exact")
+    shape = replace(candidate.shape, weights=weights)
+    reserved = Candidate(candidate.variant, shape, candidate.quality, size, candidate.publisher)
+    return replace(option, candidate=reserved)
 
 
 def with_whole_experts(option: Option, case: PlanningContext, refusal: str) -> Option | None:

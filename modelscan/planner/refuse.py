@@ -17,6 +17,7 @@ from modelscan.planner.feasibility import available_bytes, free_bytes
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Weights
+    from modelscan.core.machine import Machine
     from modelscan.planner.context import PlanningContext
 
 _USUAL_BITS, _SMALL_BITS = 4.9, 6.0  # per weight: Q4_K_M, and what counts as quantized
@@ -55,14 +56,24 @@ def closed_refusal(model: ResolvedModel) -> Refusal | None:
     )  # fmt: skip
 
 
-def task_refusal(model: ResolvedModel, task: str) -> Refusal | None:
-    """A refusal by name for a task that no engine serves; None if one does."""
-    if any(one.task_support(task) for one in engines()):
+def elsewhere(backend: str) -> str:
+    """The reason for a recipe whose engine is not one of this machine's, and where it runs."""
+    if any(one.needs_recipe and one.title == backend for one in engines()):
+        return f"its recipe is for {backend}, which runs on GPUStack: --target NAME of a server"
+    return f"its recipe is for {backend}: deploy it from GPUStack's own catalog"
+
+
+def task_refusal(model: ResolvedModel, task: str, machine: Machine) -> Refusal | None:
+    """A refusal by name for a task that no engine serves; None if one does. Engines that follow
+    recipes count where the machine, a cluster, has them.
+    """
+    here = [one for one in engines() if not one.needs_recipe or machine.has(one.name)]
+    if any(one.task_support(task) for one in here):
         return None
     reason = f"{model.id} is for {task_name(task)}, which no engine here serves"
     recipe = next((spec.backend for spec in (model.model.specs if model.model else ())), None)
     if recipe is not None:
-        reason += f"; its recipe is for {recipe}: deploy it from GPUStack's own catalog"
+        reason += f"; {elsewhere(recipe)}"
     return Refusal(
         model.id, Verdict.NOT_SUPPORTED, Verdict.NOT_SUPPORTED.value, (reason,),
         needed_bytes=None, available_bytes=None,

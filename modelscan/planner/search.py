@@ -11,6 +11,7 @@ from modelscan.engines import registry, support
 from modelscan.formats.quantization import means
 from modelscan.planner.context import Option, PlanningContext, device_label
 from modelscan.planner.quality import describe as quality_words
+from modelscan.planner.refuse import elsewhere
 from modelscan.planner.user_flags import flag_of_other_engine
 
 if TYPE_CHECKING:
@@ -146,10 +147,12 @@ class _Search:
 
     def _usable_sets(self, engine: EngineHere) -> Sequence[tuple[Gpu, ...]]:
         """The sets of devices that this build of the engine can use."""
-        usable = engine.gpus
+        usable, sets = engine.gpus, self.sets
+        if registry.engine(engine.name).needs_recipe:
+            sets = [gpus for gpus in sets if len(gpus) == 1]
         if usable is None:
-            return self.sets
-        return [gpus for gpus in self.sets if all(gpu.index in usable for gpu in gpus)]
+            return sets
+        return [gpus for gpus in sets if all(gpu.index in usable for gpu in gpus)]
 
     def _refusal(self, engine: EngineHere) -> str | None:
         """Why an engine cannot be used with any format; None if it can."""
@@ -194,6 +197,9 @@ class _Search:
             return
         recommended = _has_recipe(self.model, candidate, engine.name, workload.mode)
         elsewhere = None if recommended else self._recipe_elsewhere(variant.repo, engine.name)
+        if registry.engine(engine.name).needs_recipe and not recommended:
+            yield Rejected(label, elsewhere or f"no recipe gives this model to {engine.name}")
+            return
         if elsewhere is not None:
             yield Rejected(label, elsewhere)
             return
@@ -215,7 +221,7 @@ class _Search:
         others = [spec.backend for spec in specs if spec.repo == repo]
         if not others:
             return None
-        return f"its recipe is for {others[0]}: deploy it from GPUStack's own catalog"
+        return elsewhere(others[0])
 
     def _undivided(self, backend: str) -> Rejected | None:
         """Why ``--tensor-parallel`` cannot be honoured by an engine here; None if it can."""

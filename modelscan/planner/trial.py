@@ -214,6 +214,7 @@ class Trial:
             positions=self._positions,
             online=self._online(),
             unknown_context=self._unknown_context(),
+            adapters=option.candidate.shape.adapters,
         )
 
     def _unknown_context(self) -> bool:

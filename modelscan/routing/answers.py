@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.core.route import Route
 from modelscan.routing.file import check, load, undo
-from modelscan.routing.finding import Finding
 from modelscan.routing.history import Revision, revisions
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.presets import PRESETS, Preset

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from modelscan.core.errors import RemoteError
+from modelscan.core.tls import TlsFiles
 from modelscan.net.client import HttpClient
 from modelscan.net.exchange import HttpSettings, json_body
 from modelscan.net.transport import transport_for
@@ -19,11 +20,15 @@ _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ChatEndpoint:
-    """Where the model is served: the server's root, the model's name there, a key reference."""
+    """Where the model is served: the server's root, the model's name there, a key reference.
+
+    ``tls``: the files of https to it.
+    """
 
     base_url: str
     model: str
     api_key: str | None = None
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def ask(
     if endpoint.api_key:
         headers["Authorization"] = f"Bearer {resolve(endpoint.api_key)}"
     url = endpoint.base_url.rstrip("/") + "/v1/chat/completions"
-    settings = HttpSettings(timeout_s=SILENCE_S, pauses_s=())
+    settings = HttpSettings(timeout_s=SILENCE_S, pauses_s=()).with_files(endpoint.tls)
     with (
         HttpClient(settings, transport_for(url, settings)) as client,
         client.lines("POST", url, headers=headers, body=data, max_bytes=_MAX_ANSWER_BYTES) as lines,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.net.address import is_loopback
-from modelscan.routing.finding import Finding
 from modelscan.routing.presets import nearest_preset, preset_named
 from modelscan.state.secrets import check_reference, looks_like_a_key
 
@@ -69,6 +70,14 @@ def key_problems(key: str | None, where: str) -> Iterator[Finding]:
         yield Finding("error", f"{where}.api_key", f"{where}: {error.message}", error.hint)
 
 
+def file_problems(files: Mapping[str, str | None], where: str) -> Iterator[Finding]:
+    """Paths that are not whole: the gateway, commands and nodes run in different folders."""
+    for key, path in files.items():
+        if path is not None and (not path.startswith("/") or "\0" in path):
+            message = f"{where}: {key} is no whole path: '{path}'"
+            yield Finding("error", f"{where}.{key}", message, f"{key}: /the/whole/path.pem")
+
+
 def variable_problems(env: Mapping[str, str] | None, where: str) -> Iterator[Finding]:
     """Variables of a container with a key as their value."""
     for name, value in (env or {}).items():
@@ -92,3 +101,24 @@ def template_problems(template: str | None, where: str) -> Iterator[Finding]:
     if template is not None and "{input}" not in template:
         message = f"{where}: user_template has no {{input}}: the user's text would be lost"
         yield Finding("error", f"{where}.user_template", message, 'user_template: "… {input}"')
+
+
+def weight_problems(
+    weighted: bool, weights: Mapping[str, float] | None, where: str
+) -> Iterator[Finding]:
+    """Weights that the strategy lacks or does not use, and shares that no request could have."""
+    place = f"{where}.weights"
+    if weighted and not any(value > 0 for value in (weights or {}).values()):
+        yield Finding("error", place, f"{where}: the strategy weighted needs weights above 0",
+                      "weights: {first: 0.9, second: 0.1}")  # fmt: skip
+    if weights and not weighted:
+        yield Finding("warning", place, f"{where}: weights count for the strategy weighted only")
+    for name, value in (weights or {}).items():
+        if not 0 <= value < math.inf:
+            yield Finding("error", f"{place}.{name}", f"{place}.{name} must be 0 or more")
+
+
+def share_problems(share: float, where: str) -> Iterator[Finding]:
+    """A share that is none."""
+    if not 0 < share < 1:
+        yield Finding("error", f"{where}.share", f"{where}.share must be between 0 and 1")

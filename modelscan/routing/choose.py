@@ -16,6 +16,7 @@ from modelscan.routing.table import Backend, RouteEntry
 UP, HALF_OPEN, COOLING, ASLEEP, DOWN = range(5)
 NONE: tuple[int, ...] = ()
 _ONLY = (0,)
+_GOLDEN = 0.6180339887498949  # (sqrt(5) - 1) / 2
 _TIE = 1e-9  # what a request costs among equal scores
 
 
@@ -76,6 +77,8 @@ def first(entry: RouteEntry, live: Live) -> int:
         return best
     if entry.strategy == "least_loaded":
         return _least_loaded(entry, list(range(len(candidates))), live)[0]
+    if entry.strategy == "weighted":
+        return _weighted(entry, list(range(len(candidates))), live)[0]
     return live.turn % len(candidates) if entry.strategy == "round_robin" else 0
 
 
@@ -110,6 +113,22 @@ def _least_loaded(entry: RouteEntry, ready: list[int], live: Live) -> list[int]:
     return turned
 
 
+def _weighted(entry: RouteEntry, ready: list[int], live: Live) -> list[int]:
+    """One by its share of the requests, then the others as written.
+
+    The multiples of the golden ratio are spread evenly: of any n requests in a row, a share of s
+    gets n x s, give or take two, and the workers of a gateway need no common dice.
+    """
+    candidates = entry.candidates
+    total = sum(candidates[at].weight for at in ready)
+    point = live.turn * _GOLDEN % 1.0 * total
+    for place, at in enumerate(ready):
+        point -= candidates[at].weight
+        if point < 0:
+            return [at, *ready[:place], *ready[place + 1 :]]
+    return ready
+
+
 def _as_written(_: RouteEntry, ready: list[int], __: Live) -> list[int]:
     return ready
 
@@ -119,4 +138,5 @@ _ORDERS: dict[str, Callable[[RouteEntry, list[int], Live], list[int]]] = {
     "round_robin": _in_turn,
     "least_loaded": _least_loaded,
     "priority": _as_written,
+    "weighted": _weighted,
 }

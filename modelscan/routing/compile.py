@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -36,6 +36,7 @@ from modelscan.routing.table import (
     RouteKind,
     RouteTable,
 )
+from modelscan.routing.tool_format import spec_of
 from modelscan.routing.world import World
 
 # Of one route; with more, the first ones (of a role the best ones) are enough.
@@ -55,7 +56,7 @@ def compile(file: RoutingFile, world: World, memo: TableMemo | None = None) -> R
     memo = memo or TableMemo()
     memo.begin(file.roles, entries)
     backends = tuple(memo.made(one, "backend", partial(_backend, one)) for one in entries)
-    candidates = _Candidates(memo)
+    candidates = _Candidates(memo, {one.name: one for one in entries})
     services = _services(_names(entries), file, candidates)
     reported = {name: one.route for name, one in services.items() if not one.written}
     written = {name: one.route for name, one in services.items() if one.written}
@@ -78,6 +79,7 @@ def compile(file: RoutingFile, world: World, memo: TableMemo | None = None) -> R
         limits=file.limits,
         fallback=file.fallback,
         rules=automatic_rules(file, entries, routes, default),
+        tool_policies=tuple(map(spec_of, file.tool_policies)),
     )
 
 
@@ -155,12 +157,14 @@ def _service_entry(
     many = kind == "provider" and matches[0].route.model is None
     served = name if kind == "model" else _only_model(matches[0]) if many else None
     shared = len(usable) > 1 and not any(_is_written(entry) for entry in usable)
+    tried = made.tried(usable[0]) if kind == "provider" and usable else ()
     return RouteEntry(
         name=name,
         kind=kind,
         operation=None,
-        strategy="least_loaded" if shared else "priority",
-        candidates=tuple(made.candidate(entry, served) for entry in usable[:MOST_CANDIDATES]),
+        strategy="weighted" if tried else "least_loaded" if shared else "priority",
+        candidates=tried
+        or tuple(made.candidate(entry, served) for entry in usable[:MOST_CANDIDATES]),
         fallbacks=_others(file, matches) if file.fallback else (),
         refused=_refused(matches),
         tags=tuple(dict.fromkeys(tag for entry in matches for tag in entry.route.tags)),
@@ -196,8 +200,22 @@ def _others(file: RoutingFile, matches: Sequence[Known]) -> tuple[str, ...]:
 class _Candidates:
     """Candidates, made once for each role and without one: most entries have several names."""
 
-    def __init__(self, memo: TableMemo) -> None:
+    def __init__(self, memo: TableMemo, entries: Mapping[str, Known]) -> None:
         self.memo = memo
+        self.entries = entries
+
+    def tried(self, entry: Known) -> tuple[RouteCandidate, ...]:
+        """The candidates of an entry that gives a share of its requests to another one; () where
+        it does not, or where the other one has no backend.
+        """
+        canary = entry.fields.canary
+        other = self.entries.get(canary.provider) if canary is not None else None
+        if canary is None or other is None or other is entry or not _configured(other):
+            return ()
+        ours, theirs = self.candidate(entry, None), self.candidate(other, None)
+        shares = (1 - canary.share, canary.share)
+        pair = zip((ours, theirs), shares, strict=True)
+        return tuple(replace(one, weight=share) for one, share in pair)
 
     def candidate(self, entry: Known, served: str | None) -> RouteCandidate:
         """A candidate without a role; ``served``: the name to send, of a server of many models."""
@@ -247,13 +265,17 @@ def _role_entry(
     empty = role is AUTO or role.role_id in world.spent
     pool = RolePool((), ()) if empty else role_pool(entries, role, made.memo)
     chosen = [choice.entry for choice in pool.choices]
+    weights = (role.routing_policy and role.routing_policy.weights) or {}
     return RouteEntry(
         name=role.role_id,
         kind="role",
         operation=TASKS[role.operation][0],
         strategy=strategy_of(role),
         candidates=tuple(
-            made.of_role(one.entry, role, one.score) for one in pool.choices[:MOST_CANDIDATES]
+            replace(made.of_role(one.entry, role, one.score), weight=weights.get(one.entry.name, 0))
+            if weights
+            else made.of_role(one.entry, role, one.score)
+            for one in pool.choices[:MOST_CANDIDATES]
         ),
         fallbacks=fallback_chain(file, role),
         refused=tuple(
@@ -326,5 +348,6 @@ def _backend(entry: Known) -> Backend:
         context_source=window.source,
         max_in_flight=fields.max_in_flight,
         tags=route.tags,
-        tls=entry.seen.tls if scheme == "https" else None,
+        tls=(route.tls or entry.seen.tls) if scheme == "https" else None,
+        reach=entry.seen.reach,
     )

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.core.nearest import nearest
 from modelscan.core.yaml_reader import Path as Place
 from modelscan.core.yaml_reader import YamlProblem, yaml_value
 from modelscan.routing.edit import drop, load_plain, put, read_document
 from modelscan.routing.file import change_text
-from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.place_edit import REMOVED, set_value
 from modelscan.routing.schema import parse_document
@@ -66,13 +66,14 @@ def edit_text(
         seen.append((text, new_text))
         return text if dry_run else new_text
 
-    applied = change_text(path, checked, label)
+    warnings: list[str] = []
+    applied = change_text(path, checked, label, warnings)
     old_text, new_text = seen[-1]
     diff = difflib.unified_diff(
         old_text.splitlines(), new_text.splitlines(), path.name, path.name, lineterm="", n=2
     )
     file = parse_document(read_document(new_text, str(path)))
-    return RoutingFileEdited(path, label, applied, tuple(diff), file.findings)
+    return RoutingFileEdited(path, label, applied, tuple(diff), file.findings, tuple(warnings))
 
 
 def _check_no_new_error(path: Path, old_text: str, new_text: str) -> None:

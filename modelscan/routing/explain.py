@@ -25,7 +25,7 @@ from modelscan.routing.facts import (
 from modelscan.routing.lookup import Found, find_route
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import with_plano
-from modelscan.routing.policy import apply_to, raw_values
+from modelscan.routing.policy import apply_to, plain_values, raw_values
 from modelscan.routing.scoring import Signals
 from modelscan.routing.select import NO_SELECTION, measured, role_signals
 from modelscan.routing.table import (
@@ -36,6 +36,7 @@ from modelscan.routing.table import (
     RouteTable,
     Tier,
 )
+from modelscan.routing.tool_policy import applying, decided_by, guard, prepare
 from modelscan.routing.world import World
 
 _OFFERED = 3
@@ -50,7 +51,7 @@ def _health(entry: Known) -> int:
 @dataclass(frozen=True, slots=True)
 class ExplainStep:
     """One step of the decision: ``stage`` is name, automatic, gates, strategy, wake, fallback,
-    policy or traces (whether texts are kept)."""
+    tools, policy or traces (whether texts are kept)."""
 
     stage: str
     text: str
@@ -280,12 +281,32 @@ class _Explainer:
     ) -> dict[str, Any]:  # fmt: skip
         known = self.entries[candidate.backend]
         role = role_named(self.file, entry.name) if entry.kind == "role" else None
+        body = self._guarded(entry, candidate, query, body)
         if candidate.policy is not None:
             body = apply_to(candidate.policy, body, self.operation)
             self._say_policy(candidate)
         self._say("policy", switched(known, thinking_of(known, role)).reason)
         served = self.table.backends[candidate.backend].served_model
         return {**body, "model": model or candidate.served_model or served or query}
+
+    def _guarded(
+        self, entry: RouteEntry, candidate: RouteCandidate, query: str, body: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The body without the tools that policies deny; those of keys are only named."""
+        backend = self.table.backends[candidate.backend]
+        names = (query, entry.name, backend.name, backend.model, backend.served_model)
+        specs = self.table.tool_policies
+        mine = applying(map(prepare, specs), names, None)
+        for spec in specs:
+            if any(one.name == spec.name for one in mine):
+                self._say("tools", decided_by(spec))
+            elif spec.keys:
+                self._say("tools", f"{decided_by(spec)} (keys {', '.join(spec.keys)} only)")
+        if not mine:
+            return body
+        raw = raw_values(body)
+        guard(mine, raw)
+        return plain_values(raw)
 
     def _say_policy(self, candidate: RouteCandidate) -> None:
         policy = candidate.policy

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.core.route import Route
 from modelscan.core.yaml_reader import MAX_CHARACTERS
 from modelscan.routing import history
+from modelscan.routing.change_log import record_change
 from modelscan.routing.edit import SCHEMA_NAME, drop, entry_fields, put, read_document
-from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.place_edit import with_defaults
 from modelscan.routing.schema import parse_document
@@ -126,11 +127,14 @@ def _set_enabled(path: Path, name: str, enabled: bool, deployment: str | None) -
     return exists
 
 
-def change_text(path: Path, change: Callable[[str], str], label: str) -> bool:
+def change_text(
+    path: Path, change: Callable[[str], str], label: str, warnings: list[str] | None = None
+) -> bool:
     """Apply ``change`` under the file's lock.
 
     True if the text changed. The replaced text is kept: as a revision, with ``label``, and next to
-    the file (``.bak``); a new file gets its schema next to it.
+    the file (``.bak``); a new file gets its schema next to it. The server's log of changes gets a
+    row; ``warnings`` gets the reason where it could not.
     """
     with hold(path.with_name(f".{path.name}.lock"), what="the routing file"):
         old_text = read_text(path)
@@ -142,7 +146,17 @@ def change_text(path: Path, change: Callable[[str], str], label: str) -> bool:
             write_atomic(path.with_name(f"{path.name}.bak"), old_text)
         write_atomic(path, new_text)
         _write_schema(path.with_name(SCHEMA_NAME), new_file=old_text is None)
-        return True
+    _record(path, "routing.edit", label, old_text, new_text, warnings)
+    return True
+
+
+def _record(
+    path: Path, action: str, label: str, before: str | None, after: str,
+    warnings: list[str] | None,
+) -> None:  # fmt: skip
+    problem = record_change(path, action, label, before, after)
+    if problem is not None and warnings is not None:
+        warnings.append(problem)
 
 
 def _write_schema(path: Path, *, new_file: bool) -> None:
@@ -173,7 +187,8 @@ def undo(path: Path, number: int | None = None) -> history.Revision:
             write_atomic(path.with_name(f"{path.name}.bak"), old_text)
         write_atomic(path, text)
         history.forget_from(path, chosen.number)
-        return chosen
+    _record(path, "routing.undo", f"revision {chosen.number}", old_text, text, None)
+    return chosen
 
 
 def read_text(path: Path) -> str | None:

@@ -1,7 +1,7 @@
 """The routing file's format as types: its keys, its JSON Schema and its documentation.
 
-``routing.reader`` reads values of these types, so that an error, the schema and the page about the
-file all come from here. The fields of roles and policies are in ``routing.role_format``.
+``core.typed_reader`` reads values of these types, so that an error, the schema and the page about
+the file all come from here. The fields of roles and policies are in ``routing.role_format``.
 """
 
 from __future__ import annotations
@@ -10,25 +10,70 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from modelscan.core.finding import Finding
 from modelscan.core.route import ProviderType
+from modelscan.core.tls import TlsFiles
+from modelscan.core.typed_reader import described
 from modelscan.core.workload import Backend
 from modelscan.routing.checks import (
     address_problems,
+    file_problems,
     key_problems,
+    share_problems,
     url_problems,
     variable_problems,
 )
-from modelscan.routing.finding import Finding
 from modelscan.routing.role_format import (
     AutomaticFields,
     PolicyFields,
     RoleFields,
     RoleOperation,
-    described,
 )
 from modelscan.routing.table import Dialect, Tier
+from modelscan.routing.tool_format import ToolPolicyFields
 
 Mode = Literal["direct", "plano_proxy", "plano_embedded", "proxy", "embedded"]
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryFields:
+    """A share of an entry's requests for another entry, while that one is being tried."""
+
+    provider: str = field(metadata=described("The other entry."))
+    share: float = field(
+        metadata=described("The part of the requests for this entry's name, above 0, below 1.")
+    )
+
+    def problems(self, where: str) -> Iterator[Finding]:
+        """A share that is none."""
+        return share_problems(self.share, where)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFields:
+    """Files for https to a server of one's own: PEM, each with its whole path."""
+
+    ca: str | None = field(
+        default=None,
+        metadata=described("The authorities to trust (default: those of the system)."),
+    )
+    cert: str | None = field(
+        default=None, metadata=described("The client certificate, for a server that needs one.")
+    )
+    key: str | None = field(
+        default=None, metadata=described("Its key (default: it is in the certificate's file).")
+    )
+
+    def problems(self, where: str) -> Iterator[Finding]:
+        """Paths that depend on the folder in which a command runs, and a key of nothing."""
+        yield from file_problems({"ca": self.ca, "cert": self.cert, "key": self.key}, where)
+        if self.key is not None and self.cert is None:
+            yield Finding("error", f"{where}.key", f"{where}: key needs cert", "cert: /path/to.pem")
+
+    @property
+    def files(self) -> TlsFiles:
+        """The same as the rest of the program has it."""
+        return TlsFiles(self.ca, self.cert, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +114,10 @@ class ProviderFields:
         default=None,
         metadata=described("A reference: env:NAME or file:PATH, never the key itself."),
     )
+    tls: TlsFields | None = field(
+        default=None,
+        metadata=described("Files for https to a server with certificates of your own."),
+    )
     context_tokens: int | None = field(
         default=None, metadata=described("Tokens that one request may use.", minimum=1)
     )
@@ -104,6 +153,10 @@ class ProviderFields:
     deployment: str | None = field(
         default=None, metadata=described("The deployment that this entry belongs to.")
     )
+    canary: CanaryFields | None = field(
+        default=None,
+        metadata=described("A share of its requests for an entry that is being tried."),
+    )
     enabled: bool = field(default=True, metadata=described("false: the entry gets no requests."))
 
     def problems(self, where: str) -> Iterator[Finding]:
@@ -112,6 +165,9 @@ class ProviderFields:
             yield Finding("error", f"{where}.model", f"{where} needs model")
         yield from address_problems(self.preset, self.base_url, self.unix_socket, where)
         yield from key_problems(self.api_key, where)
+        if self.tls is not None and (self.base_url or "").startswith("http://"):
+            message = f"{where}: tls needs an https address"
+            yield Finding("error", f"{where}.tls", message, "base_url: https://…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +313,9 @@ class RoutingFields:
     )
     limits: LimitsFields | None = field(default=None, metadata=described("Limits of the gateway."))
     budgets: list[BudgetFields] | None = field(default=None, metadata=described("Budgets."))
+    tool_policies: list[ToolPolicyFields] | None = field(
+        default=None, metadata=described("Which tools models are offered; the strictest counts.")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
+from modelscan.core.typed_reader import place_of, read_as
 from modelscan.core.yaml_reader import MAX_CHARACTERS, YamlDocument, YamlProblem
 from modelscan.routing.codewhale import is_codewhale, provider_entries, read_toml
 from modelscan.routing.edit import read_document
 from modelscan.routing.edits import Edits, RoutingFileEdited, edit
-from modelscan.routing.finding import Finding
 from modelscan.routing.foreign_configs import converted
-from modelscan.routing.reader import read_as
 from modelscan.routing.role_format import RoleFields
 
 # GenieHive's templates name the user's text so.
@@ -49,8 +49,10 @@ def import_file(
         )
 
     def edits(data: Any) -> Edits:
-        yield from _items(data, ("routing", "roles"), "role_id", roles, replace)
-        yield from _items(data, ("routing", "direct", "providers"), "name", providers, replace)
+        yield from placed_items(data, ("routing", "roles"), "role_id", roles, replace)
+        yield from placed_items(
+            data, ("routing", "direct", "providers"), "name", providers, replace
+        )
         written = (data.get("routing") or {}).get("aliases") or {}
         for name, target in aliases.items():
             if replace or name not in written:
@@ -86,8 +88,6 @@ def _document(source: Path) -> YamlDocument:
 
 
 def _refuse(source: Path, document: Any, findings: Sequence[Finding]) -> None:
-    from modelscan.routing.schema import place_of
-
     for finding in findings:
         if finding.level == "error":
             line = document.line(place_of(finding.where))
@@ -111,7 +111,7 @@ def _role(role: Mapping[str, Any]) -> dict[str, Any]:
     return copied
 
 
-def _items(
+def placed_items(
     data: Any, place: tuple[str, ...], key: str, items: Sequence[Any], replace: bool
 ) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """Each item at the place of its namesake, or after the last one."""

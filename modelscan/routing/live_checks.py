@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from modelscan.core.errors import ModelscanError
+from modelscan.core.finding import Finding
 from modelscan.core.route import Route
 from modelscan.net.address import stays_here
-from modelscan.routing.finding import Finding
 from modelscan.routing.keys import read_key
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.probe import RouteProbe, probe_route

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelscan.core.finding import Finding
 from modelscan.core.route import Route
-from modelscan.routing.finding import Finding
 from modelscan.routing.format import BudgetFields, EmbeddedFields, ProviderFields, ProxyFields
 from modelscan.routing.role_format import AutomaticFields, RoleFields
 from modelscan.routing.table import GatewayLimits
+from modelscan.routing.tool_format import ToolPolicyFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class RoutingFile:
 
     ``providers`` has the fields of ``routes``, one for one. ``broken``: the findings for which the
     file is not edited: its form is wrong, so that an edit could change what its owner meant.
-    ``reported``: how many entries at the end are of nodes and not written in the file.
+    ``reported``: how many entries at the end are of nodes and not written in the file. ``plano``:
+    the name of the entry that is Plano, once there is one.
     """
 
     mode: str
@@ -34,10 +36,12 @@ class RoutingFile:
     automatic: AutomaticFields | None = None
     limits: GatewayLimits = field(default_factory=GatewayLimits)
     budgets: tuple[BudgetFields, ...] = ()
+    tool_policies: tuple[ToolPolicyFields, ...] = ()
     proxy: ProxyFields | None = None
     embedded: EmbeddedFields | None = None
     unresolved: tuple[Finding, ...] = ()
     reported: int = 0
+    plano: str | None = None
 
     @property
     def written(self) -> tuple[Route, ...]:

@@ -19,22 +19,37 @@ from modelscan.routing.table import Backend, RouteCandidate, RouteEntry
 CHOICE = "none"
 """The model with which a request leaves the choice to Plano."""
 PLANO = "plano"
+"""The name of Plano's entry, where the file has no entry of its own with that name."""
 Routes = Mapping[str, RouteEntry]
 
 
 def with_plano(file: RoutingFile) -> RoutingFile:
-    """The file with Plano after its own entries; in mode direct, and a second time, the same."""
+    """The file with Plano after its own entries; in mode direct, and a second time, the same.
+
+    An entry that its owner named plano is the owner's: Plano has another name then.
+    """
     place = _place(file)
-    if place is None or file.route(PLANO) is not None:
+    if place is None or file.plano is not None:
         return file
     address, key = place
-    fields = ProviderFields(PLANO, "openai", base_url=address.rstrip("/"), api_key=key)
+    name = _free_name(file)
+    fields = ProviderFields(name, "openai", base_url=address.rstrip("/"), api_key=key)
     own = len(file.written)  # entries that nodes report come after it
     return replace(
         file,
         routes=(*file.routes[:own], route_of(fields), *file.routes[own:]),
         providers=(*file.providers[:own], fields, *file.providers[own:]),
+        plano=name,
     )
+
+
+def _free_name(file: RoutingFile) -> str:
+    """A name that no entry, alias, role or model of the file has."""
+    used = {route.name for route in file.routes} | set(file.aliases)
+    used |= {role.role_id for role in file.roles}
+    used |= {name for route in file.routes for name in (route.model, route.served_model) if name}
+    names = (PLANO, *(f"{PLANO}-{number}" for number in range(2, len(used) + 3)))
+    return next(name for name in names if name not in used)
 
 
 def _place(file: RoutingFile) -> tuple[str, str | None] | None:
@@ -51,8 +66,8 @@ def through_plano(
     file: RoutingFile, backends: tuple[Backend, ...], routes: Routes, default: str | None
 ) -> tuple[dict[str, RouteEntry], str | None]:
     """The routes and the default of a file that has Plano; in mode direct they do not change."""
-    place = next((at for at, one in enumerate(backends) if one.name == PLANO), None)
-    if place is None or _place(file) is None:
+    place = next((at for at, one in enumerate(backends) if one.name == file.plano), None)
+    if place is None:
         return dict(routes), default
     changed = {
         name: _through(entry, place, backends, file.fallback) if _chats(entry, backends) else entry
@@ -61,8 +76,9 @@ def through_plano(
     last = routes.get(default or "") if file.fallback else None
     own = () if last is None else last.candidates
     candidates = (RouteCandidate(place, served_model=CHOICE), *own)
-    changed[CHOICE] = RouteEntry(CHOICE, "provider", "chat", "priority", candidates)
-    return changed, CHOICE
+    choice = CHOICE if CHOICE not in routes else f"{file.plano}-choice"  # an owner's name stays
+    changed[choice] = RouteEntry(choice, "provider", "chat", "priority", candidates)
+    return changed, choice
 
 
 def _chats(entry: RouteEntry, backends: tuple[Backend, ...]) -> bool:

@@ -71,12 +71,17 @@ def raw_values(body: Mapping[str, Any]) -> Body:
     return _decode_object(_encode(body))
 
 
+def plain_values(body: Body) -> dict[str, Any]:
+    """Undecoded JSON by key as plain values."""
+    decoded: dict[str, Any] = msgspec.json.decode(_encode(body))
+    return decoded
+
+
 def apply_to(policy: BodyPolicy, body: Mapping[str, Any], operation: Operation) -> dict[str, Any]:
     """The changed body as plain values, for explanations; the argument stays as it is."""
     raw = raw_values(body)
     apply(prepare(policy), raw, operation)
-    changed: dict[str, Any] = msgspec.json.decode(_encode(raw))
-    return changed
+    return plain_values(raw)
 
 
 def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def probe_route(route: Route, *, chat: bool, timeout_s: float, offline: bool) ->
         )
     key = read_key(route)
     headers = {} if key is None else {"Authorization": f"Bearer {key[1]}"}
-    settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
+    settings = HttpSettings(timeout_s=timeout_s, pauses_s=()).with_files(route.tls)
     started = time.monotonic()
     transport = (
         LocalTransport(route.unix_socket)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from modelscan.core.finding import Finding
 from modelscan.core.nearest import nearest
-from modelscan.routing.finding import Finding
 
 if TYPE_CHECKING:
     from modelscan.routing.parsed import RoutingFile
@@ -21,6 +21,9 @@ def relations(file: RoutingFile, data: Any) -> Iterator[Finding]:
     yield from _modes(file, data)
     yield from _alias_conflicts(file)
     yield from _role_conflicts(file, _places(data, "roles", "role_id"))
+    names = [policy.name for policy in file.tool_policies]
+    for name in sorted({one for one in names if names.count(one) > 1}):
+        yield Finding("error", "routing.tool_policies", f"the policy '{name}' is defined twice")
     if file.automatic is not None and "auto" in _automatic_targets(file):
         yield Finding("error", "routing.automatic", "the role auto cannot lead to itself")
 
@@ -34,6 +37,7 @@ def unresolved_names(file: RoutingFile, data: Any) -> Iterator[Finding]:
             where = f"routing.aliases.{alias}"
             yield _nowhere(file, where, f"the alias '{alias}' leads to '{target}'", target)
     yield from _role_names(file, _places(data, "roles", "role_id"))
+    yield from _canaries(file)
     for target in _automatic_targets(file):
         if target not in ("auto", "default") and not leads_somewhere(file, target):
             yield _nowhere(file, "routing.automatic", f"a rule leads to '{target}'", target)
@@ -42,6 +46,21 @@ def unresolved_names(file: RoutingFile, data: Any) -> Iterator[Finding]:
         if budget.name not in known:
             subject = f"a budget is for '{budget.name}'"
             yield _nowhere(file, "routing.budgets", subject, budget.name)
+    for policy in file.tool_policies:
+        for name in policy.routes or ():
+            if not leads_somewhere(file, name):
+                subject = f"the tool policy '{policy.name}' is for '{name}'"
+                yield _nowhere(file, "routing.tool_policies", subject, name)
+
+
+def _canaries(file: RoutingFile) -> Iterator[Finding]:
+    """Entries that give a share to an entry that does not exist, or to themselves."""
+    names = {route.name for route in file.routes}
+    for fields in file.providers:
+        other = fields.canary.provider if fields.canary is not None else fields.name
+        if fields.canary is not None and (other not in names or other == fields.name):
+            subject = f"the entry '{fields.name}' gives a share to '{other}'"
+            yield _nowhere(file, "routing.direct.providers", subject, other)
 
 
 def names_of(file: RoutingFile) -> set[str]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from modelscan.routing.checks import policy_problems, template_problems
-from modelscan.routing.finding import Finding
+from modelscan.core.finding import Finding
+from modelscan.core.typed_reader import described
+from modelscan.routing.checks import policy_problems, template_problems, weight_problems
 from modelscan.routing.table import Position, Tier
 
 RoleOperation = Literal["chat", "embeddings", "rerank", "transcription", "speech", "image"]
-StrategyName = Literal["scored", "loaded_first", "round_robin", "least_loaded", "priority"]
+StrategyName = Literal[
+    "scored", "loaded_first", "round_robin", "least_loaded", "priority", "weighted"
+]
 Thinking = Literal["auto", "on", "off", "keep"]
-
-
-def described(text: str, minimum: float | None = None) -> Mapping[str, Any]:
-    """The metadata of a field: its help, and the smallest number that it accepts."""
-    return {"help": text} if minimum is None else {"help": text, "minimum": minimum}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,14 @@ class SelectionFields:
         default="scored",
         metadata=described(
             "scored (loaded_first): the highest score; round_robin; least_loaded: fewest requests; "
-            "priority: as written."
+            "priority: as written; weighted: by weights."
+        ),
+    )
+    weights: dict[str, float] | None = field(
+        default=None,
+        metadata=described(
+            "For weighted: each entry's share of the requests, relative to the others'; one "
+            "without a weight is tried only after them."
         ),
     )
     providers: list[str] | None = field(
@@ -125,6 +130,7 @@ class SelectionFields:
         for key, unset in UNUSED.items():
             if getattr(self, key) != unset:
                 yield Finding("warning", f"{where}.{key}", f"{where}: {key} is not used")
+        yield from weight_problems(self.strategy == "weighted", self.weights, where)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ writes ``plano_proxy`` and ``plano_embedded``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from modelscan.core.finding import Finding
 from modelscan.core.route import Route
+from modelscan.core.typed_reader import keys_of, place_of, read_as, shortened, unknown_keys
 from modelscan.core.yaml_reader import YamlDocument
 from modelscan.net.address import in_own_network, is_loopback
-from modelscan.routing.finding import Finding
 from modelscan.routing.format import (
     ProviderFields,
     RoutingDocument,
@@ -23,7 +23,6 @@ from modelscan.routing.format import (
 )
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.presets import preset_named
-from modelscan.routing.reader import keys_of, read_as, shortened, unknown_keys
 from modelscan.routing.relations import relations, unresolved_names
 from modelscan.routing.table import GatewayLimits, Tier
 
@@ -42,12 +41,6 @@ def parse_document(document: YamlDocument) -> RoutingFile:
         broken=tuple(lines[f] for f in file.broken),
         unresolved=tuple(lines[f] for f in file.unresolved),
     )
-
-
-def place_of(where: str) -> tuple[str | int, ...]:
-    """``routing.direct.providers[0].name`` as a path of keys and numbers."""
-    steps = re.findall(r"\[(\d+)\]|([^.\[\]]+)", where)
-    return tuple(int(number) if number else key for number, key in steps)
 
 
 def parse(data: Any) -> RoutingFile:
@@ -73,6 +66,7 @@ def parse(data: Any) -> RoutingFile:
         automatic=routing.automatic,
         limits=GatewayLimits(**{key: value for key, value in limits.items() if value is not None}),
         budgets=tuple(routing.budgets or ()),
+        tool_policies=tuple(routing.tool_policies or ()),
         proxy=routing.proxy,
         embedded=routing.embedded,
     )
@@ -121,6 +115,7 @@ def route_of(entry: ProviderFields) -> Route:
         preset=preset.name if preset else None,
         tier=entry.tier or _tier(entry),
         unix_socket=entry.unix_socket,
+        tls=entry.tls.files if entry.tls else None,
     )
 
 

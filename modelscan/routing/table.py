@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from modelscan.core.receipt import Depth
+from modelscan.core.reach import Reach
+from modelscan.core.receipt import Approval, Depth
 from modelscan.core.tls import TlsFiles
 
 Operation = Literal[
@@ -17,7 +18,7 @@ Operation = Literal[
     "responses", "messages", "tokenize", "other",
 ]  # fmt: skip
 Dialect = Literal["messages", "responses"]
-Strategy = Literal["scored", "round_robin", "least_loaded", "priority"]
+Strategy = Literal["scored", "round_robin", "least_loaded", "priority", "weighted"]
 Tier = Literal["local", "self_hosted", "third_party"]
 RouteKind = Literal["provider", "model", "alias", "role"]
 Position = Literal["prepend", "append", "replace"]
@@ -54,7 +55,8 @@ class Backend:
     ``operations`` None: not known, every operation is tried. ``context_tokens`` None: not known.
     ``context_source``: who states the context. ``dialects``: requests of these (responses,
     messages) pass untranslated. ``tls``: files for https to a server of one's own; None: the
-    system's authorities, without a certificate.
+    system's authorities, without a certificate. ``reach``: the addresses that its name may
+    resolve to; None: all.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Backend:
     tags: tuple[str, ...] = ()
     tls: TlsFiles | None = None
     context_source: ContextSource | None = None
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class RouteCandidate:
     ``score`` is 0..1 without the live queue, by ``routing.scoring``; None where nothing is known.
     ``served_model``: the name to send, where it is not the backend's. ``waiting``: requests of
     other clients that its server reports. ``depth`` None: the model's size is not known.
+    ``weight``: its share of the requests, relative to the others', with the strategy weighted.
     """
 
     backend: int
@@ -94,6 +98,7 @@ class RouteCandidate:
     served_model: str | None = None
     waiting: int = 0
     depth: Depth | None = None
+    weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,22 @@ class AutomaticRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolPolicySpec:
+    """Which tools models are offered, by patterns of names: deny before confirm before allow.
+
+    Without ``routes`` and ``keys`` it is for all requests, else for those of either.
+    """
+
+    name: str
+    deny: tuple[str, ...] = ()
+    confirm: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    default: Approval = "allow"
+    routes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayLimits:
     """Limits of the data path; seconds, bytes, counts.
 
@@ -176,3 +197,4 @@ class RouteTable:
     limits: GatewayLimits
     fallback: bool = False
     rules: tuple[AutomaticRule, ...] = ()
+    tool_policies: tuple[ToolPolicySpec, ...] = ()

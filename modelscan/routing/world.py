@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelscan.core.reach import Reach
 from modelscan.core.tls import TlsFiles
 from modelscan.routing.scoring import Result, Runtime
 
@@ -18,6 +19,7 @@ class ProviderObservation:
     ``healthy``: the prober's finding. ``served``: the ids that its server lists, with the context
     that it serves (None: not stated). ``engine``: which program serves. ``node``: the host that
     reports it; None: it is written in the routing file. ``tls``: files for https to it.
+    ``reach``: where its name may lead; None: everywhere, a person wrote it.
     """
 
     state: str | None = None
@@ -31,6 +33,7 @@ class ProviderObservation:
     results: tuple[Result, ...] = ()
     node: str | None = None
     tls: TlsFiles | None = None
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True)

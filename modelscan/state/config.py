@@ -38,6 +38,9 @@ class Config:
     problems: tuple[UsageError, ...] = ()
     offline: bool = _setting(False, "send no request off this machine", unreadable=True)
     routing_file: Path = _setting(None, "the routing file (default: in the config folder)")
+    curation_policy: Path | None = _setting(
+        None, "the policies of tags in the registry (default: curation.yaml in the config folder)"
+    )
     target: str = _setting(
         "local", "where deploy starts models: local, auto or a configured target"
     )
@@ -104,6 +107,10 @@ class Config:
     node_beat_s: float = _setting(
         10.0, "seconds between two reports of a node to its control plane", minimum=0.1
     )
+    node_networks: str = _setting(
+        "loopback,private", "where nodes may register from and have their servers: loopback, "
+        "private, any, and networks or addresses, separated by commas", kind="networks",
+    )  # fmt: skip
     electricity_usd_per_kwh: float | None = _setting(
         None, "electricity price in US dollars per kWh, for cost comparisons"
     )

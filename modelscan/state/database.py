@@ -218,7 +218,7 @@ def explained(file: Path) -> Iterator[None]:
         yield
     except sqlite3.IntegrityError:
         raise
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         if "locked" in str(error):
             raise ModelscanError(
                 f"the store {file} is busy (waited {_BUSY_TIMEOUT_S:g} s)",

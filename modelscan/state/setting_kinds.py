@@ -18,7 +18,8 @@ Value = Plain | Path
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``kind``: str, int, float, bool, path, secret, database or choice.
+    """One setting. ``kind``: str, int, float, bool, path, secret, database, networks or
+    choice.
 
     Numbers are from ``minimum`` to ``LARGEST``. ``testing``: only for tests and unusual machines.
     ``unreadable``: the value in place of one that cannot be read (None: the default).
@@ -69,6 +70,13 @@ def convert(setting: Setting, value: Any, origin: str) -> Plain:
         from modelscan.state.database_url import check_database_url
 
         check_database_url(str(converted), origin)
+    if setting.kind == "networks":
+        from modelscan.core.reach import read_networks
+
+        try:
+            read_networks(str(converted))
+        except ValueError as error:
+            raise _refused(setting, value, origin, f"is no list of networks: {error}") from None
     return converted
 
 
@@ -120,11 +128,11 @@ def _str(value: Any) -> str:
 
 _KIND = {
     "str": "text", "path": "a path", "secret": "a reference", "choice": "text",
-    "database": "text",
+    "database": "text", "networks": "text",
     "int": "a whole number", "float": "a number", "bool": "true or false",
 }  # fmt: skip
 _CONVERT: dict[str, Callable[[Any], Plain]] = {
     "str": _str, "path": _str, "secret": _str, "choice": _str,
-    "database": _str,
+    "database": _str, "networks": _str,
     "int": _int, "float": _float, "bool": _bool,
 }  # fmt: skip

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from modelscan.core.json_reader import json_value
+from modelscan.core.reach import Reach
 from modelscan.core.tls import TlsFiles
 from modelscan.core.units import MIB
 
@@ -33,6 +34,7 @@ class Address:
     prefix: str = ""  # of every path, of a server behind a reverse proxy
     unix_socket: str | None = None  # the path of its socket, instead of host and port
     tls: TlsFiles | None = None  # of https, where the system's authorities are not the ones
+    reach: Reach | None = None  # what the host may resolve to, where it is a node's
 
     def url(self, path: str) -> str:
         """The full address of a path."""
@@ -65,12 +67,10 @@ def ask(
 
     headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
     kind, data = ({}, None) if body is None else json_body(body)
-    tls = address.tls or TlsFiles()
-    settings = HttpSettings(
-        timeout_s=timeout_s, pauses_s=(), ca_file=tls.ca, cert_file=tls.cert, key_file=tls.key
-    )
-    if address.scheme == "http":
-        client = HttpClient(settings, LocalTransport(address.unix_socket))
+    settings = HttpSettings(timeout_s=timeout_s, pauses_s=()).with_files(address.tls)
+    if address.scheme == "http" or address.reach is not None:
+        transport = LocalTransport(address.unix_socket, address.reach, address.tls)
+        client = HttpClient(settings, transport)
     else:
         client = HttpClient(settings, transport_for(address.url("/"), settings))
     limits = client.settings.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)

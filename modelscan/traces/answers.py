@@ -20,7 +20,7 @@ from modelscan.traces.dataset import DatasetBuilder, DatasetWish, TraceDataset
 from modelscan.traces.export import ExportFormat, TraceExport, TraceExported
 from modelscan.traces.known_values import known_values
 from modelscan.traces.prices import PriceBook, catalog_models, read_prices
-from modelscan.traces.pricing import ReceiptPricer
+from modelscan.traces.pricing import own_costs, pricer
 from modelscan.traces.redaction.redact import Redactor
 from modelscan.traces.retention import receipt_store
 from modelscan.traces.rollups import HOUR_S, busy_time, delete_sums, read_sums
@@ -102,13 +102,7 @@ class TraceAccess:
 
     def own_costs(self, given: OwnCosts | None = None) -> OwnCosts:
         """The options, else the settings."""
-        config, own = self.config, given or OwnCosts()
-        return OwnCosts(
-            _first(own.watts, config.machine_watts),
-            _first(own.usd_per_kwh, config.electricity_usd_per_kwh),
-            _first(own.hardware_usd, config.hardware_usd),
-            _first(own.lifetime_s, config.hardware_lifetime_s),
-        )
+        return own_costs(self.config, given)
 
     def prices(self, file: Path | None = None) -> PriceBook:
         """The catalog's prices, and those of a file."""
@@ -117,11 +111,7 @@ class TraceAccess:
 
     def price(self) -> Price:
         """Prices of single requests."""
-        return ReceiptPricer(self.prices(), self.own_costs())
-
-
-def _first(option: float | None, setting: float | None) -> float | None:
-    return setting if option is None else option
+        return pricer(self.config)
 
 
 def list_spans(

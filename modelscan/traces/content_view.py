@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from modelscan.core.receipt import KeptContent, Receipt
-from modelscan.traces.contents import ContentStore
 from modelscan.traces.messages import answer_message, offered_tools, request_messages
+
+
+class KeptTexts(Protocol):
+    """Where kept texts are."""
+
+    def find(self, trace_id: str) -> KeptContent | None:
+        """The texts of a request; None: none were kept."""
 
 
 class ContentView:
     """Reads kept texts."""
 
-    def __init__(self, store: ContentStore) -> None:
+    def __init__(self, store: KeptTexts) -> None:
         self._store = store
 
     def of(self, receipt: Receipt) -> dict[str, Any] | None:

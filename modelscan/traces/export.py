@@ -112,11 +112,7 @@ class TraceExport:
             yield _line(scope_spans(batch, __version__))
 
     def _span(self, receipt: Receipt) -> dict[str, Any]:
-        content = None if self.texts is None else self.texts.of(receipt)
-        plain: dict[str, Any] = to_json(span_of(receipt, self.price, content))
-        fixed = {name: plain.pop(name) for name in _FIXED}
-        clean = redacted(self.redactor, plain, receipt.trace_id)
-        span = {**fixed, **clean}
+        span = clean_span(receipt, self.redactor, self.price, self.texts)
         self._seen.add(receipt, span)
         return span
 
@@ -154,6 +150,19 @@ class TraceExport:
             "format": format,
         }
         return {"schema": "modelscan.trace.header/1", "provenance": provenance}
+
+
+def clean_span(
+    receipt: Receipt, redactor: Redactor, price: Price, texts: ContentView | None
+) -> dict[str, Any]:
+    """A request as a redacted span, with its texts where ``texts`` has them.
+
+    Raises ModelscanError if the second scan finds a secret.
+    """
+    content = None if texts is None else texts.of(receipt)
+    plain: dict[str, Any] = to_json(span_of(receipt, price, content))
+    fixed = {name: plain.pop(name) for name in _FIXED}
+    return {**fixed, **redacted(redactor, plain, receipt.trace_id)}
 
 
 def redacted(redactor: Redactor, value: dict[str, Any], what: str) -> dict[str, Any]:

@@ -124,6 +124,8 @@ def _own(span: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "modelscan.left_machine.hosts", left["hosts"]
     for tool in span["tools"]:
         yield f"modelscan.tool_calls.{tool['name']}", tool["calls"]
+    for one in span["approvals"] or ():
+        yield f"modelscan.tool_approvals.{one['tool']}", f"{one['decision']} ({one['policy']})"
 
 
 def _status_text(status: int) -> str | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.core.receipt import Receipt
 from modelscan.traces.cost import OwnCosts
-from modelscan.traces.prices import PriceBook, TokenCounts, cost_usd
+from modelscan.traces.prices import PriceBook, TokenCounts, catalog_models, cost_usd
 from modelscan.traces.rollups import band_of
 from modelscan.traces.spans import Cost
+
+if TYPE_CHECKING:
+    from modelscan.state.config import Config
 
 
 class ReceiptPricer:
@@ -35,6 +40,26 @@ class ReceiptPricer:
             return None, "this machine: set machine_watts and electricity_usd_per_kwh"
         seconds = (receipt.duration_s or 0.0) - (receipt.queue_s or 0.0)
         return seconds * rate, "this machine's seconds of work"
+
+
+def pricer(config: Config) -> ReceiptPricer:
+    """By the catalog's prices and the settings' costs of this machine."""
+    return ReceiptPricer(PriceBook(catalog_models(config.paths)), own_costs(config))
+
+
+def own_costs(config: Config, given: OwnCosts | None = None) -> OwnCosts:
+    """What a second of this machine costs: the options, else the settings."""
+    own = given or OwnCosts()
+    return OwnCosts(
+        _first(own.watts, config.machine_watts),
+        _first(own.usd_per_kwh, config.electricity_usd_per_kwh),
+        _first(own.hardware_usd, config.hardware_usd),
+        _first(own.lifetime_s, config.hardware_lifetime_s),
+    )
+
+
+def _first(option: float | None, setting: float | None) -> float | None:
+    return setting if option is None else option
 
 
 def _tokens(receipt: Receipt) -> TokenCounts | None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from modelscan.core.receipt import Depth, Receipt, ToolUse
+from modelscan.core.receipt import Approval, Depth, Receipt, ToolUse
 from modelscan.routing.table import ContextSource, Tier
 from modelscan.state.clock import text_of
 
 WARN_RATIO = 0.8
 """Of the served context: from here on a request is shown as close to the limit."""
-Approval = Literal["allow", "deny", "confirm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class ToolApproval:
-    """A decision of a tool policy about a call."""
+    """A decision of a tool policy about a tool that was offered or called."""
 
     tool: str
     decision: Approval
@@ -70,7 +69,7 @@ class Span:
     """One request; times in seconds, ``started_at`` in UTC.
 
     ``depth``: small (a model of at most 4 B parameters), fast (thinking is switched off), full;
-    None: the model's size is not known. ``approvals`` None: no tool policy decides here.
+    None: the model's size is not known. ``approvals`` None: no tool policy applied.
     ``cost_usd`` None: unknown; ``price_source`` says why. ``prefix_hit``: whether the server had a
     part of the prompt in its cache. ``content``: only where texts were kept and are requested.
     """
@@ -161,7 +160,7 @@ def span_of(
         price_source=source,
         context=_context(receipt),
         tools=tuple(_called(tool) for tool in receipt.tools),
-        approvals=None,
+        approvals=_approvals(receipt),
         left_machine=_left(receipt),
         key=receipt.key,
         client=receipt.client,
@@ -194,6 +193,12 @@ def reasons_of(receipt: Receipt) -> Iterator[str]:
 
 def _called(tool: ToolUse) -> ToolCalled:
     return ToolCalled(tool.name, tool.calls)
+
+
+def _approvals(receipt: Receipt) -> tuple[ToolApproval, ...] | None:
+    if receipt.approvals is None:
+        return None
+    return tuple(ToolApproval(*one) for one in receipt.approvals)
 
 
 def _context(receipt: Receipt) -> SpanContext | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -145,6 +145,17 @@ class ReceiptStore:
         with self._database.reading() as connection:
             body = connection.execute(query).scalars().first()
         return None if body is None else _decode(body)
+
+    def find_all(self, trace_ids: Iterable[str]) -> dict[str, Receipt]:
+        """The receipts with these ids, by id."""
+        wanted = list(trace_ids)
+        found: dict[str, Receipt] = {}
+        with self._database.reading() as connection:
+            for at in range(0, len(wanted), _PAGE):
+                some = RECEIPTS.c.trace_id.in_(wanted[at : at + _PAGE])
+                rows = connection.execute(sa.select(RECEIPTS.c.body).where(some)).scalars()
+                found |= {one.trace_id: one for one in map(_decode, rows)}
+        return found
 
     def count(self) -> int:
         """How many receipts are stored."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.receipt import KeptContent, Receipt
+from modelscan.state.server.failures import UNSTORABLE
 from modelscan.traces.contents import ContentStore
 from modelscan.traces.store import DELETED_AT_ONCE, ReceiptStore
 
@@ -43,8 +44,9 @@ class ReceiptWriter:
         self.error: str | None = None
         self._thread = threading.Thread(target=self._run, name="receipts", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, on_error: Callable[[BaseException], None] = lambda _: None) -> None:
+        """Start the thread; it calls ``on_error`` with an error that is none of the database's."""
+        self._on_error = on_error
         self._thread.start()
 
     def add(self, receipts: Sequence[Receipt]) -> None:
@@ -80,8 +82,7 @@ class ReceiptWriter:
             if not batch:
                 return
             try:
-                self._store.write(batch, self.recorded)
-                self._written(batch)  # what fails after this must not store them a second time
+                self._write(batch)
                 self._write_texts()
                 if time.monotonic() >= prune_at:
                     all_gone = self._store.prune(time.time()) < DELETED_AT_ONCE
@@ -91,8 +92,43 @@ class ReceiptWriter:
                 if self._closing:
                     return
                 time.sleep(_RETRY_S)
+            except Exception as error:  # noqa: BLE001 - reported; this thread must not end
+                self.error = f"{type(error).__name__}: {error}"
+                self._on_error(error)
+                time.sleep(_RETRY_S)
             else:
                 self.error = None
+
+    def _write(self, batch: list[Receipt]) -> None:
+        """Store a batch. Receipts that cannot be stored are dropped, and counted: those behind
+        them must not wait for ever. Raises ModelscanError without a database."""
+        try:
+            self._store.write(batch, self.recorded)
+        except ModelscanError as error:
+            if error.code != UNSTORABLE:
+                raise
+            self._write_each(batch)
+        except Exception as error:  # noqa: BLE001 - a row that no database takes
+            self._on_error(error)
+            self._write_each(batch)
+        else:
+            self._take_out(
+                batch, stored=True
+            )  # what fails after this must not store them a second time
+
+    def _write_each(self, batch: list[Receipt]) -> None:
+        for receipt in batch:
+            try:
+                self._store.write([receipt], self.recorded)
+            except ModelscanError as error:
+                if error.code != UNSTORABLE:
+                    raise
+                self._take_out([receipt], stored=False)
+            except Exception as error:  # noqa: BLE001 - a row that no database takes
+                self._on_error(error)
+                self._take_out([receipt], stored=False)
+            else:
+                self._take_out([receipt], stored=True)
 
     def _write_texts(self) -> None:
         with self._change:
@@ -112,10 +148,12 @@ class ReceiptWriter:
             self._change.wait_for(lambda: len(self._waiting) >= BATCH or self._closing, _GATHER_S)
             return [self._waiting[at] for at in range(min(BATCH, len(self._waiting)))]
 
-    def _written(self, batch: list[Receipt]) -> None:
+    def _take_out(self, batch: list[Receipt], *, stored: bool) -> None:
+        """They wait no more."""
         with self._change:
             for receipt in batch:  # some may have been dropped meanwhile
                 if self._waiting and self._waiting[0] is receipt:
                     self._waiting.popleft()
-            self.written += len(batch)
+            self.written += len(batch) if stored else 0
+            self.dropped += 0 if stored else len(batch)
             self._change.notify_all()

@@ -75,6 +75,15 @@ RAN = (
     "key list", "key revoke nothing", "node status", "node leave", "node cert show",
     "connect opencode", "top --once",
     "top --url http://127.0.0.1:9/a/rather/long/path/of/a/gateway --once", "trace list", "trace show nothing",
+    "registry list", f"registry add lab/{LONG} --from demo --publish", f"registry show lab/{LONG}",
+    f"registry edit lab/{LONG} family=a-rather-long-family", f"registry history lab/{LONG}",
+    f"registry version add lab/{LONG} --from demo", f"registry tag add lab/{LONG} curated",
+    f"registry alias set lab/{LONG} champion 1", f"registry resolve lab/{LONG}@champion",
+    "registry curate status", f"registry curate propose lab/{LONG}@1 --tag curated",
+    "registry curate approve c-1", "registry curate reject c-1 --reason no", "registry evals",
+    "registry eval ingest missing.json",
+    "registry show nothing", "registry add Not/A/Slug", "registry export registry.jsonl",
+    "registry import missing.jsonl", "registry rm nothing", f"registry remove lab/{LONG}",
     "trace status", "trace cost", "trace on", "trace off --content",
     "trace prune --older-than 7d", "trace export .",
     "trace dataset chats.jsonl --license MIT --yes",
@@ -86,6 +95,8 @@ RAN = (
     "eval suites", "eval run tools --route nothing", "eval list", "eval show e-long", "eval show nothing",
     "eval board", "eval compare e-long e-other", "eval quant demo Q8_0 x", "eval export /dev/null/reports.jsonl",
     "eval verify nothing",
+    "recipe list", "recipe render gguf demo --method q8_0 --out RENDERED", "recipe render nim demo",
+    "recipe show RENDERED", "recipe run nothing",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
     "target list", "target use lab", "target test lab", "target test second",
     "target remove second", "service run", "doctor", "config show", "config path",
@@ -168,6 +179,7 @@ def test_nothing_is_wider_than_the_terminal(
 
     places = {"FOLDER": str(home.parent / "tiny"), "LOG": str(home.parent / "engine.log"),
               "REPORT": str(home.parent / "report.json"),
+              "RENDERED": str(home.parent / "rendered"),
               "REPORT-2": str(home.parent / "report-2.json")}  # fmt: skip
     text = screen(*(places.get(word, word) for word in shlex.split(line)))
     assert text.strip()

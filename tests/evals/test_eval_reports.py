@@ -17,9 +17,11 @@ from modelscan.evals.board import board
 from modelscan.evals.compare import compare
 from modelscan.evals.items import SuiteRequest
 from modelscan.evals.job import JobOutcome, SampleRow
+from modelscan.evals.options import ChosenPolicy, EvalOptions
 from modelscan.evals.process import JobResult
 from modelscan.evals.report import EvalReport, ToolPolicy
-from modelscan.evals.runs import DeniedTools, EvalOptions, ingest, receipt_of, report_of_run
+from modelscan.evals.run_receipt import receipt_of
+from modelscan.evals.runs import ingest, report_of_run
 from modelscan.evals.samples import sample_report
 from modelscan.evals.scoring import scores_of
 from modelscan.evals.storage import find_report, store, stored_reports
@@ -52,7 +54,7 @@ def report(
     suite = replace(TOOLS, items=TOOLS.items[: expected or len(values)])
     outcome = JobOutcome(status, len(values), errors=("x: boom",) if status == "failed" else ())  # type: ignore[arg-type]
     result = JobResult(rows(values), outcome)
-    policy = DeniedTools(ToolPolicy(), ())
+    policy = ChosenPolicy(ToolPolicy(), ())
     receipt = receipt_of(
         suite, SUBJECT, EvalOptions("coder"), None, policy, result, "2026-01-01T00:00:00.000Z"
     )

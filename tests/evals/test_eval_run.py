@@ -15,6 +15,7 @@ import pytest
 from conftest import Ran
 from support.engine_processes import eventually
 from support.eval_endpoint import AnsweringServer, answering
+from support.served import routed, serving, write_routing
 
 from modelscan.evals.items import SuiteRequest
 from modelscan.evals.suites.registry import SUITES
@@ -70,6 +71,54 @@ def test_a_run_is_graded_stored_and_shown(
     assert [row["eval_id"] for row in listed] == [report["eval_id"]]
     (row,) = run_in_process("eval", "board", "--suite", "tools", "--json").json["rows"]
     assert (row["score"], row["model"], row["cost_usd"]) == (1.0, "scripted-v1", None)
+
+
+def test_a_route_is_requested_from_the_running_gateway(
+    run_in_process: Run, clean_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its receipts say who answered and what it cost; a role with two entries names both."""
+    monkeypatch.setenv("MODELSCAN_MACHINE_WATTS", "3600")
+    monkeypatch.setenv("MODELSCAN_ELECTRICITY_USD_PER_KWH", "1000")
+    run = ("eval", "run", "tools", "--limit", "4", "--json", "--route")
+    with answering(TOOLS) as one, answering(TOOLS) as two:
+        role = {"role_id": "either", "operation": "chat",
+                "routing_policy": {"strategy": "round_robin", "requires_tags": ["pool"]}}  # fmt: skip
+        entries = [entry("one", one), entry("two", two)]
+        policy = {"name": "marked", "confirm": ["*"], "routes": ["either"]}
+        write_routing(clean_environment, routed(*entries, roles=[role], tool_policies=[policy]))
+        direct = run_in_process(*run, "one").json
+        with serving() as gateway:
+            report = run_in_process(*run, "one").json
+            both = run_in_process(*run, "either").json
+            spans = run_in_process("trace", "list", "--json").json["spans"]
+    assert direct["status"] == report["status"] == both["status"] == "valid", (report, both)
+    assert [task["trace_id"] for task in direct["tasks"]] == [None] * 4
+    assert (report["receipt"]["endpoint"], report["receipt"]["provider"]) == (gateway.url, "local")
+    assert report["receipt"]["model"] == "lab/one"
+    by_id = {span["trace_id"]: span for span in spans}
+    for task in report["tasks"]:
+        span = by_id[task["trace_id"]]
+        assert (span["provider"], span["stream"], span["status"]) == ("one", True, 200)
+        assert 0 < task["ttft_s"] <= task["seconds"]
+        assert task["prompt_tokens"] == span["usage"]["input_tokens"] == 30
+    # 3600 W at 1000 USD per kWh: a dollar per second of work.
+    seconds = sum(by_id[task["trace_id"]]["duration_s"] for task in report["tasks"])
+    assert report["cost_usd"] == pytest.approx(seconds)
+    assert report["cost_source"] == "this machine's seconds of work"
+    assert direct["cost_usd"] == pytest.approx(sum(task["seconds"] for task in direct["tasks"]))
+    assert (both["receipt"]["provider"], both["receipt"]["engine"]) == ("one, two", None)
+    assert report["receipt"]["tool_policy"] == {"name": "none", "sha256": None}
+    assert both["receipt"]["tool_policy"]["name"] == "marked"
+    assert len(both["receipt"]["tool_policy"]["sha256"]) == 64
+    assert both["warnings"] == ["several entries answered: one, two"]
+
+
+def entry(name: str, server: AnsweringServer) -> dict[str, Any]:
+    """An entry of a routing file."""
+    return {
+        "name": name, "type": "local", "base_url": server.url, "model": f"lab/{name}",
+        "served_model": "scripted", "tags": ["pool"],
+    }  # fmt: skip
 
 
 def test_a_task_without_a_grade_makes_the_run_invalid(run_in_process: Run) -> None:
@@ -158,7 +207,7 @@ def test_usage_errors(run_in_process: Run, tmp_path: Path) -> None:
             == 2
         )
         bad = tmp_path / "bad.yaml"
-        for text in ("deny: all", "- a", "deny: [1]", "{", ""):
+        for text in ("deny: all", "- a", "deny: [1]", "{", "", "name: a", "deny: [a]\ndenied: [b]"):
             bad.write_text(text)
             done = run_in_process(
                 "eval", "run", "tools", "--route", route, "--tool-policy", str(bad)

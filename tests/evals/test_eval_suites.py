@@ -80,9 +80,27 @@ def test_texts_stay_below_their_level_and_have_the_fact_at_its_depth(served: int
         assert len(item.prompt) <= max(600, (item.data["tokens"] - 400) * 4)
         if item.data["kind"] == "needle":
             text = item.prompt.partition("\n\nQuestion:")[0]
-            place = text.index("The secret number") / len(text)
+            place = text.index(item.data["answer"]) / len(text)
             assert abs(place - item.data["depth"]) < (0.12 if served > 600 else 0.2)
             assert text.count(item.data["answer"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("served", "texts", "items"), [(4096, 2, 30), (8192, 2, 30), (900, 30, 30)]
+)
+def test_all_questions_of_a_length_are_about_one_text(served: int, texts: int, items: int) -> None:
+    made = SUITES["long_context"].make(SuiteRequest(7, served)).items
+    prompts = [item.prompt.partition("\n\nQuestion:")[0] for item in made]
+    assert len(made) == items
+    # One after another: a server that keeps a prompt reads each text once.
+    assert len(list(itertools.groupby(prompts))) == len(set(prompts)) == texts
+
+
+def test_only_a_suite_about_one_text_lets_the_server_reuse_prompts() -> None:
+    assert [kind.name for kind in SUITES.values() if kind.repeats_text] == [
+        "documents",
+        "long_context",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,11 @@ OPENAI = (
 )
 CASES = {
     "openai": (OPENAI, TokenUsage(231, 49, 200, 12), "length"),
+    "no numbers of tokens": (
+        b'{"usage": {"prompt_tokens": 1' + b"0" * 30 + b', "completion_tokens": -4}}',
+        TokenUsage(),
+        None,
+    ),
     "spaces": (
         b'{"usage": {"prompt_tokens": 3, "completion_tokens": 4}, "finish_reason": "stop"}',
         TokenUsage(3, 4),

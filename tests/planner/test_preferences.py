@@ -326,7 +326,7 @@ def test_a_recipe_for_another_server_is_named(task: str) -> None:
     known = replace(model, model=Model(id=model.id, name=model.name, specs=(spec,)))
     found = decide(known, machine(H100), Workload()).refusal
     assert found is not None
-    assert "its recipe is for VoxBox: deploy it from GPUStack's own catalog" in found.reasons[0]
+    assert "its recipe is for VoxBox, which runs on GPUStack: --target NAME" in found.reasons[0]
 
 
 def test_a_format_without_a_kernel_is_the_last_resort() -> None:

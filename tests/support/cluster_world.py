@@ -1,8 +1,9 @@
 """A control plane and nodes as processes on loopback, and what happens to them: seeded.
 
 Most nodes are real ones (``node join`` with its gateway); some are light ones that only send
-messages, so that their reported clocks can be wrong. Every node has an engine in this process that
-answers with the text that it was sent.
+messages, so that their reported clocks can be wrong. Some of the real ones have a deployment: the
+embedded llama.cpp with a small model. The others have an engine in this process that answers with
+the text that it was sent.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from support.patience import CHANGE_S
 from support.served import Engine, Served, joining, routed, running, until, write_routing
+from support.tiny_gguf import write_tiny_gguf
 
 from modelscan.core.tls import TlsFiles
+from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.node.control_plane import ControlPlane
 from modelscan.gateway.node.record import Membership
 from modelscan.gateway.node.wire import (
@@ -43,21 +47,20 @@ from modelscan.gateway.node.wire import (
 )
 from modelscan.state.config import load
 
-MODEL = "echo"
+MODEL, DEPLOYED = "echo", "tiny"
 ROLE = {"role_id": "all", "operation": "chat", "routing_policy": {"strategy": "round_robin"}}
+_SWEEP_S = Timing().sweep_s
 LIMITS = {"request_timeout_s": 30, "queue_timeout_s": 20}
 
 
 class EchoEngine(Engine):
-    """Answers with the last message, and counts."""
+    """Answers with the last message."""
 
     def __init__(self) -> None:
         super().__init__(MODEL)
-        self.answers = 0
 
     def text(self, body: dict[str, Any]) -> str:
         del self.requests[:-50], self.headers[:-50]
-        self.answers += 1
         return str(body["messages"][-1]["content"])
 
 
@@ -138,16 +141,30 @@ def _report(name: str, engine: Engine) -> NodeReport:
 
 @dataclass
 class RealNode:
-    """``node join`` in a home of its own."""
+    """``node join`` in a home of its own. ``engine`` None: it has a deployment."""
 
     name: str
     home: Path
+    engine: EchoEngine | None = None
     stack: ExitStack = field(default_factory=ExitStack)
     served: Served | None = None
 
     def start(self, url: str, beat_s: float) -> None:
         variables = {"MODELSCAN_HOME": str(self.home), "MODELSCAN_NODE_BEAT_S": str(beat_s)}
-        self.served = self.stack.enter_context(joining(url, "--name", self.name, **variables))
+        log = self.home.with_suffix(".log")
+        joined = joining(url, "--name", self.name, log=log, **variables)
+        self.served = self.stack.enter_context(joined)
+
+    def prepare(self, model: Path) -> None:
+        """What it serves: its engine's entry, or the model deployed."""
+        if self.engine is not None:
+            write_routing(self.home, routed(self.engine.entry()))
+        else:
+            self.command("deploy", str(model), "--name", DEPLOYED, "--context", "512", "--yes")
+
+    def command(self, *words: str) -> None:
+        """A command at its home."""
+        modelscan(self.home, *words)
 
     @property
     def pid(self) -> int:
@@ -171,19 +188,30 @@ class RealNode:
         self.stack.close()
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """How many nodes of each kind; ``deployed``: so many of the real ones have a deployment."""
+
+    real: int
+    light: int
+    deployed: int = 0
+
+
 class ClusterWorld:
     """``outages`` and ``log`` grow; ``nodes`` are the names of all."""
 
-    def __init__(self, folder: Path, real: int, light: int, beat_s: float, seed: int) -> None:
+    def __init__(self, folder: Path, kinds: Kinds, beat_s: float, seed: int) -> None:
         self.folder, self.beat_s = folder, beat_s
         self.dice = random.Random(seed)
-        self.engines = [EchoEngine() for _ in range(real + light)]
-        self.real = {f"real{at}": RealNode(f"real{at}", folder / f"real{at}") for at in range(real)}
+        self.engines: list[EchoEngine] = []
+        self.real: dict[str, RealNode] = {}
+        for at in range(kinds.real):
+            engine = None if at < kinds.deployed else self._engine()
+            self.real[f"real{at}"] = RealNode(f"real{at}", folder / f"real{at}", engine)
         self.light: dict[str, LightNode] = {}
-        for at in range(light):
+        for at in range(kinds.light):
             skew_s = self.dice.choice((-86_400.0, -3_600.0, 3_600.0, 86_400.0))
-            engine = self.engines[real + at]
-            self.light[f"light{at}"] = LightNode(f"light{at}", engine, beat_s, skew_s)
+            self.light[f"light{at}"] = LightNode(f"light{at}", self._engine(), beat_s, skew_s)
         self.outages: list[Outage] = []
         self.log: list[str] = []
         self.port = 0
@@ -192,6 +220,10 @@ class ClusterWorld:
         self._plane: Served | None = None
         self._planes = ExitStack()
         self._backup = folder / "backup.jsonl.gz"
+
+    def _engine(self) -> EchoEngine:
+        self.engines.append(EchoEngine())
+        return self.engines[-1]
 
     @property
     def plane(self) -> Served:
@@ -219,14 +251,18 @@ class ClusterWorld:
                 node.stop()
             for one in self.real.values():
                 one.stack.close()
+                if one.engine is None:
+                    one.command("remove", "--all", "--yes", "--drain", "0")
             self._planes.close()
             for engine in self.engines:
                 engine.stop()
 
     def _join(self) -> None:
         threads = []
-        for at, node in enumerate(self.real.values()):
-            write_routing(node.home, routed(self.engines[at].entry()))
+        model = self.folder / "tiny.gguf"
+        write_tiny_gguf(model)
+        for node in self.real.values():
+            node.prepare(model)
             start = threading.Thread(target=node.start, args=(self.plane.url, self.beat_s))
             start.start()
             threads.append(start)
@@ -238,7 +274,8 @@ class ClusterWorld:
     def _start_plane(self) -> None:
         variables = {"MODELSCAN_HOME": str(self.home)}
         words = ("serve", "--port", str(self.port)) if self.port else ("serve",)
-        self._plane = self._planes.enter_context(running(*words, **variables))
+        log = self.home.with_suffix(".log")
+        self._plane = self._planes.enter_context(running(*words, log=log, **variables))
         self.port = int(self._plane.url.rpartition(":")[2])
 
     # What is known
@@ -258,12 +295,26 @@ class ClusterWorld:
             if row["host_id"] in online and row["service_id"] in up
         }  # fmt: skip
 
+    def requests(self) -> dict[str, int]:
+        """The requests of each backend since the control plane started."""
+        _, health = self.plane.get("/health")
+        return {row["name"]: row["requests"] for row in health["backends"]}
+
     def state(self, name: str) -> str | None:
         try:
             _, hosts = self.plane.get("/v1/cluster/hosts")
         except OSError:
             return None
         rows = (row["status"]["state"] for row in hosts["data"] if row["host_id"] == name)
+        return next(rows, None)
+
+    def registered_at(self, name: str) -> float | None:
+        """When the control plane was told the services of a node, by its own clock."""
+        try:
+            _, services = self.plane.get("/v1/cluster/services")
+        except OSError:
+            return None
+        rows = (row["updated_at"] for row in services["data"] if row["host_id"] == name)
         return next(rows, None)
 
     # What happens
@@ -289,15 +340,26 @@ class ClusterWorld:
         return outage
 
     def _wait_stale(self, outage: Outage) -> None:
-        until(lambda: self.state(outage.node) not in ("online", None))
+        """Until the control plane knows: it has the node, as one that is silent."""
+        seen: list[str | None] = []
+
+        def silent() -> bool:
+            seen[:] = [*seen[-2:], self.state(outage.node)]
+            return seen[-1] not in ("online", None)
+
+        until(silent, lambda: f"{outage.node} is {seen} after {self.log[-3:]}", CHANGE_S)
         outage.stale = time.time()
+
+    def _linger(self) -> None:
+        """Long enough that requests to a stale node would be seen."""
+        time.sleep(2 * _SWEEP_S + 2 * self.beat_s * (1 + self.dice.random()))
 
     def _killed(self, name: str) -> None:
         outage = self._outage(name, "killed")
         node = self.real[name]
         node.kill()
         self._wait_stale(outage)
-        time.sleep(self.beat_s * self.dice.random())
+        self._linger()
         outage.until = time.time()
         node.start(self.plane.url, self.beat_s)
 
@@ -307,7 +369,7 @@ class ClusterWorld:
         node.signal(signal.SIGSTOP)
         try:
             self._wait_stale(outage)
-            time.sleep(self.beat_s * self.dice.random())
+            self._linger()
         finally:
             outage.until = time.time()
             node.signal(signal.SIGCONT)
@@ -316,26 +378,26 @@ class ClusterWorld:
         outage = self._outage(name, "silent")
         self.light[name].pause()
         self._wait_stale(outage)
+        self._linger()
         outage.until = time.time()
         self.light[name].resume()
 
     def _removed(self, name: str) -> None:
-        """Forgotten by the control plane: the next heartbeat is a 404, and it registers again."""
-        self._command("node", "remove", name)
+        """Forgotten by the control plane: the next heartbeat is a 404, and it registers again.
 
-    def _command(self, *words: str) -> None:
-        """A command at the control plane's home."""
-        command = [sys.executable, "-m", "modelscan", *words]
-        environment = {**os.environ, "MODELSCAN_HOME": str(self.home)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done
+        The control plane learns of the removal a moment after the command. Only a newer
+        registration shows that it did: a node that is killed before never comes back by itself.
+        """
+        before = self.registered_at(name)
+        modelscan(self.home, "node", "remove", name)
+        until(lambda: (self.registered_at(name) or 0.0) > (before or 0.0))
 
     def _control_plane(self) -> None:
         """Backed up while it serves, killed some time later, restored, and started again on the
         same port: what happened since the backup is not in its database.
         """
         self._backup.unlink(missing_ok=True)
-        self._command("server", "backup", str(self._backup))
+        modelscan(self.home, "server", "backup", str(self._backup))
         time.sleep(self.beat_s * self.dice.random())
         plane = self.plane
         process = psutil.Process(plane.process.pid)
@@ -345,26 +407,34 @@ class ClusterWorld:
                 one.kill()
         plane.process.wait()
         self._planes.close()
-        self._command("server", "restore", str(self._backup), "--yes")
+        modelscan(self.home, "server", "restore", str(self._backup), "--yes")
         self.restarts += 1
         self._start_plane()
 
 
+def modelscan(home: Path, *words: str) -> None:
+    """A command at a home."""
+    command = [sys.executable, "-m", "modelscan", *words]
+    environment = {**os.environ, "MODELSCAN_HOME": str(home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+
+
 def misrouted(
-    receipts: list[tuple[float, float, str]], outages: list[Outage], margin_s: float
+    receipts: list[tuple[float, str]], outages: list[Outage], margin_s: float
 ) -> list[tuple[str, float]]:
     """Requests that began at a host after it was reported as stale: (host, seconds after that).
 
-    ``receipts`` are (end, duration, backend). The end is that of the worker's last sweep, so that
-    a request seems to begin earlier than it did, never later.
+    ``receipts`` are (begin, backend). A worker's clock is that of its last sweep: a request seems
+    to begin up to ``_SWEEP_S`` (and the margin) before it does, so that one of the first after the
+    outage seems to be in it.
     """
     found = []
-    for end, duration_s, backend in receipts:
+    for begun, backend in receipts:
         host = backend.partition("/")[0]
         for outage in outages:
             if outage.node != host or outage.stale is None or outage.until is None:
                 continue
-            begun = end - duration_s
-            if outage.stale + margin_s < begun < outage.until:
+            if outage.stale + margin_s < begun < outage.until - _SWEEP_S - margin_s:
                 found.append((host, begun - outage.stale))
     return found

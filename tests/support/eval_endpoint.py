@@ -70,16 +70,38 @@ class _Handler(BaseHTTPRequestHandler):
         if prompt in self.server.refused:
             self._send(400, {"error": {"message": "the prompt is refused", "type": "invalid"}})
             return
-        self._send(200, _completion(self.server.answers[prompt]))
+        completion = _completion(self.server.answers[prompt])
+        if body.get("stream"):
+            self._stream(completion)
+        else:
+            self._send(200, completion)
+
+    def _stream(self, completion: dict[str, Any]) -> None:
+        """The role first, then the whole answer, then the usage, as model servers do."""
+        message = completion["choices"][0].pop("message")
+        calls = [{**call, "index": at} for at, call in enumerate(message.get("tool_calls") or [])]
+        head = {**completion, "object": "chat.completion.chunk", "usage": None}
+        delta = {"content": message["content"], **({"tool_calls": calls} if calls else {})}
+        chunks = [
+            {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+            for delta, reason in (
+                ({"role": "assistant", "content": None}, None), (delta, None),
+                ({}, completion["choices"][0]["finish_reason"]),
+            )
+        ]  # fmt: skip
+        chunks.append({**head, "choices": [], "usage": completion["usage"]})
+        text = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+        with contextlib.suppress(ConnectionError):
+            self._write(200, text.encode(), "text/event-stream")
 
     def _send(self, status: int, value: Any) -> None:
         data = json.dumps(value).encode()
         with contextlib.suppress(ConnectionError):  # the client was interrupted
             self._write(status, data)
 
-    def _write(self, status: int, data: bytes) -> None:
+    def _write(self, status: int, data: bytes, kind: str = "application/json") -> None:
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -10,8 +11,10 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 from support.patience import START_S
 
 USER = "modelscan"
@@ -79,6 +82,20 @@ class PostgresServer:
             self._process.send_signal(how)
             self._process.wait()
             self._process = None
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped as a machine that hangs is: connections stay open, nothing is answered."""
+        assert self._process is not None
+        process = psutil.Process(self._process.pid)
+        tree = [process, *process.children(recursive=True)]
+        for one in tree:
+            one.suspend()
+        try:
+            yield
+        finally:
+            for one in tree:
+                one.resume()
 
     def psql(self, statement: str, database: str = "postgres") -> str:
         """Execute a statement as the owner of everything."""

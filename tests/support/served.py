@@ -87,22 +87,26 @@ def serving(*arguments: str, **variables: str) -> contextlib.AbstractContextMana
 
 
 def joining(
-    url: str, *arguments: str, **variables: str
+    url: str, *arguments: str, log: Path | None = None, **variables: str
 ) -> contextlib.AbstractContextManager[Served]:
     """A node of a control plane, with its gateway."""
-    return running("node", "join", url, *arguments, **variables)
+    return running("node", "join", url, *arguments, log=log, **variables)
 
 
 @contextlib.contextmanager
-def running(*words: str, **variables: str) -> Iterator[Served]:
-    """A command that opens a gateway, once it accepts connections."""
+def running(*words: str, log: Path | None = None, **variables: str) -> Iterator[Served]:
+    """A command that opens a gateway, once it accepts connections; ``log``: its output is kept."""
     port = [] if "--port" in words else ["--port", "0"]
     command = [sys.executable, "-m", "modelscan", *words, "--json", *port]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}
-    )
+    environment = {**os.environ, **variables}
+    with contextlib.ExitStack() as files:
+        kept = None if log is None else files.enter_context(log.open("a"))
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=kept, text=True, env=environment
+        )
     served = Served(process)
-    thread = threading.Thread(target=_read, args=(process, served._lines), daemon=True)
+    arguments = (process, served._lines, log)
+    thread = threading.Thread(target=_read, args=arguments, daemon=True)
     thread.start()
     try:
         served.url = served.event("ready")["url"]
@@ -115,22 +119,27 @@ def running(*words: str, **variables: str) -> Iterator[Served]:
         process.stdout.close()
 
 
-def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
+def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None], log: Path | None) -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        lines.put(line)
+    with open(os.devnull if log is None else log, "a") as kept:
+        for line in process.stdout:
+            kept.write(line)
+            kept.flush()
+            lines.put(line)
     lines.put(None)
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    """The first true value of a condition; the deadline ends a hang."""
-    end = time.monotonic() + COMMAND_S
+def until(
+    condition: Callable[[], Any], what: Callable[[], str] = lambda: "", within_s: float = COMMAND_S
+) -> Any:
+    """The first true value of a condition; the deadline ends a hang. ``what``: for its message."""
+    end = time.monotonic() + within_s
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
         time.sleep(_POLL_S)
-    raise AssertionError("it never became true")
+    raise AssertionError(f"it never became true: {what()}")
 
 
 class Engine:

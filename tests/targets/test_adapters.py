@@ -17,9 +17,10 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
 from modelscan.gpu.inventory import inventory
+from modelscan.models.adapters import on_hub
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import load
-from modelscan.targets.local.adapters import fetch, on_hub
+from modelscan.targets.local.adapters import fetch
 
 pytest_plugins = ("support.engine_fixtures", "support.hub_fixtures")
 

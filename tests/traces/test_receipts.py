@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -130,3 +131,50 @@ def test_what_fails_after_the_receipts_does_not_store_them_twice(
     writer.close(30)
     assert disk.rows == [receipt(number) for number in range(3)]
     assert contents.failed and deletion.failed and contents.texts == kept
+
+
+def test_a_receipt_that_no_database_takes_is_dropped_alone(store: ReceiptStore) -> None:
+    """A number of more than 64 bits, for example: those behind it are written."""
+    first, last = (receipt(number, time.time()) for number in (0, 2))
+    huge = msgspec.structs.replace(first, input_tokens=2**63, key="k")
+    with pytest.raises(ModelscanError) as caught:
+        store.write([huge])
+    assert caught.value.code == "unstorable"
+    writer = ReceiptWriter(store)
+    errors: list[BaseException] = []
+    writer.start(errors.append)
+    writer.add([first, huge, last])
+    assert writer.flush(60)
+    writer.close(60)
+    assert store.newest(5) == [last, first]
+    assert (writer.written, writer.dropped, errors) == (2, 1, [])
+
+
+class FaultyStore(StuckStore):
+    """A store with a fault of its own, once; and it refuses one receipt always."""
+
+    def write(self, batch: Sequence[Receipt], recorded: bool) -> None:
+        if receipt(1) in batch:
+            raise ZeroDivisionError("one")
+        self.rows += batch
+
+    def prune(self, now: float) -> int:
+        if self.failures:
+            self.failures -= 1
+            raise KeyError("once")
+        return 0
+
+
+def test_errors_of_this_program_do_not_end_the_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelscan.traces.writer._RETRY_S", 0.01)
+    disk, errors = FaultyStore(), list[BaseException]()
+    writer = ReceiptWriter(disk)  # type: ignore[arg-type]
+    writer.start(errors.append)
+    writer.add([receipt(number) for number in range(3)])
+    assert writer.flush(60)
+    writer.add([receipt(3)])
+    assert writer.flush(60)
+    writer.close(60)
+    assert disk.rows == [receipt(0), receipt(2), receipt(3)]
+    assert {type(one) for one in errors} == {ZeroDivisionError, KeyError}
+    assert (writer.written, writer.dropped) == (3, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyLimits, KeyStore
 from modelscan.traces.answers import TraceAccess, TraceSwitch, show_span, switch_traces
 from modelscan.traces.choices import ChoiceStore
-from modelscan.traces.spans import Span, span_of
+from modelscan.traces.spans import Span, ToolApproval, span_of
 
 TOOLS = [{"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}]
 
@@ -104,3 +106,64 @@ def test_switched_off_nothing_is_recorded_but_budgets_count(access: TraceAccess)
             used = until(lambda: KeyStore(access.database).list()[0].used_tokens)
     assert used == 10
     assert access.store.count() == 0
+
+
+def offered(*names: str) -> list[dict[str, object]]:
+    return [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
+            for name in names]  # fmt: skip
+
+
+def test_tool_policies_decide_what_is_offered(access: TraceAccess) -> None:
+    """In every dialect, by route and key; the receipt and the answer's header have the decisions."""
+    key = KeyStore(access.database).create("ada", KeyLimits())[1]
+    other = KeyStore(access.database).create("bob", KeyLimits())[1]
+    policies = [
+        {"name": "careful", "deny": ["delete_*"], "confirm": ["write_*"], "routes": ["one"]},
+        {"name": "trainee", "default": "deny", "keys": ["bob"], "allow": ["search"]},
+    ]
+    with engines("one", "two") as (one, two):
+        write_routing(
+            access.config.paths.config.parent,
+            routed(one.entry(), two.entry(), tool_policies=policies),
+        )
+        with serving() as gateway:
+            tools = offered("search", "write_file", "delete_file")
+            response = post(gateway.url, "/v1/chat/completions", key, model="one", tools=tools)
+            assert response == "confirm write_file, deny delete_file"
+            named = [{"name": "delete_file", "input_schema": {"type": "object"}}]
+            assert post(gateway.url, "/v1/messages", key, model="one", max_tokens=9, tools=named)
+            assert post(gateway.url, "/v1/chat/completions", key, model="two", tools=tools) is None
+            assert post(gateway.url, "/v1/chat/completions", other, model="two", tools=tools) == (
+                "deny write_file, deny delete_file"
+            )
+            assert post(gateway.url, "/v1/chat/completions", other, model="one") is None
+            chat, messages, free, trainee, plain = spans(access, 5)
+    assert [one["function"]["name"] for one in one.requests[0]["tools"]] == ["search", "write_file"]
+    assert "tools" not in one.requests[1]
+    assert two.requests[0]["tools"] == tools
+    assert [one["function"]["name"] for one in two.requests[1]["tools"]] == ["search"]
+    assert chat.approvals == (
+        ToolApproval("search", "allow", "careful"),
+        ToolApproval("write_file", "confirm", "careful"),
+        ToolApproval("delete_file", "deny", "careful"),
+    )
+    assert messages.approvals == (ToolApproval("delete_file", "deny", "careful"),)
+    assert (free.approvals, plain.approvals) == (None, None)
+    assert trainee.approvals is not None
+    assert {one.policy for one in trainee.approvals} == {"trainee"}
+    steps = Workspace(lambda: access.config).explain("one").steps
+    assert [step.text for step in steps if step.stage == "tools"] == [
+        "tool policy 'careful': deny delete_*; confirm write_*; others allow",
+        "tool policy 'trainee': allow search; others deny (keys bob only)",
+    ]
+
+
+def post(url: str, path: str, key: str, **fields: object) -> str | None:
+    """The header about tools of an answer with status 200."""
+    body = {"messages": [{"role": "user", "content": "Hello"}], **fields}
+    request = urllib.request.Request(url + path, json.dumps(body).encode())
+    request.add_header("Authorization", f"Bearer {key}")
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=60) as response:
+        header: str | None = response.headers.get("X-Modelscan-Tools")
+        return header

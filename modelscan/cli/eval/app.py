@@ -14,7 +14,7 @@ from modelscan.cli.framework import command, group
 from modelscan.core.errors import EXIT_FAILED, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
-    from modelscan.evals.runs import EvalOptions
+    from modelscan.evals.options import EvalOptions
 
 app = group("Measure how good a model's answers are, and compare models.")
 Suite = Annotated[str, typer.Argument(help="A suite of eval suites.", metavar="SUITE")]
@@ -88,7 +88,7 @@ def run(
     yes: Yes = False,
 ) -> Document[Any]:
     """Run a suite through a route and store the report with its receipt."""
-    from modelscan.evals.runs import EvalOptions
+    from modelscan.evals.options import EvalOptions
 
     options = EvalOptions(
         route, api_key, _thinking(thinking), limit, epochs, seed, temperature, max_tokens,

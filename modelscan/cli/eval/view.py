@@ -96,8 +96,22 @@ def _receipt(report: EvalReport) -> list[tuple[str, object]]:
         ("sandbox", receipt.sandbox),
         ("tokens", f"{report.usage.prompt_tokens} in, {report.usage.completion_tokens} out"),
         ("speed", f"{format_speed(report.tokens_per_s)} tokens/s" if report.tokens_per_s else None),
+        ("first token", _first_token(report)),
+        ("cost", _cost(report)),
         ("started at", receipt.started_at),
     ]
+
+
+def _first_token(report: EvalReport) -> str | None:
+    """The median over the tasks."""
+    times = sorted(one.ttft_s for one in report.tasks if one.ttft_s is not None)
+    return f"{times[len(times) // 2]:.3g} s (median)" if times else None
+
+
+def _cost(report: EvalReport) -> str | None:
+    """The cost with its source; of an unknown one what is missing."""
+    source = f" ({report.cost_source})" if report.cost_source else ""
+    return f"unknown{source}" if report.cost_usd is None else f"{report.cost_usd:.4g} USD{source}"
 
 
 def _scores(scores: tuple[MetricScore, ...]) -> Table:

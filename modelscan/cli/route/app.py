@@ -15,7 +15,7 @@ from modelscan.cli.route.health import health
 from modelscan.core.errors import EXIT_REMOTE, EXIT_USAGE
 
 if TYPE_CHECKING:
-    from modelscan.routing.finding import Finding
+    from modelscan.core.finding import Finding
     from modelscan.routing.parsed import RoutingFile
 
 app = group("Show, check and change the routing file.")

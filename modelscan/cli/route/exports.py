@@ -39,9 +39,26 @@ def export(
         typer.Option("--key", metavar="env:NAME", help="The variable with a client's key."),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write a file.")] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="FILE",
+            help="Write what deploys the same elsewhere: weights by checksum, options, policies.",
+        ),
+    ] = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option("--route", metavar="NAME", help="With --bundle: only this one (repeatable)."),
+    ] = None,
 ) -> Document[Any]:
     """Print the routing file in another format. Keys are references in every format."""
     from modelscan.state.files import write_atomic
+
+    if bundle is not None:
+        from modelscan.cli.route.bundles import export_document
+
+        return export_document(context, bundle, route or ())
 
     answer = _exported(context, format_ or named, key)
     if output is None:
@@ -75,19 +92,41 @@ def _exported(context: Context, name: str | None, key: str | None) -> RoutesExpo
 def import_(
     context: Context,
     file: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="A bundle, or a file of GenieHive, LiteLLM, llama-swap or CodeWhale.",
             metavar="FILE",
         ),
-    ],
+    ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace roles and aliases of the same name.")
+        bool, typer.Option("--replace", help="Replace items of the same name.")
     ] = False,
     dry_run: DryRun = False,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="FILE",
+            help="A file of route export --bundle: deploy what it says, too.",
+        ),
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--files", metavar="FOLDER", help="Where a bundle's files are here (repeatable)."
+        ),
+    ] = None,
 ) -> Document[Any]:
     """Add the roles, aliases and entries of a file to the routing file."""
+    from modelscan.core.errors import UsageError
     from modelscan.routing.imports import import_file
+
+    if bundle is not None:
+        from modelscan.cli.route.bundles import import_document
+
+        return import_document(context, bundle, files or (), replace=replace, dry_run=dry_run)
+    if file is None:
+        raise UsageError("no file is named", hint="modelscan route import roles.yaml")
 
     answer = import_file(context.config.routing_file, file, replace=replace, dry_run=dry_run)
     return edited("import", answer, [str(file)])

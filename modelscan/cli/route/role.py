@@ -59,7 +59,8 @@ def add(
         str | None, typer.Option("--description", help="What it is for, in words.")
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option("--strategy", help="scored, round_robin, least_loaded, priority.")
+        str | None,
+        typer.Option("--strategy", help="scored, round_robin, least_loaded, priority, weighted."),
     ] = None,
     system_prompt: Annotated[
         str | None, typer.Option("--system-prompt", help="Its system prompt.")

@@ -66,7 +66,7 @@ def _context(context: SpanContext | None) -> str | None:
 def _approvals(span: Span) -> str:
     if span.approvals is None:
         return "none: no policy decides about tools here"
-    return ", ".join(f"{one.tool}: {one.decision}" for one in span.approvals)
+    return ", ".join(f"{one.tool}: {one.decision} ({one.policy})" for one in span.approvals)
 
 
 def _left(span: Span) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from modelscan.engines.adapter_rules import adapters_refusal, format_check
 from modelscan.engines.container import ContainerImages
 from modelscan.engines.engine import Engine, SmallCache
 from modelscan.engines.llamacpp import NAME, flags
@@ -15,6 +16,7 @@ from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
 
 if TYPE_CHECKING:
+    from modelscan.core.adapter import Adapter, AdapterCheck
     from modelscan.core.architecture import ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
@@ -67,7 +69,13 @@ class LlamaCpp(Engine):
         from modelscan.engines.llamacpp.support import architecture_refusal
 
         refusal = architecture_refusal(question.shape.architecture, question.version)
+        if refusal is None:
+            refusal = adapters_refusal(self, question.shape, question.version)
         return Support(NATIVE, f"{self.name} reads it") if refusal is None else refusal
+
+    def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
+        """Any rank of plain LoRA, converted; what a conversion cannot express it does not have."""
+        return (format_check(adapter, "gguf", self.title),)
 
     def host_support(self, file_format: str, *, forced: bool) -> Support:
         if file_format in self.formats:

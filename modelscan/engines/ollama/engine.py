@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from modelscan.core.adapter import AdapterCheck
+from modelscan.engines.adapter_rules import adapters_refusal
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, failures, flags
 from modelscan.engines.ollama.container import IMAGES
@@ -15,6 +17,7 @@ from modelscan.engines.support_rules import NATIVE, Support, absent
 from modelscan.engines.thinking import effort_switch
 
 if TYPE_CHECKING:
+    from modelscan.core.adapter import Adapter
     from modelscan.core.architecture import ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.residuals import Residuals
+
+_NO_ADAPTERS = (
+    "modelscan passes no adapters to an Ollama server, whose models name theirs in a Modelfile: "
+    "use llama.cpp"
+)
 
 
 class Ollama(LlamaCpp):
@@ -57,7 +65,14 @@ class Ollama(LlamaCpp):
         return super().gpu_support(quantization, gpu, original=original, version=version)
 
     def launch_support(self, question: LaunchQuestion) -> Support:
-        return Support(NATIVE, "Ollama has its own builds of llama.cpp")
+        refusal = adapters_refusal(self, question.shape, question.version)
+        if refusal is None and question.workload.adapters:
+            refusal = absent(_NO_ADAPTERS)
+        own = Support(NATIVE, "Ollama has its own builds of llama.cpp")
+        return own if refusal is None else refusal
+
+    def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
+        return (AdapterCheck("engine", "fails", _NO_ADAPTERS),)
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)

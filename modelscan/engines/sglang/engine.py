@@ -15,6 +15,7 @@ from modelscan.engines.start_lines import line
 from modelscan.engines.support_rules import old_kernels
 
 if TYPE_CHECKING:
+    from modelscan.core.adapter import Adapter, AdapterCheck
     from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
@@ -72,6 +73,18 @@ class SgLang(PoolEngine):
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
+
+    def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
+        from modelscan.engines.sglang import adapters
+
+        return adapters.adapter_checks(adapter, version)
+
+    def adapter_options(
+        self, adapters: Iterable[Adapter], version: str | None
+    ) -> Iterable[OptionPair]:
+        from modelscan.engines.sglang.adapters import adapter_options
+
+        return adapter_options(adapters)
 
     def context_rule(self, question: LaunchQuestion, facts: VersionFacts) -> Support | None:
         from modelscan.engines.sglang.context import context_rule

@@ -19,6 +19,7 @@ from modelscan.engines.option_names import (
     OptionPair,
 )
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
+from modelscan.engines.sglang.adapters import adapter_options
 
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
@@ -86,4 +87,5 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         yield "is-embedding", None
     if workload.adapters:
         yield "enable-lora", None
+        yield from adapter_options(launch.adapters)
     yield from remote_code(workload)

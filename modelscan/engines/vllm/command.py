@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from modelscan.core.units import GIB
+from modelscan.engines.adapter_rules import rank_slot
 from modelscan.engines.command_line import (
     adapters,
     own_options,
@@ -16,7 +17,8 @@ from modelscan.engines.command_line import (
     with_defaults,
 )
 from modelscan.engines.versions import parse_version
-from modelscan.engines.vllm.flags import LORA_RANKS, NAMES, QUIET_LOG_SINCE, RENAMES
+from modelscan.engines.vllm.adapters import DEFAULT_RANK, lora_ranks
+from modelscan.engines.vllm.flags import NAMES, QUIET_LOG_SINCE, RENAMES
 
 if TYPE_CHECKING:
     from modelscan.core.plan import Plan
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 _MIN_CPU_POOL_GIB = 1
 _UTILIZATION = NAMES.memory_share[0]  # means nothing on a CPU, where the pool is fixed
-_DEFAULT_RANK = 16
 _RERANKER_SINCE: Version = (0, 9, 2)
 # The published Qwen3 rerankers are language models that say yes or no (vLLM's list of supported
 # models gives these overrides).
@@ -79,6 +80,6 @@ def repository_options(files: RepositoryFiles, task: str, version: Version) -> I
     if files.tekken_only:
         yield "tokenizer-mode", "mistral"
     yield from _reranker(files.architectures, task, version)
-    rank = max((rank for rank in files.lora_ranks if rank <= LORA_RANKS[-1]), default=0)
-    if rank > _DEFAULT_RANK:
-        yield "max-lora-rank", str(min(size for size in LORA_RANKS if size >= rank))
+    slot = rank_slot(files.lora_ranks, lora_ranks(version))
+    if slot is not None and slot > DEFAULT_RANK:
+        yield "max-lora-rank", str(slot)

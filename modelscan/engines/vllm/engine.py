@@ -18,6 +18,7 @@ from modelscan.engines.vllm.support import KERNELS, drawback, online_method
 from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
 
 if TYPE_CHECKING:
+    from modelscan.core.adapter import Adapter, AdapterCheck
     from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
@@ -133,6 +134,18 @@ class Vllm(PoolEngine):
     def computing_dtype(self, architecture: Architecture, version: str | None) -> str:
         banned = self.kernels.facts(version).rows("float16_ban")
         return "float32" if architecture.checkpoint.model_type in banned else "half"
+
+    def adapter_checks(self, adapter: Adapter, version: str | None) -> Iterable[AdapterCheck]:
+        from modelscan.engines.vllm import adapters
+
+        return adapters.adapter_checks(adapter, version)
+
+    def adapter_options(
+        self, adapters: Iterable[Adapter], version: str | None
+    ) -> Iterable[OptionPair]:
+        from modelscan.engines.vllm.adapters import adapter_options
+
+        return adapter_options(adapters, version)
 
     def environment(self, launch: LaunchSettings, workload: Workload) -> Mapping[str, str]:
         return flags.environment(launch)

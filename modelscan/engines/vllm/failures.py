@@ -6,9 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from modelscan.core.remedy import Remedy
+from modelscan.engines.adapter_rules import rank_slot
 from modelscan.engines.failure_kinds import SMALLER, after_memory, before_memory, parameter
 from modelscan.engines.failure_rules import Advice, Rule, number, recognise
-from modelscan.engines.vllm.flags import LORA_RANKS
+from modelscan.engines.versions import parse_version
+from modelscan.engines.vllm.adapters import lora_ranks
+from modelscan.engines.vllm.versions import DEFAULT_VERSION
 
 if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure
@@ -49,7 +52,9 @@ def _fewer_slots(match: re.Match[str]) -> Advice:
 
 def _lora_rank(match: re.Match[str]) -> Advice:
     rank = int(match["to"] or match["to2"])
-    size = next((one for one in LORA_RANKS if one >= rank), rank)
+    size = rank_slot((rank,), lora_ranks(parse_version(DEFAULT_VERSION)))
+    if size is None:
+        return Advice(f"no version accepts rank {rank}: train the adapter with a smaller one")
     remedy = Remedy(parameters=(("max-lora-rank", str(size)),))
     return Advice(remedy.text(), remedy)
 

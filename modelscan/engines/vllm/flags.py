@@ -25,6 +25,7 @@ from modelscan.engines.option_names import (
 )
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
 from modelscan.engines.versions import Version, parse_version
+from modelscan.engines.vllm.adapters import adapter_options
 
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
@@ -70,7 +71,6 @@ HARMLESS = frozenset({
     "max-cpu-loras", "shutdown-timeout", "renderer-num-workers", "api-server-count",
 })  # fmt: skip
 
-LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what --max-lora-rank accepts; default 16
 JSON_LISTS = frozenset({"allowed-origins", "allowed-methods", "allowed-headers"})
 
 OWNED = {
@@ -113,6 +113,7 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     if workload.adapters:
         yield "enable-lora", None
         yield "max-loras", str(len(workload.adapters))
+        yield from adapter_options(launch.adapters, workload.backend_version)
     yield from remote_code(workload)
 
 

@@ -68,10 +68,14 @@ def _run(job: EvalJob, folder: Path) -> JobOutcome:
 
         model: Any = scripted_model(job)
     else:
+        from modelscan.evals.inspect.endpoint import PROVIDER
+
         model = get_model(
-            f"openai-api/modelscan/{job.model}",
+            f"{PROVIDER}/{job.model}",
             base_url=job.base_url,
             api_key=os.environ.get(KEY_VARIABLE) or "none",
+            service=PROVIDER,
+            stream=True,
         )
     logs = evaluate(
         tasks, model, display="none", log_dir=str(folder / "logs"), log_level="error",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from modelscan.evals.inspect.call import measured
 from modelscan.evals.items import ModelAnswer
 from modelscan.evals.job import SampleRow
 
@@ -24,8 +25,11 @@ def foreign_rows(log: EvalLog) -> Iterator[SampleRow]:
 
 
 def _row(sample: EvalSample, value: float, reason: str) -> SampleRow:
+    from inspect_ai.event import ModelEvent
+
     usages = list(sample.model_usage.values())
     answer = sample.output.completion if sample.output.choices else ""
+    calls = [measured(event.output) for event in sample.events if isinstance(event, ModelEvent)]
     return SampleRow(
         suite="",
         id=str(sample.id),
@@ -39,4 +43,7 @@ def _row(sample: EvalSample, value: float, reason: str) -> SampleRow:
         completion_tokens=sum(usage.output_tokens for usage in usages),
         seconds=sample.total_time,
         served_model=sample.output.model or None,
+        cached_tokens=sum(usage.input_tokens_cache_read or 0 for usage in usages),
+        ttft_s=calls[0].ttft_s if calls else None,
+        request_ids=tuple(call.request_id for call in calls if call.request_id),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from modelscan.evals.inspect.tasks import sample_of, samples_of, suite_task
@@ -13,6 +12,7 @@ from modelscan.evals.job import EvalJob, SampleRow
 from modelscan.evals.sandbox import runner
 from modelscan.evals.suites.planted import planted_answers
 from modelscan.evals.suites.registry import SuiteKind, find_suite
+from modelscan.routing.tool_policy import decide, prepare
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -32,9 +32,17 @@ def _task(kind: SuiteKind, job: EvalJob, write: Callable[[SampleRow], None]) -> 
     return suite_task(
         kind, suite, _planted(kind, suite) if job.verify else samples_of(suite), run=run,
         on_row=lambda row: write(replace(row, suite=kind.name)),
-        denied=lambda name: any(fnmatchcase(name, pattern) for pattern in job.denied_tools),
+        denied=_denied(job),
         extra_body=job.generation.extra_body,
     )  # fmt: skip
+
+
+def _denied(job: EvalJob) -> Callable[[str], bool]:
+    """Whether the job's policy denies a tool; one that it wants confirmed may be called."""
+    if job.tool_policy is None:
+        return lambda _: False
+    policies = (prepare(job.tool_policy),)
+    return lambda name: decide(policies, name).decision == "deny"
 
 
 def _planted(kind: SuiteKind, suite: EvalSuite) -> list[Sample]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.jsonform import to_json
+from modelscan.evals.inspect.call import measured
 from modelscan.evals.items import Grade, ModelAnswer
 from modelscan.evals.job import SampleRow
 
@@ -23,7 +24,8 @@ def row_of(state: TaskState, answer: ModelAnswer, grade: Grade) -> SampleRow:
     """The result of one sample with its tokens and seconds."""
     output = state.output
     usage = output.usage if output else None
-    cached = (usage.input_tokens_cache_read or 0) if usage else 0
+    cached = usage.input_tokens_cache_read if usage else None
+    call = measured(output)
     return SampleRow(
         suite="",
         id=str(state.sample_id),
@@ -34,10 +36,13 @@ def row_of(state: TaskState, answer: ModelAnswer, grade: Grade) -> SampleRow:
         counts=dict(grade.counts),
         answer_sha256=answer.sha256,
         # inspect subtracts the cached tokens from the prompt's
-        prompt_tokens=usage.input_tokens + cached if usage else None,
+        prompt_tokens=usage.input_tokens + (cached or 0) if usage else None,
         completion_tokens=usage.output_tokens if usage else None,
         seconds=output.time if output else None,
         served_model=output.model or None if output else None,
+        cached_tokens=cached,
+        ttft_s=call.ttft_s,
+        request_ids=(call.request_id,) if call.request_id else (),
     )
 
 

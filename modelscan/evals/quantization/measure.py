@@ -21,11 +21,12 @@ from modelscan.deploy.deployments import Deployments
 from modelscan.deploy.session import Shield
 from modelscan.engines import llamacpp
 from modelscan.evals.compare import EvalComparison, compare
+from modelscan.evals.options import EvalOptions
 from modelscan.evals.quantization.agreement import TokenAgreement, agreement, prefixes
 from modelscan.evals.quantization.distributions import NextTokens, parse_next_tokens
 from modelscan.evals.quantization.perplexity import run_perplexity
 from modelscan.evals.report import EvalReport
-from modelscan.evals.runs import EvalOptions, run_suite
+from modelscan.evals.runs import run_suite
 from modelscan.evals.storage import evals_dir, new_id
 from modelscan.evals.subject import EvalSubject, ask, find_subject
 from modelscan.models.measured_quality import record_measurement

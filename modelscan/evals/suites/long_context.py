@@ -1,8 +1,10 @@
 """Questions about long texts: a needle, a chain of facts, the order of events.
 
-The texts follow from the seed alone, not from a tokenizer: the same seed and levels give the same
-items for every model. A level is an upper limit in tokens, at four characters per token, less room
-for question and answer; simple English words need fewer tokens in every common tokenizer.
+All questions of one length are about the same text: a server reads it once and keeps it, and the
+other facts are what a model may confuse with the right one. The texts follow from the seed alone,
+not from a tokenizer: the same seed and levels give the same items for every model. A level is an
+upper limit in tokens, at four characters per token, less room for question and answer; simple
+English words need fewer tokens in every common tokenizer.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from modelscan.evals.items import (
     EvalItem,
@@ -29,26 +31,38 @@ LEVELS = (4096, 8192, 16384, 32768, 65536, 131072)
 _LEAST_ITEMS = 30
 _CHARACTERS_PER_TOKEN = 4
 _ROOM_TOKENS = 640  # system prompt, question, chat template, answer
+_SHORTEST_TEXT = 400  # characters
+_SHORTEST_SHARED = 4000  # with fewer characters, the facts of all questions would be the text
 _LONGEST_ANSWER = 200  # characters: repeating the text is no answer
 _VOCABULARY = {"multi_hop": "people", "ordering": "colors"}
 _NEEDLE_DEPTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _OTHER_DEPTHS = (0.1, 0.35, 0.6, 0.85)
+_KINDS = {"needle": _NEEDLE_DEPTHS, "multi_hop": _OTHER_DEPTHS, "ordering": _OTHER_DEPTHS}
+
+
+class _Question(NamedTuple):
+    """A question, and the facts that answer it: the first at ``depth`` of the text."""
+
+    kind: str
+    depth: float
+    facts: Sequence[str]
+    question: str
+    answer: str
+    wrong: Sequence[str]
 
 
 def make(request: SuiteRequest) -> EvalSuite:
-    """The items for every level up to the served context."""
+    """The items for every level up to the served context, those of one text one after another."""
     data = read_data("long_context")
     levels = levels_up_to(request.context_tokens)
-    per_level = len(_NEEDLE_DEPTHS) + 2 * len(_OTHER_DEPTHS)
+    per_level = sum(map(len, _KINDS.values()))
     repeats = -(-_LEAST_ITEMS // (per_level * len(levels)))
-    items = [
-        _item(data, request.seed, level, kind, depth, number)
+    return suite_of(data, [
+        item
         for level in levels
         for number in range(repeats)
-        for kind, depths in _KINDS.items()
-        for depth in depths
-    ]
-    return suite_of(data, items)
+        for item in _items(data, request.seed, level, number + 1)
+    ])  # fmt: skip
 
 
 def levels_up_to(context_tokens: int | None) -> tuple[int, ...]:
@@ -58,21 +72,44 @@ def levels_up_to(context_tokens: int | None) -> tuple[int, ...]:
     return tuple(level for level in LEVELS if level <= (context_tokens or LEVELS[0]))
 
 
-def _item(
-    data: dict[str, Any], seed: int, level: int, kind: str, depth: float, number: int
-) -> EvalItem:
-    name = f"{kind}-{level}-{round(100 * depth)}-{number + 1}"
-    words = random.Random(f"{seed}/{name}")  # noqa: S311 - texts, no secrets
-    facts, question, answer, wrong = _MAKERS[kind](data, words)
-    budget = max(400, (level - _ROOM_TOKENS) * _CHARACTERS_PER_TOKEN)
-    text = _hide(facts, depth, _filler(data, words, budget))
+def _items(data: dict[str, Any], seed: int, level: int, number: int) -> Iterator[EvalItem]:
+    """All questions of one length, about one text; in a short context each about its own."""
+    words = random.Random(f"{seed}/{level}/{number}")  # noqa: S311 - texts, no secrets
+    characters = max(_SHORTEST_TEXT, (level - _ROOM_TOKENS) * _CHARACTERS_PER_TOKEN)
+    questions = [*_needles(data, words), *_chains(data, words), *_orders(data, words)]
+    shared = characters >= _SHORTEST_SHARED
+    for group in [questions] if shared else [[one] for one in questions]:
+        text = _text(group, data, words, characters)
+        for one in group:
+            yield _item(one, text, level, number)
+
+
+def _item(one: _Question, text: str, level: int, number: int) -> EvalItem:
     return EvalItem(
-        id=name,
-        prompt=f"{text}\n\nQuestion: {question}",
-        reference=ModelAnswer(answer),
-        wrong=tuple(map(ModelAnswer, [*wrong, "", text])),
-        data={"answer": answer, "tokens": level, "depth": depth, "kind": kind},
+        id=f"{one.kind}-{level}-{round(100 * one.depth)}-{number}",
+        prompt=f"{text}\n\nQuestion: {one.question}",
+        reference=ModelAnswer(one.answer),
+        wrong=tuple(map(ModelAnswer, [*one.wrong, "", text])),
+        data={"answer": one.answer, "tokens": level, "depth": one.depth, "kind": one.kind},
     )
+
+
+def _text(
+    questions: Sequence[_Question], data: dict[str, Any], words: random.Random, characters: int
+) -> str:
+    """Sentences without meaning, and the facts of the questions at their depths."""
+    placed = [
+        (one.depth + number * (1 - one.depth) / len(one.facts), fact)
+        for one in questions
+        for number, fact in enumerate(one.facts)
+    ]
+    characters -= sum(len(fact) + 1 for _, fact in placed)
+    sentences = _filler(data, words, characters)
+    count = len(sentences)
+    # Equal places keep the order of the questions: from the last to the first.
+    for place, fact in sorted(placed, key=lambda one: one[0], reverse=True):
+        sentences.insert(round(place * count), fact)
+    return " ".join(sentences)
 
 
 def _filler(data: dict[str, Any], words: random.Random, characters: int) -> list[str]:
@@ -88,46 +125,38 @@ def _filler(data: dict[str, Any], words: random.Random, characters: int) -> list
     return sentences
 
 
-def _hide(facts: Sequence[str], depth: float, filler: list[str]) -> str:
-    """The first fact at ``depth`` of the text, the others evenly between it and the end."""
-    first = round(depth * len(filler))
-    step = (len(filler) - first) / len(facts)
-    for number, fact in reversed(list(enumerate(facts))):
-        filler.insert(first + round(number * step), fact)
-    return " ".join(filler)
+def _needles(data: dict[str, Any], words: random.Random) -> Iterator[_Question]:
+    """One number per place; another place's is wrong."""
+    places = words.sample(data["places"], len(_NEEDLE_DEPTHS))
+    codes = [str(one) for one in words.sample(range(10_000, 100_000), len(places))]
+    for number, (depth, place) in enumerate(zip(_NEEDLE_DEPTHS, places, strict=True)):
+        fact = f"The secret number of the {place} is {codes[number]}."
+        question = f"What is the secret number of the {place}?"
+        yield _Question("needle", depth, [fact], question, codes[number], [codes[number - 1]])
 
 
-Made = tuple[list[str], str, str, list[str]]
+def _chains(data: dict[str, Any], words: random.Random) -> Iterator[_Question]:
+    """Three hand-overs of a thing that only this chain has."""
+    for depth, thing in zip(_OTHER_DEPTHS, data["treasures"], strict=True):
+        people = words.sample(data["people"], 4)
+        facts = [f"{a} gave the {thing} to {b}." for a, b in itertools.pairwise(people)]
+        question = (
+            f"{people[0]} had the {thing} at first. Who has it after all hand-overs? One name."
+        )
+        yield _Question("multi_hop", depth, facts, question, people[-1], people[:-1])
 
 
-def _needle(data: dict[str, Any], words: random.Random) -> Made:
-    place = words.choice(data["places"])
-    code, other = words.sample(range(10_000, 100_000), 2)
-    fact = f"The secret number of the {place} is {code}."
-    return [fact], f"What is the secret number of the {place}?", str(code), [str(other)]
-
-
-def _chain(data: dict[str, Any], words: random.Random) -> Made:
-    people = words.sample(data["people"], 4)
-    facts = [f"{a} gave the golden key to {b}." for a, b in itertools.pairwise(people)]
-    question = (
-        f"{people[0]} had the golden key at first. Who has it after all hand-overs? One name."
-    )
-    return facts, question, people[-1], people[:-1]
-
-
-def _order(data: dict[str, Any], words: random.Random) -> Made:
-    colors = words.sample(data["colors"], 4)
-    facts = [f"Then the {color} flag was raised." for color in colors]
-    question = (
-        "In which order were the four flags raised? Write the four colors in this order, "
-        "separated by commas."
-    )
-    return facts, question, ", ".join(colors), [", ".join(reversed(colors)), colors[0]]
-
-
-_MAKERS = {"needle": _needle, "multi_hop": _chain, "ordering": _order}
-_KINDS = {"needle": _NEEDLE_DEPTHS, "multi_hop": _OTHER_DEPTHS, "ordering": _OTHER_DEPTHS}
+def _orders(data: dict[str, Any], words: random.Random) -> Iterator[_Question]:
+    """Four events of one kind, which differ in their colors."""
+    for depth, signal in zip(_OTHER_DEPTHS, data["signals"], strict=True):
+        colors = words.sample(data["colors"], 4)
+        facts = [f"Then the {color} {signal} was raised." for color in colors]
+        question = (
+            f"In which order were the four {signal}s raised? Write the four colors in this order, "
+            "separated by commas."
+        )
+        wrong = [", ".join(reversed(colors)), colors[0]]
+        yield _Question("ordering", depth, facts, question, ", ".join(colors), wrong)
 
 
 def grade(item: EvalItem, answer: ModelAnswer, _: RunCode | None) -> Grade:

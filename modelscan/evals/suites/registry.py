@@ -29,12 +29,17 @@ _SHARED = ("../items.py", "reader.py", "json_values.py")
 
 @dataclass(frozen=True, slots=True)
 class SuiteKind:
-    """How to make a suite and grade its answers; ``runs_code``: grading needs a sandbox."""
+    """How to make a suite and grade its answers; ``runs_code``: grading needs a sandbox.
+
+    ``repeats_text``: many items are about one long text, which a server that keeps the prompts of
+    earlier requests reads once.
+    """
 
     name: str
     make: Callable[[SuiteRequest], EvalSuite]
     grade: Grading
     runs_code: bool = False
+    repeats_text: bool = False
 
 
 SUITES = {
@@ -42,9 +47,9 @@ SUITES = {
     for kind in (
         SuiteKind("coding", coding.make, coding.grade, runs_code=True),
         SuiteKind("review", review.make, review.grade),
-        SuiteKind("documents", documents.make, documents.grade),
+        SuiteKind("documents", documents.make, documents.grade, repeats_text=True),
         SuiteKind("release", release.make, release.grade),
-        SuiteKind("long_context", long_context.make, long_context.grade),
+        SuiteKind("long_context", long_context.make, long_context.grade, repeats_text=True),
         SuiteKind("tools", tools.make, tools.grade),
         SuiteKind("structured", structured.make, structured.grade),
     )

@@ -21,23 +21,35 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.nearest import nearest
 from modelscan.gateway.control import other_lists
 from modelscan.gateway.control.audit_api import audit_handlers
+from modelscan.gateway.control.browsers import check_host, check_site, from_browser
 from modelscan.gateway.control.cluster_api import ClusterApi
+from modelscan.gateway.control.deployments_api import DeploymentsApi
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
-from modelscan.gateway.control.nodes.api import Handler, NodesApi
+from modelscan.gateway.control.mounting import Mount, Refuse
+from modelscan.gateway.control.nodes.api import CLIENT_HEADER, Handler, NodesApi
 from modelscan.gateway.control.openapi import document
+from modelscan.gateway.control.page_key import PAGE_KEY_NAME, PAGE_SCOPES, PageKey
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
+from modelscan.gateway.control.registry.api import RegistryApi
+from modelscan.gateway.control.registry.curation_api import CurationApi
+from modelscan.gateway.control.route_test_api import route_test_handlers
 from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
+from modelscan.gateway.control.stream.api import stream_handlers
+from modelscan.gateway.control.stream.feed import EventFeed
 from modelscan.gateway.metrics.exposition import exposition
 from modelscan.gateway.metrics.families import MetricFamily
 from modelscan.gateway.scopes import INFERENCE, PathScope
+from modelscan.registry.desk import CurationDesk
+from modelscan.state.server.audit import Actor
 from modelscan.traces.writer import ReceiptWriter
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
 KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
 _SEEING = frozenset({"read", "operator", "admin"})
+_SEEN_BY_BROWSERS = frozenset({"read", "infer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +70,28 @@ class ControlApp:
         writer: ReceiptWriter,
         figures: Callable[[], Iterable[MetricFamily]],
         report: Report,
+        feed: EventFeed | None = None,
+        page_key: PageKey | None = None,
     ) -> None:
+        self.gateway = gateway
+        self.figures = figures
         self._gateway = gateway
+        self._feed = feed or EventFeed(gateway.database)
         self._figures = figures
+        self._page_key = page_key
+        self._refusals: list[Refuse] = []
+        self.deployments = DeploymentsApi(
+            gateway.config, gateway.database, lambda request: self.caller(request).key
+        )
         self._report = report
         self._workers = workers
         self._writer = writer
 
-    def build(self, extra: Sequence[BaseRoute] = ()) -> Starlette:
-        """The application."""
+    def build(self, extra: Sequence[BaseRoute] = (), mounts: Sequence[Mount] = ()) -> Starlette:
+        """The application with the parts of other rooms."""
         key_of = lambda request: self.caller(request).key  # noqa: E731
         cluster = ClusterApi(self._gateway, key_of)
+        desk = CurationDesk(self._gateway.database, self._gateway.config)
         handlers: dict[str, Handler] = {
             **cluster.handlers(),
             "/v1/models": self._models,
@@ -82,7 +105,17 @@ class ControlApp:
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
             **audit_handlers(self._gateway.database),
+            **RegistryApi(self._gateway.database, self._actor, desk.policies).handlers(),
+            **CurationApi(desk, self._actor).handlers(),
+            **stream_handlers(self._feed),
+            **route_test_handlers(self._gateway),
         }
+        handlers |= self.deployments.handlers()
+        for mount in mounts:
+            part = mount(self)
+            handlers |= part.handlers
+            if part.refuse is not None:
+                self._refusals.append(part.refuse)
         nodes = self._gateway.nodes
         if nodes is not None:
             handlers |= NodesApi(self._gateway, nodes, key_of, self._report).handlers()
@@ -104,16 +137,29 @@ class ControlApp:
         raise HttpProblem(404, "path_not_found", f"there is no path {request.url.path}")
 
     def caller(self, request: Request) -> Caller:
-        """Who sends it. Without any key configured, this machine's programs may do everything."""
-        if not self._gateway.locked:
-            return Caller(None, frozenset({"admin"}))
-        key = request.headers.get(KEY_HEADER)
+        """Who sends it. Without any key configured, this machine's programs may do everything;
+        its browsers, which show pages of anybody, may change things only with the pages' key.
+        """
         scopes = request.headers.get(SCOPES_HEADER)
-        return Caller(key, None if scopes is None else frozenset(scopes.split(",")))
+        if self._gateway.locked and scopes is not None:
+            return Caller(request.headers.get(KEY_HEADER), frozenset(scopes.split(",")))
+        if self._page_key is not None and self._page_key.matches(request):
+            return Caller(PAGE_KEY_NAME, PAGE_SCOPES)
+        if self._gateway.locked:
+            return Caller(None, None)
+        return Caller(None, _SEEN_BY_BROWSERS if from_browser(request) else frozenset({"admin"}))
+
+    def _actor(self, request: Request) -> Actor:
+        """Who makes a change: the key, or, without keys, the address of the client."""
+        key = self.caller(request).key
+        address = request.headers.get(CLIENT_HEADER, "")
+        return Actor("gateway", address) if key is None else Actor("key", key)
 
     def _guarded(self, row: PathScope, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
             caller = self.caller(request)
+            check_host(request, self._gateway.options.accepted_hosts)
+            check_site(request)
             if not allows(row, caller.scopes, loopback=self._gateway.options.loopback):
                 raise _denied(row, caller)
             return await handler(request)
@@ -204,13 +250,14 @@ class ControlApp:
         detail = texts.get(error.status_code, error.detail)
         codes = {404: "path_not_found", 405: "method_not_allowed"}
         problem = HttpProblem(error.status_code, codes.get(error.status_code, "refused"), detail)
-        answer = problem_answer(request, problem)
+        answer = await self._problem(request, problem)
         answer.headers.update(error.headers or {})
         return answer
 
     async def _problem(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HttpProblem)
-        return problem_answer(request, error)
+        own = (answer for refuse in self._refusals if (answer := refuse(request, error)))
+        return next(own, None) or problem_answer(request, error)
 
 
 def _denied(row: PathScope, caller: Caller) -> HttpProblem:
@@ -219,4 +266,8 @@ def _denied(row: PathScope, caller: Caller) -> HttpProblem:
             401, "missing_api_key", "this path needs a key: Authorization: Bearer KEY"
         )
     needed = " or ".join(row.scopes)
+    if caller.key is None:
+        return HttpProblem(
+            403, "page_key", "a page needs a key for this: open it by modelscan open"
+        )
     return HttpProblem(403, "scope", f"the key '{caller.key}' has no scope {needed}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
@@ -13,6 +12,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.gateway.control.nodes.api import Handler
 from modelscan.gateway.control.problems import HttpProblem
+from modelscan.gateway.control.threads import in_database
 from modelscan.state.server.audit import list_audit
 from modelscan.state.server.database import ServerDatabase
 
@@ -29,7 +29,7 @@ def audit_handlers(database: ServerDatabase) -> Mapping[str, Handler]:
         before = _number("before", query.get("before"), 2**62)
         since = _moment(query.get("since"))
         try:
-            answer = await asyncio.to_thread(
+            answer = await in_database(
                 list_audit, database, limit=limit, since=since, before_id=before
             )
         except ModelscanError as error:

@@ -6,7 +6,6 @@ Nothing but the ingest of results changes anything.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -26,6 +25,7 @@ from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.geniehive import ClusterView, modality
 from modelscan.gateway.control.nodes.api import CLIENT_HEADER
 from modelscan.gateway.control.problems import HttpProblem
+from modelscan.gateway.control.threads import in_database
 from modelscan.routing.built_in import role_named, roles_of
 from modelscan.routing.explain import RouteExplained, explain
 from modelscan.routing.facts import Known, known_entries
@@ -159,7 +159,7 @@ class ClusterApi:
             return await self._ingest(request)
         query = request.query_params
         database = self._gateway.database
-        stored = await asyncio.to_thread(
+        stored = await in_database(
             samples, database, service=query.get("service") or query.get("service_id"),
             workload=query.get("workload"), limit=_limit(query.get("limit")),
         )  # fmt: skip
@@ -174,7 +174,7 @@ class ClusterApi:
             raise HttpProblem(400, "invalid_report", str(error)) from None
         try:
             who = self._actor(request)
-            done, rows = await asyncio.to_thread(self._store, report, who)
+            done, rows = await in_database(self._store, report, who)
         except ModelscanError as error:
             raise HttpProblem(503, error.code, error.message) from None
         return JSONResponse({

@@ -17,6 +17,7 @@ EventName = Literal[
     "stopping",
     "stopped",
     "warning",
+    "fault",
     "collector",
     "request",
     "wake",

@@ -5,7 +5,6 @@ An invalid routing file changes nothing: the last valid one stays in use, and th
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import threading
 import time
@@ -21,6 +20,7 @@ from modelscan.bench.observed import (
 from modelscan.bench.samples import StoredSample, samples
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
+from modelscan.core.finding import Finding
 from modelscan.core.node import RegisteredService
 from modelscan.core.receipt import Receipt
 from modelscan.core.route import Route
@@ -32,6 +32,8 @@ from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.table import ReportedRoutes
 from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.slots import Slots
+from modelscan.gateway.control.supervised import PartFault
+from modelscan.gateway.control.threads import in_thread
 from modelscan.gateway.counters import BackendRow, BackendState, Counters, KeyCap
 from modelscan.gateway.snapshot import Access, ContentChoice, Key, Snapshot, Wake
 from modelscan.gateway.sources import (
@@ -43,7 +45,6 @@ from modelscan.gateway.sources import (
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
-from modelscan.routing.finding import Finding
 from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.plano import with_plano
@@ -125,6 +126,7 @@ class Gateway:
 
     ``wakes``: what becomes of requests to sleepers. ``closed``: backends that get no requests until
     their deployment is ready; these are not probed.
+    ``faults``: errors of its parts that should have none.
     ``shares_limits``: whether there are other gateways; a thread writes it and reads ``key_rows``.
     ``file``: the routing file with the services of nodes after its own entries.
     """
@@ -151,6 +153,7 @@ class Gateway:
     closed: frozenset[str] = frozenset()
     database_fault: str | None = None
     shares_limits: bool = False
+    faults: dict[str, PartFault] = field(default_factory=dict)
     share_lock: threading.Lock = field(default_factory=threading.Lock)
     key_rows: Mapping[str, int] = field(default_factory=dict)
     _reported: ReportedRoutes = field(init=False)
@@ -204,7 +207,7 @@ class Gateway:
         self._aside += 1
         try:
             memo = self._memo if self._aside == 1 else None
-            table = await asyncio.to_thread(compile_table, file, world, memo)
+            table = await in_thread(compile_table, file, world, memo)
         finally:
             self._aside -= 1
         if world.revision == self._revision:  # else a newer table was made meanwhile
@@ -258,7 +261,8 @@ class Gateway:
             others = None if seen is None or seen.requests is None else seen.others
             runtime = self.runtime.runtime(name, self.is_loaded(name), 0)
             seen_entry = self._reported.observed(entry, runtime, state, others)
-            return replace(seen_entry, tls=self.options.own_tls)
+            reach = None if self.nodes is None else self.nodes.reach_of(entry.host_id)
+            return replace(seen_entry, tls=self.options.own_tls, reach=reach)
         observation = recorded(
             route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
         )

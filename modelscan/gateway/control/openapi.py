@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from modelscan.gateway.control.scopes import TABLE
@@ -12,7 +13,7 @@ def document(version: str) -> dict[str, Any]:
     """OpenAPI 3.1 of every path; bodies of inference pass unchanged, so they have no schema."""
     paths: dict[str, Any] = {}
     for row in TABLE:
-        path = row.path.replace(":path", "")
+        path = re.sub(r":\w+\}", "}", row.path)
         paths.setdefault(path, {}).update(
             {method.lower(): _operation(row) for method in row.methods}
         )
@@ -40,8 +41,8 @@ def _operation(row: PathScope) -> dict[str, Any]:
         },
     }
     if "{" in row.path:
-        name = row.path.split("{")[1].split(":")[0]
         operation["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"\{(\w+)", row.path)
         ]
     return operation

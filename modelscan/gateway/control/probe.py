@@ -72,7 +72,7 @@ def address_of(backend: Backend) -> Address:
     key = backend.authorization[1].removeprefix("Bearer ") if backend.authorization else None
     return Address(
         backend.host, backend.port, key, backend.scheme, backend.path, backend.unix_socket,
-        backend.tls,
+        backend.tls, backend.reach,
     )  # fmt: skip
 
 

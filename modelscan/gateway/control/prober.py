@@ -39,19 +39,25 @@ class HealthChange:
 
 
 class Prober:
-    """Owns the health of the gateway's backends; ``on_change`` is called in the event loop."""
+    """Owns the health of the gateway's backends; ``on_change`` is called in the event loop,
+    ``on_error`` where a probe ends by an error of this program."""
 
-    def __init__(self, gateway: Gateway, on_change: Callable[[HealthChange], None]) -> None:
+    def __init__(
+        self, gateway: Gateway, on_change: Callable[[HealthChange], None],
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:  # fmt: skip
         self._gateway = gateway
         self._on_change = on_change
+        self._on_error = on_error
         self._seen: dict[str, tuple[int, int]] = {}
         self._running: set[str] = set()
         self._next = 0
-        self._pool = ThreadPoolExecutor(_THREADS, "probe")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pool: ThreadPoolExecutor
 
     async def run(self) -> None:
         """Probe until cancelled."""
+        self._pool = ThreadPoolExecutor(_THREADS, "probe")
         try:
             while True:
                 self.tick(time.monotonic())
@@ -103,7 +109,18 @@ class Prober:
         self._running.add(backend.name)
         task = asyncio.get_running_loop().create_task(self._probe(backend))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: self._probed(backend.name, done))
+
+    def _probed(self, name: str, task: asyncio.Task[None]) -> None:
+        """A probe that ended by an error of this program counts as a failed one."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        self._on_error(f"probe of {name}", error)
+        health = self._gateway.health.get(name, Health())
+        fault = f"the probe itself failed: {type(error).__name__}: {error}"
+        self._apply(name, health, after_probe(health, fault, time.monotonic(), _chance()))
 
     async def _probe(self, backend: Backend) -> None:
         gateway = self._gateway

@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+from modelscan.gateway.control.registry.curation_paths import CURATION_PATHS
+from modelscan.gateway.control.registry.paths import REGISTRY_PATHS
 from modelscan.gateway.scopes import INFERENCE, OTHER, PathScope
 
 MCP_PATH = "/mcp"
+
+
+def _page(path: str, what: str) -> PathScope:
+    return PathScope(("GET",), path, ("read", "operator"), what, open_on_loopback=True)
+
+
+PAGES: tuple[PathScope, ...] = (
+    _page("/", "what runs here (a page)"),
+    _page("/find", "models that run on a machine (a page)"),
+    _page("/model/{id:path}", "one model on a machine (a page)"),
+    _page("/compare", "models next to each other (a page)"),
+    _page("/deployment/{name}", "one deployment (a page)"),
+    _page("/traffic", "requests and routes (a page)"),
+    _page("/traffic/{trace}", "one request (a page)"),
+    _page("/scores", "results of evals and benchmarks (a page)"),
+    _page("/scores/compare", "two runs, task by task (a page)"),
+    _page("/registry", "the registry's models (a page)"),
+    _page("/system", "checks, weights, settings (a page)"),
+    _page("/export/{form}/{id:path}", "a plan as a file of another tool"),
+    _page("/static/{file:path}", "styles and scripts of the pages"),
+    _page("/api/v1/live", "what runs now: the document of `top`"),
+    _page("/api/v1/series", "rates and latencies over time"),
+    _page("/api/v1/sizes/{id:path}", "every file of a model: the document of `estimate --files`"),
+)  # fmt: skip
+"""The pages and what they load; handlers of the room ``web``."""
+
 PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/models", ("infer", "read"), "the models that this key may use"),
     PathScope(("GET",), "/v1/models/{name:path}", ("infer", "read"), "one of them"),
@@ -25,9 +53,27 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(
         ("GET",), "/v1/cluster/routes/resolve", ("read",), "what would serve `?model=NAME`, and why"
     ),
+    PathScope(
+        ("POST",), "/v1/cluster/routes/test", ("operator",), "send an entry a real request"
+    ),
     PathScope(("GET",), "/v1/cluster/roles", ("read",), "every role, and what serves it now"),
     PathScope(("GET",), "/v1/cluster/benchmarks", ("read",), "the results of benchmarks"),
     PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),
+    *CURATION_PATHS,
+    *REGISTRY_PATHS,
+    PathScope(("GET",), "/v1/deployments", ("read", "operator"), "every deployment"),
+    PathScope(("POST",), "/v1/deployments", ("operator",), "deploy a model: 202, a job"),
+    PathScope(("POST",), "/v1/deployments/plan", ("read", "operator"), "the plan, nothing is run"),
+    PathScope(
+        ("GET",), "/v1/deployments/{name}", ("read", "operator"), "a deployment, its plan, memory"
+    ),
+    PathScope(("DELETE",), "/v1/deployments/{name}", ("operator",), "stop and delete it: 202"),
+    PathScope(
+        ("GET",), "/v1/deployments/{name}/job", ("read", "operator"), "what became of a change"
+    ),
+    PathScope(("POST",), "/v1/deployments/{name}/start", ("operator",), "start it: 202"),
+    PathScope(("POST",), "/v1/deployments/{name}/stop", ("operator",), "stop it: 202"),
+    PathScope(("POST",), "/v1/deployments/{name}/restart", ("operator",), "restart it: 202"),
     PathScope(
         ("POST", "DELETE"), MCP_PATH, ("read", "operator"),
         "tools and resources for assistants (MCP), with `serve --mcp`",
@@ -46,6 +92,7 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(
         ("GET",), "/openapi.json", ("read",), "this table as OpenAPI", open_on_loopback=True,
     ),
+    *PAGES,
 )  # fmt: skip
 
 TABLE: tuple[PathScope, ...] = (*INFERENCE, *PATHS, OTHER)

@@ -21,19 +21,29 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from modelscan.core.errors import ModelscanError
+from modelscan.core.reach import read_networks
 from modelscan.gateway.control.app import ControlApp
+from modelscan.gateway.control.collector import CollectorNotes
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.figures import figures
 from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.models import routable
+from modelscan.gateway.control.mounting import Mount
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.secret import Sealer
+from modelscan.gateway.control.page_key import PageKey, page_key
 from modelscan.gateway.control.push import OtlpPush
+from modelscan.gateway.control.reassessment import Reassessment
 from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.shares import limit_shares
+from modelscan.gateway.control.span_push import SpanPush
 from modelscan.gateway.control.status import WorkerStatus
+from modelscan.gateway.control.stream.feed import EventFeed
+from modelscan.gateway.control.stream.log import EventLog
+from modelscan.gateway.control.supervised import PartSupervisor
+from modelscan.gateway.control.threads import in_thread
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.wake.effects import DeploymentEffects
 from modelscan.gateway.control.wake.waker import Waker
@@ -63,11 +73,13 @@ def serve(
     report: Report,
     *,
     extra: Sequence[BaseRoute] = (),
+    mounts: Sequence[Mount] = (),
     companion: Companion | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns after the drain.
 
-    ``extra`` are further routes of the control application; ``companion`` runs next to it. Raises
+    ``extra`` are further routes of the control application, ``mounts`` parts of it that other rooms
+    bring along; ``companion`` runs next to it. Raises
     UsageError for an address, certificate or routing file that cannot be used, and ModelscanError
     where the port is in use or the workers do not start.
     """
@@ -82,16 +94,21 @@ def serve(
         counters = stack.enter_context(
             contextlib.closing(Counters.create(Sizes(workers=options.workers)))
         )
-        nodes = NodeRegistry(NodeStore(database), Sealer(hash_key(database)))
+        nodes = NodeRegistry(
+            NodeStore(database), Sealer(hash_key(database)),
+            networks=read_networks(config.node_networks),
+        )  # fmt: skip
         nodes.load()
         gateway = Gateway(config, options, database, counters, loaded, nodes)
         gateway.recall(receipt_store(config, database).recent(time.time()))
         listeners = listen(options)
-        nodes.own_port = listeners[0][0].getsockname()[1]
+        own_port = listeners[0][0].getsockname()[1]
+        nodes.listens(own_port)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        process = GatewayProcess(gateway, listeners, watches, report, companion)
-        asyncio.run(process.run(extra))
+        key = stack.enter_context(page_key(config, own_port)) if options.loopback else None
+        process = GatewayProcess(gateway, listeners, watches, report, companion, key)
+        asyncio.run(process.run(extra, mounts))
 
 
 class Companion(Protocol):
@@ -114,10 +131,15 @@ class GatewayProcess:
         watches: tuple[Watch, KeyWatch],
         report: Report,
         companion: Companion | None = None,
+        key: PageKey | None = None,
     ) -> None:
+        self._page_key = key
         self._gateway = gateway
         self._listeners = listeners
         self._companion = companion
+        self._feed = EventFeed(gateway.database)
+        self._log = EventLog(gateway.database)
+        report = self._log.noting(report)
         self._report = report
         self._workers: list[WorkerProcess] = []
         self._writer = ReceiptWriter(
@@ -125,24 +147,35 @@ class GatewayProcess:
             contents=ContentStore(gateway.database),
         )
         self._shares = limit_shares(gateway, self.url)
-        self._upkeep = Upkeep(gateway, watches, report, self._publish)
+        self._supervisor = PartSupervisor(report, gateway.faults)
+        note = self._supervisor.note
+        self._upkeep = Upkeep(gateway, watches, report, self._publish, self._log, note)
         self._requests = RequestFigures()
         self._push: OtlpPush | None = None
+        self._spans: SpanPush | None = None
         if gateway.config.otlp_endpoint:
-            self._push = OtlpPush(gateway.config, self.figures, self._resource, report)
+            notes = CollectorNotes(report)
+            self._push = OtlpPush(gateway.config, self.figures, self._resource, notes)
+            self._spans = SpanPush(gateway.config, self._resource, notes, report)
         effects = DeploymentEffects(gateway.config)
-        self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report)
+        self._waker = Waker(gateway, effects, self._publish, self._upkeep.reload, report, note)
 
-    async def run(self, extra: Sequence[BaseRoute]) -> None:
+    async def run(self, extra: Sequence[BaseRoute], mounts: Sequence[Mount] = ()) -> None:
         """Start everything, serve, and drain."""
         stopped = stop_signals()
-        self._writer.start()
+        loop = asyncio.get_running_loop()
+
+        def note(error: BaseException) -> None:
+            loop.call_soon_threadsafe(self._supervisor.note, "receipts", error)
+
+        self._writer.start(note)
         self._gateway.snapshot()  # gives the keys their rows
         await self._shares.join()
         with control_socket() as (folder, control):
             app = ControlApp(
-                self._gateway, self.workers, self._writer, self.figures, self._report
-            ).build(extra)
+                self._gateway, self.workers, self._writer, self.figures, self._report, self._feed,
+                self._page_key,
+            ).build(extra, mounts)  # fmt: skip
             server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
             try:
@@ -163,16 +196,23 @@ class GatewayProcess:
             WorkerProcess(index, sockets, options, self._received, self._ended, snapshot)
             for index, sockets in enumerate(self._listeners)
         ]
-        tasks += [asyncio.create_task(worker.run()) for worker in self._workers]
+        run = self._supervisor.run
+        tasks += [asyncio.create_task(run(f"worker {one.index}", one.run)) for one in self._workers]
         if not await all_ready(self._workers, READY_S):
             raise ModelscanError(
                 f"the gateway's workers did not start within {READY_S:g} s",
                 hint="modelscan doctor",
                 code="workers",
             )
-        loops = [*self._upkeep.loops(), self._shares.run(), self._waker.run()]
-        loops += [self._push.run()] if self._push else []
-        tasks += [asyncio.create_task(one) for one in loops]
+        loops = self._upkeep.loops()
+        loops |= {"shares of limits": self._shares.run, "waking": self._waker.run}
+        loops |= {"events": self._feed.run, "log of events": self._log.run}
+        loops["curated tags"] = Reassessment(gateway, self._report).run
+        if self._push is not None:
+            loops["sending of metrics"] = self._push.run
+        if self._spans is not None:
+            loops["sending of spans"] = self._spans.run
+        tasks += [asyncio.create_task(run(part, loop)) for part, loop in loops.items()]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
         """What all workers are started with; each adds its own descriptors."""
@@ -193,16 +233,22 @@ class GatewayProcess:
 
     async def _accompanied(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
         """Wait for a signal next to the companion, which has its last word before the drain."""
-        if self._companion is None:
+        companion = self._companion
+        if companion is None:
             await self._until(stopped, tasks)
             return
-        task = asyncio.create_task(self._companion.run(self._gateway, self.url))
+        task = asyncio.create_task(
+            self._supervisor.run(
+                "node agent", lambda: companion.run(self._gateway, self.url),
+                final=(ModelscanError,),
+            )
+        )  # fmt: skip
         try:
             await self._until(stopped, [*tasks, task])
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await self._companion.leave()
+            await companion.leave()
 
     async def _until(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
         """Wait for a signal; an error of a task ends the gateway with it."""
@@ -218,6 +264,7 @@ class GatewayProcess:
     ) -> None:
         """Let running requests end, then stop; a second signal ends them at once."""
         drain_s = self._gateway.options.drain_s
+        self._feed.close()  # readers of events have no last answer to wait for
         flying = sum(worker.process is not None for worker in self._workers)
         if flying:
             self._event("stopping", f"stopping: running requests have up to {drain_s:g} s")
@@ -236,7 +283,7 @@ class GatewayProcess:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(self._writer.close)
+        await in_thread(self._writer.close)
         await self._shares.leave()
 
     async def _workers_end(self) -> None:
@@ -249,6 +296,8 @@ class GatewayProcess:
         self._writer.dropped += message.dropped
         if message.contents:
             self._writer.add_texts(message.contents)
+            if self._spans is not None:
+                self._spans.add_texts(message.contents)
         if message.waiting is not None:
             self._waker.waiting(index, message.waiting)
         if message.receipts:
@@ -256,6 +305,8 @@ class GatewayProcess:
             self._gateway.runtime.add(message.receipts)
             self._requests.add(message.receipts)
             self._writer.add(message.receipts)
+            if self._spans is not None and self._writer.recorded:
+                self._spans.add(message.receipts)
             if self._gateway.options.log_requests:
                 for receipt in message.receipts:
                     self._report(request_event(receipt))

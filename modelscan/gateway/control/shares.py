@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.threads import in_thread
 from modelscan.gateway.counters import KeyCap, KeyRow
 from modelscan.gateway.data.admission import used_in_minute
 from modelscan.state.server.shares import (
@@ -27,6 +28,7 @@ from modelscan.state.server.shares import (
 TICK_S = 0.25
 _BEAT_S = 2.0
 _JOIN_S = 2.0  # that a start waits for the other gateways to give up what they have
+_LEAVE_S = 5.0
 _SMOOTH = 0.3
 _LEAST = 0.05  # requests per second that count as demand
 _WHOLE = KeyShare(None, None)
@@ -129,12 +131,12 @@ class LimitShares:
 
     async def join(self) -> None:
         """Be known to the others, and wait a moment for a share of what they have."""
-        await asyncio.to_thread(self._lease.join)
+        await in_thread(self._lease.join)
         end = time.monotonic() + _JOIN_S
-        await asyncio.to_thread(self.tick)
+        await in_thread(self.tick)
         while self._waits() and time.monotonic() < end:
             await asyncio.sleep(TICK_S / 2)
-            await asyncio.to_thread(self.tick)
+            await in_thread(self.tick)
 
     def _waits(self) -> bool:
         alive = self._gateway.shares_limits and self._others.alive
@@ -147,13 +149,13 @@ class LimitShares:
                 await asyncio.wait_for(self.due.wait(), TICK_S)
             self.due.clear()
             with contextlib.suppress(ModelscanError):  # the last shares stay in effect
-                await asyncio.to_thread(self.tick)
+                await in_thread(self.tick)
 
     async def leave(self) -> None:
         """Give everything back."""
         uses = {key.name: self._cells.use(key.name) for key in self._cells.shared_keys()}
-        with contextlib.suppress(ModelscanError):  # the others notice it by the time
-            await asyncio.to_thread(self._lease.leave, uses)
+        with contextlib.suppress(ModelscanError, asyncio.TimeoutError):  # the others notice it
+            await asyncio.wait_for(in_thread(self._lease.leave, uses), _LEAVE_S)
 
     def tick(self) -> None:
         """Exchange shares if something changed. Raises ModelscanError without a database."""

@@ -73,8 +73,22 @@ class DatabaseStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultStatus:
+    """A part of the gateway that had errors that it should not have, and went on. ``error``: the
+    last one, which the log has in full."""
+
+    part: str
+    count: int
+    error: str
+    last_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayStatus:
-    """The body of ``/health``: degraded where something needs attention, else ok."""
+    """The body of ``/health``: degraded where something needs attention, else ok.
+
+    ``faults``: errors of parts of the gateway; degraded for ten minutes after the last one.
+    """
 
     status: Literal["ok", "degraded"]
     version: str
@@ -87,6 +101,7 @@ class GatewayStatus:
     workers: tuple[WorkerStatus, ...]
     receipts: ReceiptStatus
     database: DatabaseStatus
+    faults: tuple[FaultStatus, ...] = ()
 
 
 def gateway_status(
@@ -99,6 +114,8 @@ def gateway_status(
     down = any(one.state == "down" for one in backends)
     fault, place = gateway.database_fault, gateway.database.place
     fine = all(one.ready for one in workers) and not gateway.refused and not down and fault is None
+    faults = tuple(gateway.faults.values())
+    fine = fine and not any(one.recent for one in faults)
     file = FileStatus(
         str(gateway.config.routing_file), not gateway.refused, gateway.table.revision,
         text_of(gateway.reloaded_at), sentences(gateway.refused), gateway.loaded.missing,
@@ -115,6 +132,9 @@ def gateway_status(
         workers=workers,
         receipts=ReceiptStatus(writer.written, writer.dropped, writer.error),
         database=DatabaseStatus(place.kind, place.shown, fault is None, fault),
+        faults=tuple(
+            FaultStatus(one.part, one.count, one.error, text_of(one.at)) for one in faults
+        ),
     )
 
 

@@ -15,6 +15,8 @@ from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway, GatewayInputs, read, sentence, spent_budgets
 from modelscan.gateway.control.prober import HealthChange, Prober
+from modelscan.gateway.control.stream.log import EventLog, deployment_changes, route_changes
+from modelscan.gateway.control.threads import in_database, in_thread
 from modelscan.gateway.control.watch import TICK_S, KeyWatch, Watch
 from modelscan.state.server.audit import owner_of, record_audit
 from modelscan.state.server.failures import UNREACHABLE
@@ -26,7 +28,7 @@ _BUDGETS_EVERY_S = 1.0
 _TOGETHER_S = 0.05
 _AWAY_S = 1.0
 _PRUNE_EVERY_S = 600.0
-_NODES_S, _EXCHANGE_TICKS = 0.1, 4
+_NODES_S, _EXCHANGE_S = 0.1, 0.4
 
 
 class Upkeep:
@@ -38,11 +40,15 @@ class Upkeep:
         watches: tuple[Watch, KeyWatch],
         report: Report,
         publish: Callable[[], None],
+        log: EventLog,
+        note_error: Callable[[str, BaseException], None],
     ) -> None:
+        self._log = log
         self._gateway = gateway
         self._files, self._keys = watches
         self._report = report
         self._publish = publish
+        self._note_error = note_error
         self._refused: tuple[str, ...] = ()
         self._scored = 0
         self._node_scores = 0
@@ -52,14 +58,20 @@ class Upkeep:
         self._reloading = asyncio.Lock()
         self._file_bytes = _content(gateway.config.routing_file)
 
-    def loops(self) -> list[Coroutine[Any, Any, None]]:
-        """What has to run as tasks."""
-        prober = Prober(self._gateway, self._health_changed)
-        loops = [
-            prober.run(), self._watch_files(), self._watch_keys(), self._tidy(),
-            self._apply_health(), self._prune(),
-        ]  # fmt: skip
-        return loops if self._gateway.nodes is None else [*loops, self._follow_nodes()]
+    def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What has to run as tasks, by the names that reports of their errors have."""
+        prober = Prober(self._gateway, self._health_changed, self._note_error)
+        loops = {
+            "probes of backends": prober.run,
+            "watch of files": self._watch_files,
+            "watch of keys": self._watch_keys,
+            "budgets and scores": self._tidy,
+            "changes of health": self._apply_health,
+            "deletion of old records": self._prune,
+        }
+        if self._gateway.nodes is not None:
+            loops |= {"silence of nodes": self._follow_nodes, "storing nodes": self._store_nodes}
+        return loops
 
     def _health_changed(self, change: HealthChange) -> None:
         self._changed.set()
@@ -92,22 +104,25 @@ class Upkeep:
             self._compiled_s = loop.time() - began
 
     async def _follow_nodes(self) -> None:
-        """Silent nodes get no requests at once; heartbeats are exchanged with the database."""
+        """Silent nodes get no requests at once. It waits for nothing: neither for the database."""
         gateway, nodes = self._gateway, self._gateway.nodes
         assert nodes is not None
         states = {name: host.state for name, host in nodes.hosts.items()}
-        version, ticks = nodes.version, 0
+        version = nodes.version
         while True:
             await asyncio.sleep(_NODES_S)
-            ticks += 1
             nodes.tick()
             if nodes.version != version:
                 version = nodes.version
                 gateway.silence()
                 self._changed.set()
                 states = self._report_nodes(states)
-            if ticks % _EXCHANGE_TICKS == 0:
-                await self._exchange_nodes()
+
+    async def _store_nodes(self) -> None:
+        """Heartbeats are exchanged with the database."""
+        while True:
+            await asyncio.sleep(_EXCHANGE_S)
+            await self._exchange_nodes()
 
     async def _exchange_nodes(self) -> None:
         nodes = self._gateway.nodes
@@ -138,7 +153,7 @@ class Upkeep:
         due = False
         while True:
             references = [one.api_key for one in gateway.loaded.file.routes if one.api_key]
-            due |= await asyncio.to_thread(self._files.changed, references)
+            due |= await in_thread(self._files.changed, references)
             if due:
                 due = not await self.reload()
             await asyncio.sleep(TICK_S)
@@ -148,7 +163,7 @@ class Upkeep:
         due = False
         while True:
             try:
-                due |= await asyncio.to_thread(self._keys.changed)
+                due |= await in_database(self._keys.changed)
             except ModelscanError as error:
                 self._note_database(error.message)
                 due = True
@@ -174,9 +189,9 @@ class Upkeep:
             kept = gateway.loaded if gateway.database_fault is not None else None
             try:
                 before = gateway.loaded.file
-                self._take(await asyncio.to_thread(read, gateway.config, gateway.database, kept))
+                self._take(await in_database(read, gateway.config, gateway.database, kept))
                 if gateway.loaded.file != before:
-                    await asyncio.to_thread(self._record_file)
+                    await in_database(self._record_file)
             except ModelscanError as error:
                 self._event("warning", f"nothing was reloaded: {error.message}")
                 return error.code != UNREACHABLE
@@ -197,6 +212,10 @@ class Upkeep:
         before = gateway.loaded
         valid = gateway.update(loaded)
         self._publish()
+        self._log.note(
+            *route_changes(before.file.routes, gateway.loaded.file.routes),
+            *deployment_changes(before.deployments, gateway.loaded.deployments),
+        )
         errors = tuple(sentence(one) for one in gateway.refused)
         if not valid and errors != self._refused:
             self._event(
@@ -242,7 +261,7 @@ class Upkeep:
         while True:
             with contextlib.suppress(ModelscanError):  # the next time is soon enough
                 days = gateway.config.audit_keep_days
-                await asyncio.to_thread(prune, gateway.database, audit_keep_days=days)
+                await in_thread(prune, gateway.database, audit_keep_days=days)
             await asyncio.sleep(_PRUNE_EVERY_S)
 
     async def _check_budgets(self) -> None:
@@ -252,8 +271,8 @@ class Upkeep:
         if not loaded.file.budgets and not any(key.limits.budget_tokens for key in loaded.keys):
             return
         with contextlib.suppress(ModelscanError):
-            keys = tuple(await asyncio.to_thread(KeyStore(gateway.database).list))
-            spent = await asyncio.to_thread(spent_budgets, loaded.file, gateway.database)
+            keys = tuple(await in_database(KeyStore(gateway.database).list))
+            spent = await in_database(spent_budgets, loaded.file, gateway.database)
             if gateway.loaded is not loaded:
                 return  # the file or the keys changed meanwhile, and everything was read again
             gateway.loaded = replace(loaded, keys=keys, spent=spent)

@@ -46,6 +46,7 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
+            self.ready.clear()
             code = await self._live()
             self.ready.clear()
             if self._stopping:

@@ -62,8 +62,12 @@ class ControlOutgoing(UploadOutgoing):
 
 
 def control_outgoing(request: ClientRequest, key: LiveKey | None, address: str) -> ControlOutgoing:
-    """``X-Modelscan-Key`` and ``-Scopes`` say who sends it; clients' own ones are dropped."""
+    """``X-Modelscan-Key`` and ``-Scopes`` say who sends it; clients' own ones are dropped.
+    Without a key of the database the Authorization header is passed on, as ``-Authorization``."""
     identity = b"x-modelscan-client: %b\r\n" % address.encode()
+    sent = request.facts.known.get(b"authorization")
+    if key is None and sent is not None:  # the pages' key, which only the control application knows
+        identity += b"x-modelscan-authorization: %b\r\n" % sent
     if key is not None:
         name = key.key.name.encode("ascii", "backslashreplace")
         identity += b"x-modelscan-key: %b\r\nx-modelscan-scopes: %b\r\n" % (name, key.scopes)

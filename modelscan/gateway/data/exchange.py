@@ -8,6 +8,7 @@ from modelscan.gateway.data import loading, verdicts
 from modelscan.gateway.data.answer import RelayedAnswer
 from modelscan.gateway.data.dispatch import MAX_WAKES, Dispatch
 from modelscan.gateway.data.errors import Cause, RefusedError
+from modelscan.gateway.data.tool_guard import header_line
 from modelscan.gateway.data.upstream import SendFailure, Upstream
 
 CLIENT_LEFT = 499
@@ -46,6 +47,8 @@ class Exchange(Dispatch):
 
     def _extra(self, upstream: Upstream | None = None) -> bytes:
         extra = self.request.facts.cors + self.request.id_line
+        if self.plan.decisions:
+            extra += header_line(self.plan.decisions)
         if not self.request.keep or (upstream is not None and upstream.uploading):
             extra += b"connection: close\r\n"
         return extra

@@ -9,6 +9,7 @@ from modelscan.gateway.data.attempts import Attempt
 from modelscan.gateway.data.plan import RoutePlan
 from modelscan.gateway.data.reasoning import StrippedAnswer
 from modelscan.gateway.data.request import ClientRequest
+from modelscan.gateway.data.tool_guard import guarded
 from modelscan.gateway.data.upload import Upload
 from modelscan.gateway.data.upstream import Upstream
 from modelscan.routing.policy import apply
@@ -74,8 +75,10 @@ class JsonOutgoing(Outgoing):
         document = plan.document
         model = attempt.model(plan)
         same = model is None or plan.requested == model
-        if document is None or (policy is None and same):
+        if document is None or (policy is None and same and not plan.guarded):
             return bytes(self._body)
+        if plan.guarded:
+            document = guarded(plan, attempt, document)
         if policy is not None:
             document = dict(document)
             apply(policy, document, plan.operation)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import msgspec
 
+from modelscan.core.receipt import ToolDecision
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.state import GatewayState, LiveKey, LiveRoute
 from modelscan.gateway.data.tools import ToolTail
 from modelscan.routing.automatic import decide
 from modelscan.routing.lookup import find_route
 from modelscan.routing.table import Operation
+from modelscan.routing.tool_policy import PreparedToolPolicy
 
 Document = dict[str, msgspec.Raw]
 
@@ -29,11 +31,14 @@ class RoutePlan:
     ``requested`` is the name in the body; None: there was none, the default route serves it.
     ``recorded`` False: not a request to a model, no receipt and no fallback. ``model``: the model
     of NAME/MODEL, sent as it is written. ``reasons``: why the role auto chose the route. ``tail``:
-    what is read of the answer besides its counts; None: nothing.
+    what is read of the answer besides its counts; None: nothing. ``guarded``: tool policies exist,
+    and the body offers tools. ``decisions``: of those in ``tool_policies``; None: none applies.
     """
 
     __slots__ = (
+        "decisions",
         "document",
+        "guarded",
         "keeps_content",
         "key",
         "model",
@@ -45,6 +50,7 @@ class RoutePlan:
         "state",
         "stream",
         "tail",
+        "tool_policies",
     )  # fmt: skip
 
     def __init__(self, state: GatewayState, key: LiveKey | None, operation: Operation) -> None:
@@ -56,10 +62,12 @@ class RoutePlan:
         self.reasons: tuple[str, ...] = ()
         self.stream = False
         self.recorded = True
-        self.keeps_content = False
+        self.keeps_content = self.guarded = False
+        self.decisions: tuple[ToolDecision, ...] | None = None
         self.tail: type[ToolTail] | None = None
         self.document: Document | None = None
         self.route: LiveRoute
+        self.tool_policies: tuple[PreparedToolPolicy, ...]
 
     def fallback_routes(self) -> Iterator[LiveRoute]:
         """The routes after ``route``, each once, for the same operation."""
@@ -103,6 +111,8 @@ def plan_body(
     if "tools" in document:
         plan.tail = ToolTail
     plan.document = document
+    if state.tool_policies:
+        _guard(plan)
     _locate(plan, plan.requested)
     return plan
 
@@ -121,7 +131,17 @@ def relocate(plan: RoutePlan, state: GatewayState) -> None:
     """Find the route again in a newer table, for a request that waited. Raises RefusedError."""
     if plan.recorded:
         plan.state, plan.model = state, None
+        _guard(plan)
         _locate(plan, plan.requested)
+
+
+def _guard(plan: RoutePlan) -> None:
+    """Whether tool policies have something to decide."""
+    document = plan.document or {}
+    offers = "tools" in document or "functions" in document
+    plan.guarded = bool(plan.state.tool_policies) and offers
+    if plan.guarded and plan.tail is None:
+        plan.tail = ToolTail
 
 
 def _locate(plan: RoutePlan, name: str | None) -> None:

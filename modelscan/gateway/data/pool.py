@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
+from collections.abc import Callable
 
+from modelscan.core.reach import Reach
 from modelscan.core.tls import TlsFiles
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.listener import stamp
 from modelscan.gateway.data.upstream import SendFailure, Sink, Upstream
 from modelscan.gateway.data.writes import Writes
+from modelscan.net.reach import is_literal, reachable
 from modelscan.routing.table import Backend
 
 
@@ -84,13 +88,38 @@ class ConnectionPool:
         if backend.unix_socket is not None:
             _, upstream = await self._loop.create_unix_connection(factory, backend.unix_socket)
         else:
-            secure = backend.scheme == "https"
-            _, upstream = await self._loop.create_connection(
-                factory, backend.host, backend.port,
-                ssl=client_context(backend.tls) if secure else None,
-                server_hostname=backend.host if secure else None,
-            )  # fmt: skip
+            hosts = (backend.host,) if backend.reach is None else await self._reachable()
+            upstream = await self._open_first(factory, hosts)
         return upstream
+
+    async def _open_first(
+        self, factory: Callable[[], Upstream], hosts: tuple[str, ...]
+    ) -> Upstream:
+        """A connection to the first of the hosts that accepts one."""
+        backend, last = self._backend, OSError("there is no address")
+        secure = backend.scheme == "https"
+        for host in hosts:
+            try:
+                _, upstream = await self._loop.create_connection(
+                    factory, host, backend.port,
+                    ssl=client_context(backend.tls) if secure else None,
+                    server_hostname=backend.host if secure else None,
+                )  # fmt: skip
+            except OSError as error:
+                last = error
+            else:
+                return upstream
+        raise last
+
+    async def _reachable(self) -> tuple[str, ...]:
+        """The addresses that the name of a node's server has at this moment, checked: it may have
+        had others when the node registered. Raises OSError."""
+        host, port, reach = self._backend.host, self._backend.port, self._backend.reach
+        addresses = [host]
+        if not is_literal(host):
+            rows = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [str(row[4][0]) for row in rows]
+        return reachable(host, port, reach or Reach(), addresses)
 
     def put(self, upstream: Upstream) -> None:
         """Keep a connection for the next request."""

@@ -8,6 +8,7 @@ from modelscan.core.receipt import Receipt
 from modelscan.gateway.data.dispatch import Dispatch
 from modelscan.gateway.data.errors import RefusedError
 from modelscan.gateway.data.request import ClientRequest
+from modelscan.gateway.data.tool_guard import decided
 from modelscan.gateway.data.tools import ToolTail
 from modelscan.gateway.data.usage import UNKNOWN
 
@@ -22,6 +23,7 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
     route = attempt.route.entry.name if attempt is not None else entry.name
     usage, finish = (UNKNOWN, None) if answer is None else answer.tail.read()
     tail = None if plan.tail is None or answer is None else answer.tail
+    called = tail.tools() if isinstance(tail, ToolTail) else ()
     left = exchange.left
     return Receipt(  # by position: names would cost as much again
         trace_id,
@@ -55,13 +57,14 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
         0 if left is None else left.total(exchange.upload),
         () if left is None else tuple(left.hosts),
         () if left is None else left.kinds(exchange.upload),
-        tail.tools() if isinstance(tail, ToolTail) else (),
+        called,
         None if attempt is None else attempt.route.choice,
         None if attempt is None else attempt.route.depths[attempt.at],
         None if spec is None else spec.context_tokens,
         None if spec is None else spec.context_source,
         exchange.wake_s or None,
         exchange.request.own_id,
+        decided(plan, called) if plan.guarded else None,
     )
 
 

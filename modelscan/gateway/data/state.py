@@ -21,6 +21,7 @@ from modelscan.net.address import is_loopback
 from modelscan.routing.choose import ASLEEP, COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
 from modelscan.routing.table import Backend, GatewayLimits, Operation, RouteEntry
+from modelscan.routing.tool_policy import prepare as prepare_tools
 
 
 class LiveBackend:
@@ -150,7 +151,7 @@ class GatewayState:
 
     __slots__ = (
         "all_up", "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys",
-        "limits", "open", "origins", "revision", "routes", "snapshot", "wakes",
+        "limits", "open", "origins", "revision", "routes", "snapshot", "tool_policies", "wakes",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -158,6 +159,7 @@ class GatewayState:
         self.snapshot = snapshot
         self.revision = table.revision
         self.limits: GatewayLimits = table.limits
+        self.tool_policies = tuple(map(prepare_tools, table.tool_policies))
         self.wakes = {wake.backend: wake for wake in snapshot.wakes}
         self.backends = backends
         self.routes = {

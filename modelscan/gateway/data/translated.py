@@ -12,6 +12,7 @@ from modelscan.gateway.data.attempts import Attempt
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.outgoing import JsonOutgoing, head_for
 from modelscan.gateway.data.plan import RoutePlan
+from modelscan.gateway.data.tool_guard import guarded
 from modelscan.gateway.data.translate import ollama
 from modelscan.gateway.data.translate.faces import (
     Dialect,
@@ -95,6 +96,8 @@ class TranslatedOutgoing(JsonOutgoing):
             return super().for_attempt(request, plan, attempt)
         self._strips = attempt.route.strips[attempt.at]
         document = dict(self._translation.chat)
+        if plan.guarded:
+            document = guarded(plan, attempt, document)
         policy = attempt.route.policies[attempt.at]
         if policy is not None:
             apply(policy, document, "chat")

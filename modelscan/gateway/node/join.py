@@ -18,6 +18,7 @@ from modelscan.core.errors import UsageError
 from modelscan.core.tls import TlsFiles
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.mounting import Mount
 from modelscan.gateway.control.serving import serve
 from modelscan.gateway.node.agent import NodeAgent, NodeOptions
 from modelscan.gateway.node.control_plane import ControlPlane, Delivery, check_url
@@ -70,10 +71,11 @@ def join(
     report: Report,
     *,
     extra: Sequence[BaseRoute] = (),
+    mounts: Sequence[Mount] = (),
 ) -> None:
     """Join the control plane and serve until SIGTERM, SIGINT or ``modelscan node leave``.
 
-    ``extra``: further routes of the control application.
+    ``extra``: further routes of the control application; ``mounts``: as for ``serve``.
     Raises what ``serve`` raises; UsageError for an address or label that cannot be used; AuthError
     where the control plane refuses this node.
     """
@@ -97,7 +99,7 @@ def join(
             strict=options.only_node,
         )
         agent = NodeAgent(node, report, _end if options.only_node else _go_on)
-        serve(config, listen, report, extra=extra, companion=agent)
+        serve(config, listen, report, extra=extra, mounts=mounts, companion=agent)
 
 
 def _end() -> None:

@@ -95,7 +95,7 @@ def _route(
 
 def served_facts(route: Route) -> ReportedFacts:
     """What a server on this machine reports; nothing of others, which no question leaves for."""
-    settings = HttpSettings(timeout_s=_ASK_S, pauses_s=())
+    settings = HttpSettings(timeout_s=_ASK_S, pauses_s=()).with_files(route.tls)
     root = route.base_url.rstrip("/")
     with HttpClient(settings, transport_for(root, settings)) as client:
         props = _json(client, f"{root}/props")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,11 +61,15 @@ class AuditList:
 
 
 def local_user() -> Actor:
-    """The user of this machine who runs the command."""
+    """The user of this machine who runs the command: by the process, not by USER or LOGNAME."""
     try:
+        import pwd
+
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except ImportError:  # Windows
         user = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name
-        user = "unknown"
+    except KeyError:  # a user id without a name
+        user = f"uid{os.getuid()}"
     return Actor("user", f"{user}@{socket.gethostname()}")
 
 

@@ -8,6 +8,7 @@ from modelscan.core.errors import UsageError
 
 _PACKAGES = (
     "sqlalchemy", "alembic", "starlette", "uvicorn", "httptools", "uvloop", "prometheus_client",
+    "jinja2",
 )  # fmt: skip
 
 

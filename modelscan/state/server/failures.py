@@ -16,6 +16,9 @@ from modelscan.state.database import explained
 from modelscan.state.server.place import DatabasePlace
 
 UNREACHABLE = "database_unreachable"
+UNSTORABLE = "unstorable"
+"""A value that the database does not take: the same statement fails again."""
+_ALL_IN_USE = "all of its connections are in use"
 CONFIGURED = "modelscan config get database_url"
 
 
@@ -26,26 +29,38 @@ def database_errors(place: DatabasePlace) -> Iterator[None]:
     RemoteError (code ``database_unreachable``): the server does not answer; AuthError: it refuses
     this user.
     """
-    if place.file is not None:
-        with explained(place.file), _unwrapped():
+    with _unstorable(place):
+        if place.file is not None:
+            with explained(place.file), _unwrapped(place):
+                yield
+            return
+        try:
             yield
-        return
+        except IntegrityError:
+            raise
+        except sa.exc.TimeoutError as error:
+            raise _unreachable(place, _ALL_IN_USE) from error
+        except DBAPIError as error:
+            raise _explained(place, error) from error
+
+
+@contextlib.contextmanager
+def _unstorable(place: DatabasePlace) -> Iterator[None]:
+    """What drivers raise for a value before they send it."""
+    try:
+        yield
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise _no_value(place, str(error)) from error
+
+
+@contextlib.contextmanager
+def _unwrapped(place: DatabasePlace) -> Iterator[None]:
     try:
         yield
     except IntegrityError:
         raise
     except sa.exc.TimeoutError as error:
-        raise _unreachable(place, "all of its connections are in use") from error
-    except DBAPIError as error:
-        raise _explained(place, error) from error
-
-
-@contextlib.contextmanager
-def _unwrapped() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise
+        raise _busy(place, _ALL_IN_USE) from error
     except DBAPIError as error:
         if isinstance(error.orig, sqlite3.Error):
             raise error.orig from error
@@ -57,7 +72,11 @@ def _explained(place: DatabasePlace, error: DBAPIError) -> ModelscanError:
     state = getattr(origin, "sqlstate", None)
     text = _first_line(str(origin))
     if state is None:
-        return _not_connected(place, origin, text)
+        return (
+            _no_value(place, text)  # refused by the driver, as a text with a NUL character is
+            if isinstance(error, sa.exc.DataError)
+            else _not_connected(place, origin, text)
+        )
     for prefix, make in _BY_STATE:
         if state.startswith(prefix):
             return make(place, text)
@@ -148,6 +167,14 @@ def _busy(place: DatabasePlace, text: str) -> ModelscanError:
     )
 
 
+def _no_value(place: DatabasePlace, text: str) -> ModelscanError:
+    return ModelscanError(
+        f"a value cannot be stored in the database {place.shown}: {text}",
+        hint="modelscan server status",
+        code=UNSTORABLE,
+    )
+
+
 _BY_STATE: tuple[tuple[str, Callable[[DatabasePlace, str], ModelscanError]], ...] = (
     ("28", _refused),
     ("3D", _no_database),
@@ -160,6 +187,7 @@ _BY_STATE: tuple[tuple[str, Callable[[DatabasePlace, str], ModelscanError]], ...
     ("53", _unreachable),
     ("57P", _unreachable),
     ("25P03", _unreachable),
+    ("22", _no_value),
 )
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.nodes import NodeStore
+from modelscan.state.server.registry_tables import EVENTS
 from modelscan.state.server.sharing import LEASE_S, WINDOW_S
 from modelscan.state.server.tables import AUDIT, GATEWAYS, HOSTS, SHARES, USAGE
 from modelscan.state.server.usage import hour_of
@@ -19,11 +20,13 @@ from modelscan.state.server.usage import hour_of
 DAY_S = 86_400.0
 USAGE_HOURS_DAYS = 32
 """Tokens per hour older than this are kept as one sum per key, provider and role."""
-AUDIT_MOST = 1_000_000
+AUDIT_MOST = EVENTS_MOST = 1_000_000
 HOSTS_DAYS = 30
 """A node that sent nothing for so long is deleted with its services."""
 MOST_SAMPLES_STORED, MOST_REPORTS_STORED = 100_000, 1_000
 """Results of benchmarks and their reports: the oldest are deleted where more of them come."""
+MOST_RESULTS_STORED = 100_000
+"""Results of versions in the registry: the oldest are deleted where more of them come."""
 BATCH = 5_000
 OLD_HOUR = "0000"
 _GATEWAYS_S = DAY_S
@@ -40,9 +43,12 @@ def prune(database: ServerDatabase, *, audit_keep_days: int) -> dict[str, int]:
         "usage": _merge_usage(database, now),
         "gateways": _gateways(database, now),
         "hosts": _hosts(database, now),
+        "events": 0,
     }
     while batch := _audit(database, now - audit_keep_days * DAY_S):
         deleted["audit"] += batch
+    while batch := _events(database):
+        deleted["events"] += batch
     database.compact()
     return deleted
 
@@ -54,6 +60,14 @@ def _audit(database: ServerDatabase, before: float) -> int:
         oldest = sa.select(AUDIT.c.id).where(old).order_by(AUDIT.c.id).limit(BATCH)
         rows = AUDIT.c.id.in_(oldest.scalar_subquery())
         return connection.execute(sa.delete(AUDIT).where(rows)).rowcount
+
+
+def _events(database: ServerDatabase) -> int:
+    with database.writing() as connection:
+        newest = connection.execute(sa.select(sa.func.max(EVENTS.c.id))).scalar() or 0
+        oldest = sa.select(EVENTS.c.id).where(EVENTS.c.id <= newest - EVENTS_MOST)
+        rows = EVENTS.c.id.in_(oldest.order_by(EVENTS.c.id).limit(BATCH).scalar_subquery())
+        return connection.execute(sa.delete(EVENTS).where(rows)).rowcount
 
 
 def _merge_usage(database: ServerDatabase, now: float) -> int:

@@ -14,8 +14,10 @@ from modelscan.state.server.database import ServerDatabase, moment, revision_of
 from modelscan.state.server.place import DatabaseKind
 from modelscan.state.server.retention import (
     AUDIT_MOST,
+    EVENTS_MOST,
     HOSTS_DAYS,
     MOST_REPORTS_STORED,
+    MOST_RESULTS_STORED,
     MOST_SAMPLES_STORED,
     USAGE_HOURS_DAYS,
 )
@@ -82,11 +84,14 @@ def kept(config: Config) -> dict[str, str]:
         "receipt_hours": "400 days",
         "receipt_contents": f"{config.contents_keep_days:g} days",
         "audit": f"{config.audit_keep_days} days or {AUDIT_MOST:,} rows",
+        "events": f"the newest {EVENTS_MOST:,}",
         "usage": f"by hour for {USAGE_HOURS_DAYS} days, then one sum",
         "hosts": f"{HOSTS_DAYS} days after the last message",
         "services": "with their host",
         "samples": f"the newest {MOST_SAMPLES_STORED:,}",
         "bench_reports": f"the newest {MOST_REPORTS_STORED:,}",
+        "curation_steps": "always",
+        "model_results": f"the newest {MOST_RESULTS_STORED:,}",
         "gateways": "1 day after the end",
         "shares": "1 day after the gateway's end",
     }

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from modelscan.core.errors import UsageError
 from modelscan.core.json_reader import json_value
 from modelscan.engines.repository_files import RepositoryFiles
+from modelscan.models.adapters import read_adapter
 from modelscan.models.templates import local_template
 
 
@@ -25,8 +27,10 @@ def read(folder: Path, adapters: Sequence[str]) -> RepositoryFiles:
 
 
 def _rank(adapter: str) -> int:
-    value = _object(Path(adapter.partition("=")[2] or adapter) / "adapter_config.json").get("r")
-    return value if isinstance(value, int) else 0
+    try:
+        return read_adapter(Path(adapter.partition("=")[2] or adapter)).max_rank or 0
+    except UsageError:
+        return 0
 
 
 def _object(file: Path) -> dict[str, Any]:

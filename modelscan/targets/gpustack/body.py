@@ -19,7 +19,7 @@ from modelscan.core.plan import Plan
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import BACKENDS as ENGINES
 from modelscan.core.workload import REMOTE_CODE
-from modelscan.engines import llamacpp, vllm
+from modelscan.engines import llamacpp, vllm, voxbox
 from modelscan.engines.flags import chooses_devices
 from modelscan.engines.owned_options import check_variables
 from modelscan.engines.recipe_options import DATA_DIR
@@ -29,14 +29,14 @@ from modelscan.targets.gpustack.client import Dialect
 
 BACKENDS: Mapping[str, str] = {
     **{one.name: one.title for one in engines() if one.reserves_pool},
+    voxbox.NAME: "VoxBox",
     "mindie": "MindIE",
-    "voxbox": "VoxBox",
     "custom": "Custom",
 }
 OLD_BACKENDS: Mapping[str, str] = {
     vllm.NAME: vllm.NAME,
     llamacpp.NAME: "llama-box",
-    "voxbox": "vox-box",
+    voxbox.NAME: "vox-box",
 }
 CATEGORIES = {
     "chat": "llm",

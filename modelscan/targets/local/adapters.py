@@ -7,26 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelscan.core.adapter import failures
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.reference import Kind, Reference, parse_reference
+from modelscan.engines.adapter_rules import adapter_checks
 from modelscan.engines.registry import engine
+from modelscan.models.adapters import on_hub, read_adapter
 
 if TYPE_CHECKING:
-    from modelscan.core.plan import Plan
+    from modelscan.core.plan import Plan, ResolvedModel
+    from modelscan.core.reference import Reference
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
     from modelscan.state.config import Config
-
-
-def on_hub(text: str) -> Reference | None:
-    """The repository of an adapter (``org/name``, ``hf:…``, ``ms:…``); None for a path."""
-    name = text.rpartition("=")[2]
-    if Path(name).expanduser().exists():
-        return None
-    reference = parse_reference(name)
-    if reference.kind is Kind.NAME and name.count("/") == 1:
-        return parse_reference(f"hf:{name}")
-    return reference if reference.kind in (Kind.HUGGINGFACE, Kind.MODELSCOPE) else None
 
 
 def any_remote(plan: Plan) -> bool:
@@ -50,6 +42,26 @@ def fetch(plan: Plan, config: Config, report: Callable[[Progress], None] | None 
         adapters=tuple(places.get(text, text) for text in plan.adapters),
         parameters=tuple(places.get(word, word) for word in plan.parameters),
     )
+
+
+def check_fetched(plan: Plan, model: ResolvedModel, before: Plan) -> None:
+    """Check the adapters that were on a hub when the plan was made.
+
+    Raises NotDeployableError for one that the engine or the base does not take.
+    """
+    one = engine(plan.backend)
+    shape = next((c.shape for c in model.candidates if c.variant.format == plan.format), None)
+    for place, text in zip(plan.adapters, before.adapters, strict=True):
+        if place == text:
+            continue
+        adapter = read_adapter(Path(place.partition("=")[2] or place))
+        failed = failures(adapter_checks(one, adapter, shape, plan.backend_version))
+        if failed:
+            raise NotDeployableError(
+                f"the adapter {text} does not run here: {failed[0].reason}",
+                hint=f"modelscan registry check-adapter {adapter.path} --base {plan.model}",
+                code="adapter", details={"checks": [check.name for check in failed]},
+            )  # fmt: skip
 
 
 def _fetched(

@@ -14,6 +14,7 @@ from modelscan.core.deployment_state import ACTIVE_STATES, State
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.launch import LocalLaunch
 from modelscan.engines.base import Serving
+from modelscan.models.adapters import require_present
 from modelscan.state.locks import hold
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
@@ -61,12 +62,15 @@ class LocalTarget:
         Weights on a hub are fetched in between; their memory is reserved meanwhile.
         """
         request = new.request
+        if not request.dry_run:
+            require_present(request.workload.adapters)
         with self._looking() if request.dry_run else self._placement(request.timeout_s) as store:
             plan = plan_here(new.name, new.subject, request, self._config, store)
             own = store.get(new.name)
             draft = replace(
                 _describe(new, plan, effects.now()),
                 port=own.port if own else None,
+                route=_route_of(own, new.name, request),
                 log_path=str(self.rundir(new.name).log_file),
             )
             remote = is_remote(plan) or adapters.any_remote(plan)
@@ -74,7 +78,9 @@ class LocalTarget:
                 weights = expected(plan, self._config)
                 return self._place(draft, weights, request, effects, store)
             effects.save(replace(draft, state=State.DOWNLOADING))
+        planned = plan
         plan, weights = fetch(new.name, plan, self._config, effects.events)
+        adapters.check_fetched(plan, new.subject, planned)
         with self._placement(request.timeout_s) as store:
             return self._place(replace(draft, plan=plan), weights, request, effects, store)
 
@@ -343,6 +349,14 @@ def _describe(new: NewDeployment, plan: Plan, now: str) -> Deployment:
         restart=request.restart or restarts.ON_FAILURE,
         ttl_s=request.ttl_s,
     )
+
+
+def _route_of(own: Deployment | None, name: str, request: Request) -> str | None:
+    """The routing entry: of the deployment's name, or the one that it was promoted to."""
+    promoted = own is not None and own.route not in (None, own.name)
+    if promoted and own is not None:
+        return own.route
+    return name if request.route else None
 
 
 def _same_run(rundir: RunDir, deployment: Deployment) -> bool:

@@ -240,3 +240,17 @@ def test_changes_and_suspicious_messages_are_recorded(world: World) -> None:
         ("user", "me", "node.remove", "a"),
     ]
     assert rows.broken_at is None
+
+
+def test_a_tick_that_comes_late_never_makes_a_node_younger_than_its_last_message(
+    world: World,
+) -> None:
+    """The gateway was stopped: the nodes' silence does not count, and no more than that."""
+    gateway = world.gateway()
+    world.register(gateway, "box", beat_s=1.0)
+    gateway.tick()
+    world.sleep(60)
+    world.beat(gateway, "box", beat_s=1.0)  # read before the tick
+    assert states(gateway) == {"box": "ready"}
+    pass_time(world, 2.5, gateway)
+    assert states(gateway) == {"box": "stale"}

@@ -10,6 +10,7 @@ import pytest
 from support.node_messages import registration, run, service
 
 from modelscan.core.node import HostWord, MessageExtra, RegisteredService, Registration
+from modelscan.core.reach import Reach
 from modelscan.gateway.control.nodes.endpoints import EndpointRules, check_endpoints
 from modelscan.gateway.control.nodes.rules import (
     MAX_HOSTS_OF_KEY,
@@ -177,7 +178,13 @@ def test_the_interval_of_a_node_that_states_none_is_learned() -> None:
     assert skew_s(row()) is None
 
 
-ADDRESSES = {"lan": "10.0.0.7", "here": "127.0.0.1", "cloud": "169.254.169.254", "both": "10.0.0.7"}
+ADDRESSES = {
+    "far": "8.8.8.8",
+    "lan": "10.0.0.7",
+    "here": "127.0.0.1",
+    "cloud": "169.254.169.254",
+    "both": "10.0.0.7",
+}
 
 
 def names(host: str) -> list[str]:
@@ -225,11 +232,17 @@ def names(host: str) -> list[str]:
         ("http://[::1]:8900/v1", "itself"),
         ("http://here:8900", "itself"),
         ("http://10.0.0.7:8900", None),
+        ("http://203.0.113.7:8000", "none of the networks of nodes .*node_networks"),
+        ("http://100.64.0.7", "none of the networks"),
+        ("http://[2001:db9::7]", "none of the networks"),
+        ("http://[::ffff:8.8.8.8]", "none of the networks"),
+        ("http://far", "none of the networks"),
     ],
 )
 def test_where_an_endpoint_may_be(endpoint: str, fault: str | None) -> None:
     services = [RegisteredService(service_id="x", endpoint=endpoint)]
-    far, near = (EndpointRules(local, 8900, names) for local in (False, True))
+    networks = ("loopback", "private", "2001:db8::/32")
+    far, near = (EndpointRules(Reach(networks, own, 8900), names) for own in (False, True))
     if fault is None:
         return check_endpoints(services, far)
     with pytest.raises(NodeRefused, match=fault) as error:

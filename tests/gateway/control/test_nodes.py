@@ -356,6 +356,25 @@ MALFORMED = [
 ]  # fmt: skip
 
 
+def test_nodes_of_other_networks_are_refused(
+    clean_environment: Path, run_in_process: Callable[..., Ran]
+) -> None:
+    far = service("box/chat/one", "http://203.0.113.7:8000")
+    with serving(MODELSCAN_NODE_NETWORKS="10.0.0.0/8") as gateway:
+        status, problem = gateway.ask("POST", REGISTER, registration("box"))
+        assert (status, problem["code"]) == (403, "network")
+        assert "node_networks has 10.0.0.0/8" in problem["detail"]
+    with serving() as gateway:
+        status, problem = gateway.ask("POST", REGISTER, registration("box", far))
+        assert (status, problem["code"]) == (422, "endpoint")
+        assert "modelscan config set node_networks" in problem["detail"]
+    with serving(MODELSCAN_NODE_NETWORKS="loopback,203.0.113.0/24") as gateway:
+        assert gateway.ask("POST", REGISTER, registration("box", far))[0] == 200
+    rows = run_in_process("server", "audit", "--json").json["changes"]
+    assert sum(row["action"] == "node.refused" for row in rows) == 2
+    assert run_in_process("config", "set", "node_networks", "internet").code == 2
+
+
 def test_messages_that_are_not_of_a_node(clean_environment: Path) -> None:
     import urllib.error
     import urllib.request

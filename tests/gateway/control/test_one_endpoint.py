@@ -117,6 +117,18 @@ def test_a_program_routes_without_a_gateway(
         assert len(one.requests) == before
 
 
+def test_a_program_wakes_a_sleeping_deployment(
+    deployed: str, home: Path, run_in_process: Callable[..., Ran]
+) -> None:
+    """As the gateway does, where its memory is free; one that a user stopped stays stopped."""
+    assert run_in_process("stop", deployed, "--sleep").code == 0
+    answer = modelscan.Router().chat(deployed, "What is modelscan?", max_tokens=4)
+    assert (answer.backend, answer.tried) == (deployed, ())
+    assert run_in_process("stop", deployed).code == 0
+    with pytest.raises(RemoteError):
+        modelscan.Router().chat(deployed, "Hello")
+
+
 def test_a_key_goes_to_its_own_provider_only(
     clean_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

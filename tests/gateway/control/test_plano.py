@@ -10,8 +10,10 @@ import pytest
 from conftest import Ran
 from support.served import Engine, engines, routed, serving, until, write_routing
 
+from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.plano import PLANO, with_plano
 from modelscan.routing.schema import parse
+from modelscan.routing.world import World
 
 KEY = "plano-key-of-the-proxy"
 ROLE = {
@@ -100,3 +102,27 @@ def test_plano_is_on_the_machine_that_its_address_says(address: str, tier: str) 
     made = with_plano(parse({"version": 1, "routing": {"mode": "plano_proxy", "proxy": proxy}}))
     route = made.route(PLANO)
     assert route is not None and route.tier == tier
+
+
+def test_entries_that_their_owner_named_plano_or_none_are_the_owners(
+    pair: tuple[Engine, Engine], clean_environment: Path
+) -> None:
+    own, plano = pair
+    made = document(
+        plano, own.entry(), own.entry(name="plano", model="lab/other"), fallback=False,
+        mode="plano_proxy",
+    )  # fmt: skip
+    made["aliases"] = {"none": "plano"}
+    file = with_plano(parse({"version": 1, "routing": made}))
+    assert file.plano == "plano-2" and with_plano(file) is file
+    table = compile_table(file, World())
+    assert table.routes["plano"].candidates[-1].served_model is not None
+    names = {table.backends[one.backend].name for one in table.routes["none"].candidates}
+    assert (table.default, names) == ("plano-2-choice", {"plano-2"})
+    write_routing(clean_environment, made)
+    with serving() as gateway:
+        for name in ("own", "plano", "none", ""):
+            assert _text(gateway.chat(name)) == "from plano", name
+        assert not own.requests  # without fallback Plano has the choice, also for these names
+        health = gateway.get("/health")[1]["backends"]
+        assert {row["name"] for row in health} == {"own", "plano", "plano-2"}

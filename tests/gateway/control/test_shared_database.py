@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Ran
+from support.node_messages import registration, run, service
 from support.postgres import PostgresServer
 from support.served import Engine, Served, engines, routed, serving, until, write_routing
 
@@ -141,6 +142,22 @@ def test_a_gateway_serves_on_while_the_database_is_away(
         until(lambda: gateway.chat("one", late)[0] == 200)
         until(lambda: gateway.get("/health")[1]["status"] == "ok")
         until(lambda: gateway.get("/health")[1]["receipts"]["written"] >= 4)  # kept meanwhile
+
+
+def test_a_database_that_hangs_stops_nothing_else(
+    engine: Engine, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silent nodes leave routing, answers go on, and the gateway can be ended."""
+    monkeypatch.setenv("MODELSCAN_DATABASE_URL", postgres.database())
+    box = service("box/chat/one", f"http://127.0.0.1:{engine.port}", "one")
+    with serving() as gateway:
+        message = registration("box", box, modelscan=run("run", 1, 1.0))
+        assert gateway.ask("POST", "/v1/nodes/register", message)[0] == 200
+        with postgres.frozen():
+            gateway.event("node", node="box", what="stale")
+            assert gateway.chat("one")[0] == 200
+            assert gateway.get("/v1/cluster/hosts")[1]["data"][0]["status"]["state"] == "stale"
+            assert gateway.stop() == 0
 
 
 def test_a_gateway_that_cannot_reach_its_database_does_not_start(

@@ -12,22 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import Parse, ParseDict
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 from support.served import Served, engines, routed, serving, until, write_routing
 
 from modelscan.core.errors import UsageError
 from modelscan.core.receipt import Receipt
-from modelscan.gateway.control.push import collector_url
+from modelscan.gateway.control.collector import TRACES, collector_url
 from modelscan.gateway.metrics import definitions as d
 from modelscan.gateway.metrics.exposition import exposition
 from modelscan.gateway.metrics.families import HistogramValue
 from modelscan.gateway.metrics.otlp import OtlpResource, metrics_request
 from modelscan.gateway.metrics.requests import RequestFigures
+from modelscan.state.config import load
+from modelscan.state.server.database import ServerDatabase
+from modelscan.traces.choices import ChoiceStore
 
 RESOURCE = OtlpResource("0.9", "here:1", 100.0, {"one": "llama.cpp"})
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -178,6 +182,7 @@ def test_otlp_has_the_names_of_the_conventions() -> None:
 )
 def test_the_path_of_a_collector(endpoint: str, url: str) -> None:
     assert collector_url(endpoint) == url
+    assert collector_url(endpoint, TRACES) == url.replace("metrics", "traces")
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:4318", "grpc://x:1", "http://u:p@x", "http://"])
@@ -247,10 +252,55 @@ def test_a_gateway_has_every_metric_and_sends_them(clean_environment: Path) -> N
                     assert sample.labels.keys() - {"le"} == set(definition.labels)
             refused = families["modelscan_refused_requests"].samples
             assert [(s.labels["code"], s.value) for s in refused] == [("model_not_found", 1)]
-            until(lambda: any("gen_ai" in json.dumps(body) for _, body in reports))
-            headers, body = reports[-1]
+            name = "gen_ai.server.time_to_first_token"
+            headers, body = until(
+                lambda: next((one for one in list(reports) if name in json.dumps(one[1])), None)
+            )
             assert (headers["path"], headers["authorization"]) == ("/v1/metrics", "Basic eDp5")
-            assert "gen_ai.server.time_to_first_token" in parsed(body)
+            assert name in parsed(body)
+
+
+def pushed(reports: list[tuple[dict[str, str], dict[str, Any]]]) -> dict[str, dict[str, str]]:
+    """The spans that a collector has, checked with OpenTelemetry's definitions: names' values."""
+    spans = {}
+    for headers, body in list(reports):
+        if headers["path"] == "/v1/traces":
+            request = Parse(json.dumps(body), ExportTraceServiceRequest())
+            for span in request.resource_spans[0].scope_spans[0].spans:
+                spans[span.name] = {one.key: one.value.string_value for one in span.attributes}
+    return spans
+
+
+def test_requests_are_pushed_as_spans(clean_environment: Path) -> None:
+    """Redacted; texts only of a route whose texts are kept; none while receipts are off."""
+    config = load({})
+    with ServerDatabase.open(config.paths.state) as database:
+        ChoiceStore(database).keep_content("route", "two", True)
+    message = [
+        {"role": "user", "content": "mail ada@example.org the key sk-ant-api03-" + "aZ9" * 30}
+    ]
+    with engines("one", "two") as (one, two), collector() as (url, reports):
+        write_routing(clean_environment, routed(one.entry(), two.entry()))
+        variables = {"MODELSCAN_OTLP_ENDPOINT": url, "MODELSCAN_OTLP_INTERVAL_S": "0.2"}
+        with serving(**variables) as gateway:
+            assert gateway.chat("one", messages=message)[0] == 200
+            assert gateway.chat("two", messages=message)[0] == 200
+            assert gateway.chat("lost-ada@example.org")[0] == 404
+            until(lambda: len(pushed(reports)) == 3)
+        spans = pushed(reports)
+        with ServerDatabase.open(config.paths.state) as database:
+            ChoiceStore(database).record(False)
+        before = sum(headers["path"] == "/v1/traces" for headers, _ in reports)
+        with serving(**variables) as gateway:
+            assert gateway.chat("one", stream=True)[0] == 200
+        after = sum(headers["path"] == "/v1/traces" for headers, _ in reports)
+        assert after == before  # what waits at the end is sent, too
+    plain, kept = spans["chat one"], spans["chat two"]
+    assert plain["gen_ai.response.model"] == "one"
+    assert "gen_ai.input.messages" not in plain
+    assert "the key [redacted:" in kept["gen_ai.input.messages"]
+    text = json.dumps([body for _, body in reports])
+    assert "ada@example.org" not in text and "sk-ant-api03" not in text
 
 
 def test_a_dead_collector_is_reported_once_and_costs_nothing(clean_environment: Path) -> None:

@@ -16,22 +16,22 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.cluster_world import MODEL, ClusterWorld, Outage, misrouted
+from support.cluster_world import MODEL, ClusterWorld, Kinds, Outage, misrouted
+from support.served import until
 
 from modelscan.state.config import load
 from modelscan.state.server.database import open_server
 from modelscan.traces.store import ReceiptFilter, ReceiptStore
 
 MINUTES = float(os.environ.get("CLUSTER_MINUTES", "0"))
-REAL = int(os.environ.get("CLUSTER_REAL", "6" if MINUTES else "2"))
-LIGHT = int(os.environ.get("CLUSTER_LIGHT", "2" if MINUTES else "1"))
+KINDS = Kinds(real=6, light=2, deployed=2) if MINUTES else Kinds(real=2, light=1)
 SEED = int(os.environ.get("CLUSTER_SEED", "1"))
 CLIENTS = 16 if MINUTES else 4
 BEAT_S = 2.0 if MINUTES else 0.5
 MARGIN_S = 1.0  # from the report of a state to every worker's knowledge of it
 LAGS = 3  # a process that the system does not run learns later, by some of the longest such times
 EVENTS = ("killed", "paused", "silent", "removed", "control plane")
-pytestmark = pytest.mark.timeout(int(MINUTES * 60) + 900)
+pytestmark = pytest.mark.timeout(int(MINUTES * 60) + 1200)
 
 
 @dataclass
@@ -46,7 +46,8 @@ class Tally:
 
 
 def ask(port: int, name: str, text: str) -> tuple[int, bytes]:
-    body = json.dumps({"model": name, "messages": [{"role": "user", "content": text}]})
+    message = {"role": "user", "content": text}
+    body = json.dumps({"model": name, "messages": [message], "max_tokens": 4})
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as connection:
         connection.request(
             "POST", "/v1/chat/completions", body, {"Content-Type": "application/json"}
@@ -87,11 +88,19 @@ def client(world: ClusterWorld, number: int, stop: threading.Event, tally: Tally
         with tally.lock:
             if status == 200:
                 tally.answered += 1
-                if data.count(text.encode()) != 1 or data.count(b"tag-") != 1:
+                if not _is_answer(data, text):
                     tally.wrong.append((text, data[:200]))
             else:
                 tally.refused[f"{_reason(status, data)} ({world.now})"] += 1
         time.sleep(0.01)
+
+
+def _is_answer(data: bytes, text: str) -> bool:
+    """Whether an answer is the one to this text; that of a deployment has no text in common."""
+    body = json.loads(data)
+    own = 1 if body["model"] == MODEL else 0
+    count = data.count(text.encode()), data.count(b"tag-")
+    return bool(body["choices"]) and count == (own, own)
 
 
 def _reason(status: int, data: bytes) -> str:
@@ -101,10 +110,10 @@ def _reason(status: int, data: bytes) -> str:
     return f"{status} {error.get('code')}"
 
 
-def receipts_of(world: ClusterWorld, since: float) -> list[tuple[float, float, str]]:
+def receipts_of(world: ClusterWorld, since: float) -> list[tuple[float, str]]:
     with open_server(load(environ={"MODELSCAN_HOME": str(world.home)})) as database:
         rows = ReceiptStore(database).newest(10_000_000, ReceiptFilter(since=since))
-    return [(one.at, one.duration_s or 0.0, one.backend) for one in rows if one.backend]
+    return [(one.at, one.backend) for one in rows if one.backend]
 
 
 def rss_mib(world: ClusterWorld) -> float:
@@ -114,12 +123,26 @@ def rss_mib(world: ClusterWorld) -> float:
 
 
 def fairness(world: ClusterWorld) -> list[int]:
-    """Requests by role, one after the other, over all nodes: how many each engine answered."""
-    for engine in world.engines:
-        engine.answers = 0
-    for number in range(20 * len(world.engines)):
+    """Requests by role, one after the other, over all nodes: how many each backend answered."""
+    settle(world)
+    before = world.requests()
+    for number in range(20 * len(before)):
         assert ask(world.port, "all", f"tag-fair-{number}-.")[0] == 200
-    return [engine.answers for engine in world.engines]
+    settle(world)
+    return [count - before[name] for name, count in world.requests().items()]
+
+
+def settle(world: ClusterWorld) -> None:
+    """Until every request before was counted: a worker reports them in their order."""
+    body = {"model": "no such model", "messages": []}
+    with closing(http.client.HTTPConnection("127.0.0.1", world.port, timeout=300)) as connection:
+        connection.request("POST", "/v1/chat/completions", json.dumps(body))
+        answer = connection.getresponse()
+        trace_id = str(answer.headers["x-request-id"])
+        assert answer.read() and answer.status == 404
+    with open_server(load(environ={"MODELSCAN_HOME": str(world.home)})) as database:
+        store = ReceiptStore(database)
+        until(lambda: store.find(trace_id))
 
 
 def disturb(world: ClusterWorld, end: float, memory: list[float]) -> None:
@@ -135,7 +158,7 @@ def disturb(world: ClusterWorld, end: float, memory: list[float]) -> None:
 
 
 def test_a_cluster_under_disturbances(clean_environment: Path, tmp_path: Path) -> None:
-    world = ClusterWorld(tmp_path, REAL, LIGHT, BEAT_S, SEED)
+    world = ClusterWorld(tmp_path, KINDS, BEAT_S, SEED)
     tally, stop, memory = Tally(), threading.Event(), []  # type: ignore[var-annotated]
     lag = Lag(stop)
     begun = time.time()
@@ -183,8 +206,8 @@ def _print(
 
 def test_misrouted_requests_are_found() -> None:
     outage = Outage("n1", "paused", 100.0, stale=104.0, until=120.0)
-    requests: list[tuple[float, float, str]] = [
-        (104.5, 0.2, "n1/chat/echo"), (110.0, 1.0, "n1/chat/echo"), (121.0, 0.5, "n1/chat/echo"),
-        (110.0, 1.0, "n2/chat/echo"), (120.0, 17.0, "n1/chat/echo"),
+    requests = [
+        (103.0, "n1/chat/echo"), (104.5, "n1/chat/echo"), (109.0, "n1/chat/echo"),
+        (109.0, "n2/chat/echo"), (119.5, "n1/chat/echo"), (121.0, "n1/chat/echo"),
     ]  # fmt: skip
     assert misrouted(requests, [outage], 1.0) == [("n1", 5.0)]

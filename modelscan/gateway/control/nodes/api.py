@@ -16,7 +16,6 @@ from modelscan.core.node import Departure, Heartbeat, RegisteredService, Registr
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.failover import Health
 from modelscan.gateway.control.gateway import LARGE_FILE, Gateway
-from modelscan.gateway.control.nodes.endpoints import is_own
 from modelscan.gateway.control.nodes.host import NodeHost
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.rules import NodeCaller, NodeRefused
@@ -27,6 +26,7 @@ from modelscan.gateway.control.nodes.views import (
     service_view,
 )
 from modelscan.gateway.control.problems import HttpProblem
+from modelscan.net.reach import is_own
 from modelscan.routing.facts import why_unusable
 
 CLIENT_HEADER = "x-modelscan-client"
@@ -65,9 +65,8 @@ class NodesApi:
     async def _register(self, request: Request) -> Response:
         message = await _read(request, Registration, MAX_REGISTRATION)
         before = self._nodes.hosts.get(message.host_id)
-        host = await self._taken(
-            request, message.host_id, self._nodes.register(message, self._caller(request))
-        )
+        caller = self._caller(request)
+        host = await self._taken(request, message.host_id, self._nodes.register(message, caller))
         if before is None or before.state in ("stale", "left"):
             count = len(host.services)
             self._event(

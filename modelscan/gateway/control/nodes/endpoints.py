@@ -1,38 +1,32 @@
-"""Where a node's endpoint may be: not at this machine's own services, not at metadata addresses.
+"""Where a node's endpoint may be: not at this machine's own services, not at metadata addresses,
+and in the networks that the setting node_networks names.
 
 A node's key lets it name addresses that the gateway then connects to. Without rules it could make
-the gateway send requests to what only the gateway reaches.
+the gateway send requests to what only the gateway reaches. The same rules are checked again for
+each connection (``modelscan.net.reach``).
 """
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from modelscan.core.node import RegisteredService
+from modelscan.core.reach import Reach
 from modelscan.gateway.control.nodes.rules import NodeRefused
+from modelscan.net.reach import is_literal, reach_fault, resolved
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], Iterable[str]]
-# Cloud providers' metadata services outside of the link-local range, and their names.
-_METADATA = frozenset(
-    ipaddress.ip_address(one)
-    for one in ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254")
-)
 _METADATA_NAMES = ("metadata.google.internal", "metadata.goog", "metadata", "instance-data")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_OUTSIDE = "networks of nodes"
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointRules:
-    """``local``: the node is on this machine, whose addresses it may use. ``own_port``: that of
-    this gateway, to which no endpoint may lead. ``resolve`` asks the name service."""
+    """``resolve`` asks the name service."""
 
-    local: bool
-    own_port: int | None = None
+    reach: Reach
     resolve: Resolve | None = None
 
 
@@ -46,7 +40,11 @@ def check_endpoints(services: Iterable[RegisteredService], rules: EndpointRules)
         fault = _fault(service.endpoint, rules, known)
         if fault is not None:
             place = f"$.services[{at}].endpoint"
-            raise NodeRefused(422, "endpoint", f"{place}: {fault}", audited=True)
+            hint = f" ({SETTING})" if _OUTSIDE in fault else ""
+            raise NodeRefused(422, "endpoint", f"{place}: {fault}{hint}", audited=True)
+
+
+SETTING = "an administrator allows others: modelscan config set node_networks loopback,private,…"
 
 
 def _fault(
@@ -75,72 +73,9 @@ def _host_fault(host: str, port: int | None, rules: EndpointRules) -> str | None
     if host.rstrip(".").lower() in _METADATA_NAMES:
         return f"{host} is a cloud provider's metadata service"
     try:
-        addresses = [host] if _is_literal(host) else list((rules.resolve or resolved)(host))
+        addresses = [host] if is_literal(host) else list((rules.resolve or resolved)(host))
     except (OSError, UnicodeError) as error:
         return f"{host} cannot be resolved here ({getattr(error, 'strerror', None) or error})"
-    faults = (_address_fault(ipaddress.ip_address(one), port, rules) for one in addresses)
+    faults = (reach_fault(one, port, rules.reach) for one in addresses)
     fault = next((one for one in faults if one is not None), None)
     return None if fault is None else f"{host} {fault}"
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _address_fault(address: Address, port: int | None, rules: EndpointRules) -> str | None:
-    """Why an address is refused, as words after it; None: requests may go there."""
-    address = _inner(address)
-    if address in _METADATA:
-        return "is a cloud provider's metadata service"
-    if address.is_link_local:
-        return "is link-local: metadata services are there"
-    if address.is_unspecified or address.is_multicast or _is_reserved(address):
-        return "is not the address of one machine"
-    if not is_own(str(address)):
-        return None
-    if port is not None and port == rules.own_port:
-        return "is this gateway itself: its requests would go in circles"
-    return None if rules.local else "is this gateway's own machine, and the node is on another one"
-
-
-def is_own(address: str) -> bool:
-    """Whether an address is one of this machine: only those can be listened on."""
-    try:
-        one = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if one.is_loopback:
-        return True
-    family = socket.AF_INET if one.version == 4 else socket.AF_INET6
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(one), 0))
-    except OSError:
-        return False
-    return True
-
-
-def _is_reserved(address: Address) -> bool:
-    return address.version == 4 and (address.is_reserved or int(address) >> 24 == 0)
-
-
-def _inner(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one carries: mapped, 6to4 or NAT64."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    inner = address.ipv4_mapped or address.sixtofour
-    if inner is None and address in _NAT64:
-        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if inner is None and int(address) >> 32 == 0 and int(address) > 1:
-        inner = ipaddress.IPv4Address(int(address))
-    return inner or address
-
-
-def resolved(host: str) -> list[str]:
-    """The addresses of a name. Raises OSError or UnicodeError."""
-    rows = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [str(row[4][0]).partition("%")[0] for row in rows]

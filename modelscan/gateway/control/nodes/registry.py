@@ -17,6 +17,7 @@ import msgspec
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.node import Departure, Heartbeat, Registration
+from modelscan.core.reach import Reach
 from modelscan.gateway.control.nodes.endpoints import EndpointRules, Resolve, check_endpoints
 from modelscan.gateway.control.nodes.host import (
     NodeHost,
@@ -36,10 +37,12 @@ from modelscan.gateway.control.nodes.rules import (
     after_heartbeat,
     check_departure,
     check_message,
+    check_place,
     decide_registration,
     silence_s,
 )
 from modelscan.gateway.control.nodes.secret import Sealer
+from modelscan.gateway.control.threads import in_database, in_thread
 from modelscan.routing.reported import ReportedEntry
 from modelscan.state.server.nodes import (
     BeatRow,
@@ -52,6 +55,7 @@ from modelscan.state.server.nodes import (
 )
 
 RESOLVE_S = 5.0
+MOST_RESOLVING = 32  # registrations whose names are looked up at the same time
 MAX_ENTRIES = 12_000  # models of all nodes together; the counters have a row for each
 _REFUSALS_S, _MOST_REFUSALS = 60.0, 1000
 _PAUSED_S = 2.0  # a tick that comes so late: this process was stopped, not the nodes
@@ -60,23 +64,31 @@ Monotonic = Callable[[], float]
 
 class NodeRegistry:
     """Every host with its services. ``version`` grows when requests may go somewhere else,
-    ``scored`` when only a score changed. ``own_port``: of this gateway, once it listens."""
+    ``scored`` when only a score changed. ``networks``: where nodes and their servers may be."""
 
     def __init__(
         self, store: NodeStore, sealer: Sealer, *, clock: Monotonic = time.monotonic,
         wall: Callable[[], float] = time.time, resolve: Resolve | None = None,
+        networks: tuple[str, ...] = Reach().networks,
     ) -> None:  # fmt: skip
+        self.networks = networks
+        self._reaches = {local: Reach(networks, local) for local in (False, True)}
         self._store = store
         self._sealer = sealer
         self._clock, self._wall, self._resolve = clock, wall, resolve
         self._numbers = NodeNumbers()
         self._dirty: dict[str, None] = {}
+        self._resolving = 0
         self._ticked = clock()
         self._refusals: dict[tuple[str, str, str | None], float] = {}
         self.hosts: dict[str, NodeHost] = {}
-        self.own_port: int | None = None
         self.version = 0
         self.scored = 0
+
+    def listens(self, port: int) -> None:
+        """Take note of this gateway's own port, to which no node's endpoint may lead."""
+        reaches = self._reaches.items()
+        self._reaches = {local: replace(one, own_port=port) for local, one in reaches}
 
     # What routing reads
 
@@ -107,10 +119,20 @@ class NodeRegistry:
         """Seconds since the host's last message."""
         return max(0.0, self._clock() - host.seen_at)
 
+    def reach(self, *, local: bool) -> Reach:
+        """Where the servers of a node may be; ``local``: the node is on this machine."""
+        return self._reaches[local]
+
+    def reach_of(self, host_id: str) -> Reach:
+        """The same of a host; one that is gone may be nowhere."""
+        host = self.hosts.get(host_id)
+        return self._reaches[host is not None and host.row.local]
+
     # Messages
 
     async def register(self, message: Registration, caller: NodeCaller) -> NodeHost:
         """Take a host with its services. Raises NodeRefused, or ModelscanError."""
+        check_place(caller, self.networks)
         if message.host_id not in self.hosts and len(self.hosts) >= MAX_HOSTS:
             raise NodeRefused(503, "too_many_hosts", f"there are {MAX_HOSTS} hosts already")
         await self._check_endpoints(message, caller)
@@ -123,7 +145,7 @@ class NodeRegistry:
             return replace(row, body=stored_body(message), access_key=key)
 
         services = stored_services(message, now)
-        row = await asyncio.to_thread(
+        row = await in_database(
             self._store.register, message.host_id, caller.key, services, decide, caller.actor
         )
         host = registered(row, message, self._clock(), extra.endpoint_key)
@@ -137,13 +159,24 @@ class NodeRegistry:
         return host
 
     async def _check_endpoints(self, message: Registration, caller: NodeCaller) -> None:
-        rules = EndpointRules(caller.local, self.own_port, self._resolve)
-        check = asyncio.to_thread(check_endpoints, message.services, rules)
+        rules = EndpointRules(self.reach(local=caller.local), self._resolve)
+        if self._resolving >= MOST_RESOLVING:
+            detail = "many registrations wait for the name service already"
+            raise NodeRefused(503, "busy", detail, retry_s=RESOLVE_S)
+        self._resolving += 1
+        check = asyncio.ensure_future(in_thread(check_endpoints, message.services, rules))
+        check.add_done_callback(self._resolved)
         try:
-            await asyncio.wait_for(check, RESOLVE_S)
+            await asyncio.wait_for(asyncio.shield(check), RESOLVE_S)
         except asyncio.TimeoutError:
             detail = f"the endpoints' names cannot be resolved here within {RESOLVE_S:g} s"
             raise NodeRefused(422, "endpoint", detail) from None
+
+    def _resolved(self, check: asyncio.Future[None]) -> None:
+        """A check is over, maybe long after its registration was refused."""
+        self._resolving -= 1
+        if not check.cancelled():
+            check.exception()  # where nothing waits for it any more, it is of no interest
 
     def _forget_services(self, host: NodeHost) -> None:
         """A service that moved to this host is no more of a silent one."""
@@ -164,6 +197,7 @@ class NodeRegistry:
 
     async def heartbeat(self, message: Heartbeat, caller: NodeCaller) -> NodeHost:
         """Note that a host lives. Raises NodeRefused: 404 means that it is to register again."""
+        check_place(caller, self.networks)
         host = await self._known(message.host_id)
         extra = message.modelscan or NO_EXTRA
         check_message(host.row, extra, caller)
@@ -184,7 +218,7 @@ class NodeRegistry:
         host = await self._known(message.host_id)
         check_departure(host.row, message.modelscan or NO_EXTRA, caller)
         left_at = self._wall()
-        await asyncio.to_thread(self._store.leave, host.name, left_at, caller.actor)
+        await in_database(self._store.leave, host.name, left_at, caller.actor)
         host.row = replace(host.row, left_at=left_at)
         self._dirty.pop(host.name, None)
         self._follow(host, self._clock(), True)
@@ -193,7 +227,7 @@ class NodeRegistry:
     async def _known(self, host_id: str) -> NodeHost:
         """The host; one that registered at another gateway a moment ago is in the database."""
         if host_id not in self.hosts:
-            found = await asyncio.to_thread(self._store.find, host_id)
+            found = await in_database(self._store.find, host_id)
             if found is None:
                 detail = f"there is no host {host_id} here: register it"
                 raise NodeRefused(404, "host_unknown", detail)
@@ -210,7 +244,7 @@ class NodeRegistry:
             self._refusals.clear()
         self._refusals[what] = now
         with contextlib.suppress(ModelscanError):
-            await asyncio.to_thread(self._store.refused, host_id, code, caller.actor)
+            await in_database(self._store.refused, host_id, code, caller.actor)
 
     # Time
 
@@ -220,7 +254,7 @@ class NodeRegistry:
         late, self._ticked = now - self._ticked, now
         if late > _PAUSED_S:  # no message could arrive meanwhile
             for host in self.hosts.values():
-                host.seen_at += late
+                host.seen_at = min(now, host.seen_at + late)
         before = self.version
         for host in self.hosts.values():
             self._follow(host, now, False)
@@ -241,9 +275,9 @@ class NodeRegistry:
     async def exchange(self) -> None:
         """Write new heartbeats and read what other gateways wrote. Raises ModelscanError."""
         await self._write()
-        numbers = await asyncio.to_thread(self._store.numbers)
+        numbers = await in_database(self._store.numbers)
         if numbers != self._numbers:
-            self._merge(await asyncio.to_thread(self._store.read, self._numbers))
+            self._merge(await in_database(self._store.read, self._numbers))
 
     async def _write(self) -> None:
         names, self._dirty = tuple(self._dirty), {}
@@ -258,7 +292,7 @@ class NodeRegistry:
         if not rows:
             return
         try:
-            written = await asyncio.to_thread(self._store.write_beats, rows)
+            written = await in_database(self._store.write_beats, rows)
         except ModelscanError:
             self._dirty = {**dict.fromkeys(names), **self._dirty}
             raise
@@ -271,7 +305,7 @@ class NodeRegistry:
         now = self._wall()
         old = [host.name for host in self.hosts.values() if _is_over(host.row, now)]
         if old:
-            await asyncio.to_thread(self._store.remove, old)
+            await in_database(self._store.remove, old)
             self._drop(old)
 
     def _merge(self, read: NodesRead) -> None:

@@ -17,6 +17,7 @@ from modelscan.core.node import (
     RegisteredService,
     Registration,
 )
+from modelscan.core.reach import in_networks
 from modelscan.state.server.audit import Actor
 from modelscan.state.server.nodes import Claims, HostRow
 
@@ -62,6 +63,18 @@ class NodeCaller:
     def actor(self) -> Actor:
         """Who it is, for the log of changes."""
         return Actor("gateway", self.address) if self.key is None else Actor("key", self.key)
+
+
+def check_place(caller: NodeCaller, networks: tuple[str, ...]) -> None:
+    """Raise NodeRefused for a message from an address outside of the networks of nodes."""
+    address = "127.0.0.1" if caller.local else caller.address
+    if not in_networks(address, networks):
+        shown = ", ".join(networks) or "none"
+        raise NodeRefused(
+            403, "network",
+            f"nodes may not report from {address}: the setting node_networks has {shown}",
+            audited=True,
+        )  # fmt: skip
 
 
 def silence_s(row: HostRow) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.threads import in_thread
 from modelscan.gateway.control.wake.backoff import FailedWake, after_failure
 from modelscan.gateway.control.wake.effects import WakeEffects
 from modelscan.gateway.control.wake.gather import gathered, wakes_of
@@ -28,7 +29,6 @@ from modelscan.gateway.control.wake.situation import (
     StartNow,
     Unload,
 )
-from modelscan.gateway.control.wake.threads import in_thread
 from modelscan.gateway.snapshot import WaitingForWake
 from modelscan.targets.local.room import MemoryNow
 
@@ -49,12 +49,14 @@ class Waker:
         publish: Callable[[], None],
         reload: Callable[[], Awaitable[object]],
         report: Report,
+        note_error: Callable[[str, BaseException], None],
     ) -> None:
         self._gateway = gateway
         self._effects = effects
         self._publish = publish
         self._reload = reload
         self._report = report
+        self._note_error = note_error
         self._waits = Waits()
         self._seen = Observed()
         self._changed = asyncio.Event()
@@ -126,7 +128,15 @@ class Waker:
     def _begin(self, name: str, job: Awaitable[None]) -> None:
         task = asyncio.ensure_future(self._finished(name, job))
         self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
+        task.add_done_callback(lambda done: self._job_over(name, done))
+
+    def _job_over(self, name: str, task: asyncio.Task[None]) -> None:
+        """A job that ended by an error of this program is not tried again at once."""
+        self._jobs.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._seen.not_before[name] = time.time() + _LOOK_AGAIN_S
+            self._note_error(f"waking of {name}", error)
 
     async def _finished(self, name: str, job: Awaitable[None]) -> None:
         try:

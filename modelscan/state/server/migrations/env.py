@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
+from modelscan.state.server import (  # noqa: F401 - they add their tables to the metadata
+    curation_tables,
+    promotion_tables,
+    registry_tables,
+)
 from modelscan.state.server.tables import METADATA
 
 context.configure(

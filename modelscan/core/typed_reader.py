@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import types
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from modelscan.core.finding import Finding
 from modelscan.core.nearest import nearest
-from modelscan.routing.finding import Finding
 
 T = TypeVar("T")
 INVALID = object()  # a value that could not be read
@@ -29,6 +30,17 @@ def read_as(kind: type[T], value: Any, where: str, findings: list[Finding]) -> T
 def keys_of(kind: type[Any]) -> tuple[str, ...]:
     """The keys of one of the format's mappings."""
     return tuple(one.name for one in dataclasses.fields(kind))
+
+
+def described(text: str, minimum: float | None = None) -> Mapping[str, Any]:
+    """The metadata of a field: its help, and the smallest number that it accepts."""
+    return {"help": text} if minimum is None else {"help": text, "minimum": minimum}
+
+
+def place_of(where: str) -> tuple[str | int, ...]:
+    """``routing.direct.providers[0].name`` as a path of keys and numbers."""
+    steps = re.findall(r"\[(\d+)\]|([^.\[\]]+)", where)
+    return tuple(int(number) if number else key for number, key in steps)
 
 
 def unknown_keys(values: Mapping[str, Any], where: str, keys: Sequence[str]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""A problem in the routing file."""
+"""A problem in a file that a person writes."""
 
 from __future__ import annotations
 

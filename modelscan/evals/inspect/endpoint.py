@@ -1,0 +1,92 @@
+"""The endpoint of a run, as inspect's provider of OpenAI-compatible servers: answers are streamed.
+
+A stream shows when the first token came; its head names the request (``X-Request-Id``), by which a
+gateway stores its receipt. Both go into the output's metadata.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterable, AsyncIterator
+from contextvars import ContextVar
+from typing import cast
+
+from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, modelapi
+from inspect_ai.model._model_call import ModelCall
+from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
+from inspect_ai.tool import ToolChoice, ToolInfo
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from modelscan.evals.inspect.call import CallMeasured, note
+
+PROVIDER = "modelscan"
+_ID_HEADER = "x-request-id"
+
+
+_CALL: ContextVar[CallMeasured] = ContextVar("_CALL")
+_Generated = ModelOutput | tuple[ModelOutput | Exception, ModelCall]
+
+
+class MeasuredEndpoint(OpenAICompatibleAPI):
+    """Streams every answer, and measures it."""
+
+    def initialize(self) -> None:
+        """With a note of the time when a request leaves, each time that it is tried."""
+        super().initialize()
+        self.client._client.event_hooks["request"].append(_note_start)
+
+    async def generate(
+        self,
+        input: list[ChatMessage],
+        tools: list[ToolInfo],
+        tool_choice: ToolChoice,
+        config: GenerateConfig,
+    ) -> _Generated:
+        """As inspect's own provider does, with what was measured in the output's metadata."""
+        call = CallMeasured()
+        token = _CALL.set(call)
+        try:
+            generated = await super().generate(input, tools, tool_choice, config)
+        finally:
+            _CALL.reset(token)
+        output = generated[0] if isinstance(generated, tuple) else generated
+        if isinstance(output, ModelOutput):
+            note(output, call)
+        return generated
+
+    async def stream_completion(self, stream: AsyncIterable[ChatCompletionChunk]) -> ChatCompletion:
+        """The whole answer of a stream."""
+        call = _CALL.get()
+        response = getattr(stream, "response", None)
+        call.request_id = response.headers.get(_ID_HEADER) if response is not None else None
+        return await super().stream_completion(_timed(stream, call))
+
+
+async def _note_start(_: object) -> None:
+    call = _CALL.get(None)
+    if call is not None:
+        call.started_at = time.monotonic()
+
+
+async def _timed(
+    stream: AsyncIterable[ChatCompletionChunk], call: CallMeasured
+) -> AsyncIterator[ChatCompletionChunk]:
+    async for chunk in stream:
+        if call.ttft_s is None and _has_content(chunk):
+            call.ttft_s = time.monotonic() - call.started_at
+        yield chunk
+
+
+def _has_content(chunk: ChatCompletionChunk) -> bool:
+    """Text, reasoning or a tool call; servers send the role before there is a token."""
+    return any(
+        delta.content or delta.tool_calls or getattr(delta, "reasoning_content", None)
+        for delta in (choice.delta for choice in chunk.choices)
+        if delta is not None
+    )
+
+
+@modelapi(name=PROVIDER)
+def provider() -> type[ModelAPI]:
+    """Inspect's registry finds the provider by its name."""
+    return cast("type[ModelAPI]", MeasuredEndpoint)

@@ -1,0 +1,1 @@
+"""Which models are trusted: models, their immutable versions, tags, aliases and what happened."""

@@ -1,0 +1,1 @@
+"""The pages of ``modelscan serve``: HTML and SVG made on the server, useful without a script."""

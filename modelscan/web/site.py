@@ -1,0 +1,216 @@
+"""The pages as handlers of the control application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from modelscan.api import Workspace
+from modelscan.core.envelope import envelope
+from modelscan.core.errors import ModelscanError
+from modelscan.gateway.control.app import ControlApp
+from modelscan.gateway.control.deployments_api import status_of
+from modelscan.gateway.control.mounting import Handler, Mount, Mounted
+from modelscan.gateway.control.problems import HttpProblem
+from modelscan.gateway.top.overview import Overview
+from modelscan.web import guard
+from modelscan.web.assets import asset_at
+from modelscan.web.environment import templates
+from modelscan.web.gather import Documents
+from modelscan.web.live import Live
+from modelscan.web.pages import deployment as deployment_page
+from modelscan.web.pages import here as here_page
+from modelscan.web.visit import View, Visit, visit_of
+
+_NAVIGATION = (("Here", "/"), ("Find", "/find"), ("Traffic", "/traffic"), ("Scores", "/scores"),
+               ("System", "/system"))  # fmt: skip
+_OWNERS = {"/model": "/find", "/compare": "/find", "/deployment": "/", "/registry": "/scores"}
+_SECONDS, _POINTS = 3600, 180
+_MOST_SECONDS = 30 * 86_400
+
+
+def pages(workspace: Workspace) -> Mount:
+    """The pages over these settings, for ``serve``."""
+
+    def mount(control: ControlApp) -> Mounted:
+        site = Site(control, workspace)
+        return Mounted(site.handlers(), site.refused)
+
+    return mount
+
+
+class Site:
+    """The handlers of one gateway's pages."""
+
+    def __init__(self, control: ControlApp, workspace: Workspace) -> None:
+        self._control = control
+        self._workspace = workspace
+        self.live = Live(control, workspace)
+        self.documents = Documents(workspace, control.gateway.database)
+
+    def handlers(self) -> dict[str, Handler]:
+        """By the paths of ``scopes.PAGES``."""
+        documents = self.documents
+        return {
+            "/": self._here,
+            "/find": self._page(documents.find),
+            "/model/{id:path}": self._page(documents.model),
+            "/compare": self._page(documents.compare),
+            "/deployment/{name}": self._deployment,
+            "/traffic": self._page(documents.traffic),
+            "/traffic/{trace}": self._page(lambda v: documents.request(v, v.parts["trace"])),
+            "/scores": self._page(documents.scores),
+            "/scores/compare": self._page(documents.scores_compare),
+            "/system": self._page(documents.system),
+            "/export/{form}/{id:path}": self._export,
+            "/static/{file:path}": self._static,
+            "/api/v1/live": self._live,
+            "/api/v1/series": self._series,
+            "/api/v1/sizes/{id:path}": self._sizes,
+        }
+
+    # Pages
+
+    def _page(self, answer: Callable[[Visit], View]) -> Handler:
+        """A page whose document is made in a thread."""
+
+        async def handler(request: Request) -> Response:
+            visit = visit_of(request)
+            try:
+                view = await asyncio.to_thread(answer, visit)
+            except ModelscanError as error:
+                view = problem_view(visit, error)
+            return self.render(visit, view)
+
+        return handler
+
+    async def _here(self, request: Request) -> Response:
+        visit = visit_of(request)
+        shown = await self.live.look()
+        history = {one.name: self.live.history(one.name) for one in shown.overview.services}
+        return self.render(
+            visit, here_page.view(visit, shown.overview, history, self._endpoint(request))
+        )
+
+    async def _deployment(self, request: Request) -> Response:
+        visit = visit_of(request)
+        name = visit.parts["name"]
+        looked = await self.live.look()
+        try:
+            view = await asyncio.to_thread(self._deployment_view, visit, name, looked.overview,
+                                           self._endpoint(request))  # fmt: skip
+        except ModelscanError as error:
+            view = problem_view(visit, error)
+        return self.render(visit, view)
+
+    def _deployment_view(self, visit: Visit, name: str, overview: Overview, endpoint: str) -> View:
+        shown = self.documents.shown(name)
+        lines, fault = self.documents.log(name)
+        now = next((one for one in overview.services if one.name == name), None)
+        entries = self.live.entries_of(name)
+        snippets = self.documents.snippets(entries[0] if entries else None, endpoint)
+        answer = deployment_page.DeploymentAnswer(
+            shown,
+            now,
+            lines,
+            fault,
+            snippets,
+            self._control.deployments.jobs.get(name),
+            endpoint,
+        )
+        return deployment_page.view(visit, answer)
+
+    def render(self, visit: Visit, view: View) -> Response:
+        """A page as an answer, with the headers of all pages."""
+        parts = visit.path.split("/")
+        owner = _OWNERS.get(f"/{parts[1]}", f"/{parts[1]}")
+        text = templates().get_template(view.template).render(
+            path=visit.path, query=visit.values, link=visit.link, navigation=_NAVIGATION,
+            owner=owner, exposed=not self._control.gateway.options.loopback, **view.values,
+        )  # fmt: skip
+        headers = {**guard.HEADERS, **guard.NOT_KEPT}
+        return Response(text, view.status, headers, "text/html; charset=utf-8")
+
+    # Files and documents
+
+    async def _static(self, request: Request) -> Response:
+        found = asset_at(request.url.path)
+        if found is None:
+            raise HttpProblem(404, "path_not_found", f"there is no file {request.url.path}")
+        return Response(found.data, headers={**guard.HEADERS, **guard.KEPT}, media_type=found.kind)
+
+    async def _export(self, request: Request) -> Response:
+        visit = visit_of(request)
+        form = visit.parts["form"]
+        try:
+            text = await asyncio.to_thread(self.documents.export, visit, form)
+        except ModelscanError as error:
+            return self.render(visit, problem_view(visit, error))
+        name = "".join(c if c.isalnum() else "-" for c in request.path_params["id"])[:60]
+        headers = {"Content-Disposition": f'attachment; filename="{name}-{form}.yaml"'}
+        return PlainTextResponse(text, headers={**guard.HEADERS, **guard.NOT_KEPT, **headers})
+
+    async def _live(self, request: Request) -> Response:
+        shown = await self.live.look()
+        headers = {**guard.HEADERS, **guard.MOMENT, "ETag": shown.etag}
+        if request.headers.get("if-none-match") == shown.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(shown.body, headers=headers, media_type="application/json")
+
+    async def _series(self, request: Request) -> Response:
+        visit = visit_of(request)
+        of = visit.text("of") or None
+        last = visit.number("last", _SECONDS, 60, _MOST_SECONDS)
+        points = visit.number("points", _POINTS, 10, 600)
+        entries = self.live.entries_of(of) if of else ()
+        samples = tuple(self.live.samples)
+        answer = await asyncio.to_thread(
+            self.documents.series, of, entries or ((of,) if of else ()), samples, last, points
+        )
+        body = msgspec.json.encode(envelope("series", answer))
+        headers = {**guard.HEADERS, **guard.MOMENT}
+        return Response(body, headers=headers, media_type="application/json")
+
+    async def _sizes(self, request: Request) -> Response:
+        visit = visit_of(request)
+        try:
+            answer = await asyncio.to_thread(self.documents.sized, visit)
+        except ModelscanError as error:
+            raise HttpProblem(status_of(error), error.code, error.message) from error
+        body = msgspec.json.encode(envelope("sizes", answer.sizes, answer.warnings))
+        headers = {**guard.HEADERS, **guard.NOT_KEPT}
+        return Response(body, headers=headers, media_type="application/json")
+
+    def _endpoint(self, request: Request) -> str:
+        """The address that the visitor used."""
+        options = self._control.gateway.options
+        scheme = "https" if options.tls_cert else "http"
+        return f"{scheme}://{request.headers.get('host', 'localhost')}"
+
+    # Refusals
+
+    def refused(self, request: Request, problem: HttpProblem) -> Response | None:
+        """A refusal as a page, for browsers that load one."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return None
+        visit = visit_of(request)
+        if problem.status in (401, 403) and request.method == "GET":
+            return self.render(
+                visit, View("locked.html", {"title": "A key is needed"}, problem.status)
+            )
+        values = {"title": HTTPStatus(problem.status).phrase, "message": problem.detail,
+                  "hint": None, "near": ()}  # fmt: skip
+        return self.render(visit, View("problem.html", values, problem.status))
+
+
+def problem_view(visit: Visit, error: ModelscanError) -> View:
+    """An error of modelscan as a page: its message, its hint, and the nearest names as links."""
+    near = error.details.get("nearest") or error.details.get("candidates") or ()
+    names = [str(one) for one in near][:6] if isinstance(near, (list, tuple)) else []
+    return View("problem.html", {"title": "This cannot be shown", "message": error.message,
+                                 "hint": error.hint, "near": names}, status_of(error))  # fmt: skip

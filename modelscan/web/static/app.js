@@ -1,0 +1,337 @@
+// Comfort on top of pages that work without it: live forms, polling, changes with a key, copying,
+// the theme, the context slider, tips. Answers of the server are parsed once, through the policy.
+const policy = window.trustedTypes?.createPolicy("modelscan", {
+  createHTML: (html) => html,
+  createScriptURL: (url) => {
+    if (new URL(url, location.href).origin !== location.origin || !new URL(url, location.href).pathname.startsWith("/static/")) throw new TypeError("not a script of this server");
+    return url;
+  },
+}) ?? { createHTML: (html) => html, createScriptURL: (url) => url };
+const say = (words) => { document.getElementById("said").textContent = words; };
+const parse = (html) => new DOMParser().parseFromString(policy.createHTML(html), "text/html");
+const sum = (node) => node.textContent.replace(/\s+/g, " ").trim();
+
+// The key of changes: from the link's fragment, kept for this tab, sent as a header only.
+const KEY = "modelscan.key";
+const exposed = document.documentElement.hasAttribute("data-exposed");
+function takeKey() {
+  const match = /^#key=([\x21-\x7e]{8,512})$/.exec(location.hash);
+  if (!match) return;
+  sessionStorage.setItem(KEY, decodeURIComponent(match[1]));
+  history.replaceState(null, "", location.pathname + location.search);
+}
+takeKey();
+const key = () => sessionStorage.getItem(KEY);
+const headers = (more = {}, always = exposed) => (always && key() ? { ...more, Authorization: `Bearer ${key()}` } : more);
+
+// Forms that show their answer at once
+async function refresh(form, id, signal) {
+  const values = [...new FormData(form)].filter(([, value]) => value !== "");
+  const query = new URLSearchParams(values).toString();
+  await replacePart(`${form.action.split("?")[0]}${query ? `?${query}` : ""}`, id, signal, true);
+}
+
+async function replacePart(url, id, signal, show) {
+  const area = document.getElementById(id);
+  if (show) area.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(url, { signal, headers: headers({ Accept: "text/html" }) });
+    const page = parse(await answer.text());
+    const fresh = page.getElementById(id);
+    if (!fresh) { if (show) location.assign(url); return; }
+    const open = new Set([...area.querySelectorAll("details[open] > summary")].map(sum));
+    for (const part of fresh.querySelectorAll("details > summary")) if (open.has(sum(part))) part.parentElement.open = true;
+    area.replaceWith(document.adoptNode(fresh));
+    if (show) {
+      history.replaceState(null, "", url);
+      document.title = page.title;
+      say(sum(fresh.querySelector(".count, .notice, .answer") ?? fresh).slice(0, 300));
+    }
+    dress(fresh);
+  } catch (problem) {
+    if (problem.name === "AbortError") return;
+    area.removeAttribute("aria-busy");
+    if (show) say(`Not updated: ${problem.message}`); else throw problem;
+  }
+}
+
+function liveForms(root) {
+  for (const form of root.querySelectorAll("form[data-live]")) {
+    let timer, going;
+    const later = (wait) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => { going?.abort(); going = new AbortController(); refresh(form, form.dataset.live, going.signal); }, wait);
+    };
+    form.addEventListener("change", () => later(0));
+    form.addEventListener("input", (event) => { if (event.target.matches("input:not([type=checkbox])")) later(250); });
+    form.addEventListener("submit", (event) => { event.preventDefault(); later(0); });
+  }
+}
+
+// Polling: one small document every two seconds, with its ETag, while the page is seen
+const GIB = 2 ** 30;
+const show = {
+  tokens_per_s: (v) => rate(v), requests_per_s: (v) => rate(v),
+  running: (v) => v.toLocaleString("en"), waiting: (v) => v.toLocaleString("en"),
+  kv_cache_used: (v) => `${Math.round(100 * v)} %`,
+  measured_bytes: (v) => (v > 0 && v < GIB / 10 ? `${Math.round(v / 2 ** 20)} MiB` : `${(v / GIB).toFixed(1)} GiB`),
+};
+const rate = (v) => (v <= 0 ? "0" : Number(v.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 3 }));
+let etag = null, failures = 0, pollTimer, missedSince = null;
+
+async function poll() {
+  clearTimeout(pollTimer);
+  const area = document.querySelector("[data-poll]");
+  if (!area) return;
+  if (document.hidden) { pollTimer = setTimeout(poll, 2000); return; }
+  try {
+    const answer = await fetch(area.dataset.poll, { headers: headers(etag ? { "If-None-Match": etag } : {}), cache: "no-store" });
+    if (answer.status === 200) {
+      etag = answer.headers.get("ETag");
+      await figures(area, await answer.json());
+    } else if (answer.status !== 304) throw new Error(`the server answered ${answer.status}`);
+    if (failures) { document.getElementById("lost").hidden = true; say("Updated again"); }
+    failures = 0;
+    missedSince = null;
+  } catch (problem) { lost(problem); }
+  pollTimer = setTimeout(poll, failures ? Math.min(30, 2 ** failures) * 1000 : 2000);
+}
+
+function lost(problem) {
+  failures = Math.min(failures + 1, 5);
+  missedSince ??= new Date();
+  const box = document.getElementById("lost");
+  box.textContent = `Not updated since ${missedSince.toLocaleTimeString("en-GB")}: ${problem.message}. The numbers below are the last known ones.`;
+  if (box.hidden) say(box.textContent);
+  box.hidden = false;
+}
+
+async function figures(area, document_) {
+  const only = area.dataset.only;
+  const services = document_.services.filter((one) => !only || one.name === only);
+  const signature = services.map((one) => `${one.name}:${one.state}:${one.health ?? "None"}`).join("|");
+  if (signature !== area.dataset.signature && !area.contains(document.activeElement)) {
+    area.dataset.signature = signature; // one try per change, whatever the page says
+    await replacePart(location.href, area.id, undefined, false);
+    return;
+  }
+  for (const row of area.querySelectorAll("[data-service]")) {
+    const one = services.find((service) => service.name === row.dataset.service);
+    for (const cell of row.querySelectorAll("[data-v]")) {
+      const value = one?.[cell.dataset.v];
+      const text = value == null ? "–" : show[cell.dataset.v](value);
+      if (cell.textContent !== text) cell.textContent = text;
+    }
+  }
+}
+
+// Changes
+function changes(root) {
+  const may = Boolean(key());
+  const badge = document.getElementById("mode");
+  badge.textContent = may ? "May change" : "Read-only";
+  badge.classList.toggle("may", may);
+  for (const note of root.querySelectorAll(".read-only")) note.hidden = may;
+  for (const button of root.querySelectorAll("button.change")) {
+    button.hidden = !may;
+    button.addEventListener("click", () => change(button));
+  }
+}
+
+async function change(button) {
+  const { method, action, confirm: question, body } = button.dataset;
+  if (question && !window.confirm(question)) return;
+  const told = button.parentElement.querySelector(".job") ?? document.getElementById("said");
+  const write = (words) => { told.textContent = words; if (told.id !== "said") say(words); };
+  button.disabled = true;
+  write("…");
+  try {
+    const sent = headers(body ? { "Content-Type": "application/json", Accept: "application/json" } : { Accept: "application/json" }, true);
+    const answer = await fetch(action, { method, headers: sent, body: body || undefined });
+    const document_ = await answer.json().catch(() => ({}));
+    if (answer.status === 202) await follow(answer.headers.get("Location"), write);
+    else if (answer.ok) write(document_.ok === false ? `failed: ${document_.detail ?? document_.status ?? ""}` : `answers in ${document_.elapsed_s == null ? "time" : `${document_.elapsed_s.toFixed(2)} s`}`);
+    else if (answer.status === 401) { sessionStorage.removeItem(KEY); write("the key is not valid any more"); changes(document); }
+    else write(`refused: ${document_.detail ?? document_.error ?? answer.status}`);
+  } catch (problem) { write(`failed: ${problem.message}`); }
+  button.disabled = false;
+}
+
+async function follow(place, write) {
+  for (;;) {
+    const answer = await fetch(place, { headers: headers({}, true), cache: "no-store" });
+    const { job } = await answer.json();
+    if (!job) return;
+    if (job.state === "failed") { write(`${job.action} failed: ${job.error.message}`); return; }
+    if (job.state === "done") { write(`${job.action}: done`); etag = null; poll(); return; }
+    write(`${job.action}${job.step ? `: ${job.step}` : ""} …`);
+    await new Promise((next) => setTimeout(next, 1000));
+  }
+}
+
+// A gateway that others reach: the page itself is fetched with the key
+function unlock() {
+  const form = document.getElementById("unlock");
+  if (!form) return;
+  form.hidden = false;
+  const field = document.getElementById("unlock-key"), fault = document.getElementById("unlock-fault");
+  const open = async () => {
+    const answer = await fetch(location.href, { headers: headers({ Accept: "text/html" }, true), cache: "no-store" });
+    if (answer.status === 401 || answer.status === 403) { sessionStorage.removeItem(KEY); fault.hidden = false; return; }
+    const page = parse(await answer.text());
+    document.title = page.title;
+    const scripts = [...page.querySelectorAll("head script[src]")].map((one) => one.getAttribute("src"));
+    const styles = [...page.querySelectorAll("head link[rel=stylesheet]")];
+    document.body.replaceWith(document.adoptNode(page.body));
+    const known = new Set([...document.querySelectorAll("head script[src]")].map((one) => one.getAttribute("src")));
+    document.head.append(...styles.filter((one) => !document.querySelector(`link[href="${one.getAttribute("href")}"]`)).map((one) => document.adoptNode(one)));
+    for (const url of scripts.filter((one) => !known.has(one))) {
+      const script = document.createElement("script");
+      script.src = policy.createScriptURL(url);
+      if (!url.includes("iife")) script.type = "module";
+      script.async = false;
+      document.head.append(script);
+    }
+    themes();
+    dress(document);
+    poll();
+  };
+  form.addEventListener("submit", (event) => { event.preventDefault(); sessionStorage.setItem(KEY, field.value.trim()); open(); });
+  if (key()) open();
+}
+
+// Theme
+function themes() {
+  const button = document.querySelector(".theme"), kinds = ["system", "light", "dark"];
+  let kind = localStorage.getItem("modelscan.theme") ?? "system";
+  const wear = () => {
+    if (kind === "system") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = kind;
+    button.textContent = `Theme: ${kind}`;
+  };
+  button.hidden = false;
+  wear();
+  button.addEventListener("click", () => { kind = kinds[(kinds.indexOf(kind) + 1) % 3]; localStorage.setItem("modelscan.theme", kind); wear(); });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.target.closest("input, select, textarea")) {
+    const field = document.querySelector('[data-key="/"]');
+    if (field) { event.preventDefault(); field.focus(); }
+  }
+  if (event.key === "Escape") hide();
+});
+
+// The slider of contexts
+const svg = (name, values) => {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [name_, value] of Object.entries(values)) made.setAttribute(name_, value);
+  return made;
+};
+const words = (n) => { const unit = n % 1000 ? 1024 : 1000; return n % unit ? n.toLocaleString("en") : `${n / unit}k`; };
+
+function bar(point, limit, parts, scale) {
+  const picture = svg("svg", { class: "bar", width: "100%", height: 18, "aria-hidden": "true" });
+  picture.append(svg("rect", { class: "track", width: "100%", height: 18 }));
+  let at = 0;
+  parts.forEach(([part, pattern], i) => {
+    const share = (100 * point.parts[i]) / scale;
+    picture.append(svg("rect", { class: `part ${part}`, x: `${at}%`, width: `${share}%`, height: 18 }));
+    if (pattern) picture.append(svg("rect", { x: `${at}%`, width: `${share}%`, height: 18, fill: `url(#${pattern})` }));
+    at += share;
+  });
+  if (scale > limit) {
+    const edge = (100 * limit) / scale;
+    if (at > edge) picture.append(svg("rect", { x: `${edge}%`, width: `${at - edge}%`, height: 18, fill: "url(#over)" }));
+    picture.append(svg("line", { class: "limit", x1: `${edge}%`, x2: `${edge}%`, y1: 0, y2: 18 }));
+  }
+  return picture;
+}
+
+function slider(root) {
+  const source = root.querySelector("#curves"), box = root.querySelector(".slider");
+  if (!source || !box) return;
+  const { limit, now: planned, parts, curves } = JSON.parse(source.textContent);
+  const input = box.querySelector("input"), now = box.querySelector("output"), lines = box.querySelector("#tier-bars");
+  const said = (p) => p.state === "too_big" ? `${Math.max(0, (p.bytes - limit) / GIB).toFixed(1)} too much` : `${p.state}${p.speed ? `, ${p.speed.toFixed(0)} tokens/s` : ""}`;
+  input.value = Math.max(0, curves[0].points.findLastIndex((p) => p.n <= planned));
+  const draw = () => {
+    const i = Number(input.value), n = curves[0].points[i].n, scale = Math.max(limit, ...curves.map((c) => c.points[i].bytes));
+    now.textContent = `${words(n)} tokens`;
+    input.setAttribute("aria-valuetext", `${words(n)} tokens: ` + curves.map((c) => `${c.kv} ${(c.points[i].bytes / GIB).toFixed(1)} GiB, ${said(c.points[i])}`).join("; "));
+    lines.replaceChildren(...curves.map((c) => {
+      const p = c.points[i], line = document.createElement("div"), name = document.createElement("span"), text = document.createElement("span");
+      line.className = "tierline";
+      name.textContent = c.kv;
+      text.textContent = `${(p.bytes / GIB).toFixed(1)} GiB, ${said(p)}`;
+      line.dataset.state = p.state;
+      line.append(name, bar(p, limit, parts, scale), text);
+      return line;
+    }));
+    for (const g of root.querySelectorAll(".now")) {
+      const { left, right, last } = g.dataset, x = Number(left) + (n / last) * (right - left);
+      for (const end of ["x1", "x2"]) g.firstElementChild.setAttribute(end, x);
+    }
+  };
+  input.addEventListener("input", draw);
+  box.hidden = false;
+  draw();
+}
+
+// Tips of marks, copying, filtering a log
+let tip;
+const hide = () => { tip?.remove(); tip = null; };
+function tips(root) {
+  for (const mark of root.querySelectorAll(".chart .dot, .chart .pt, .chart .score")) {
+    const title = mark.querySelector("title");
+    if (!title) continue;
+    const text = title.textContent;
+    title.remove();
+    mark.addEventListener("pointerenter", () => {
+      hide();
+      tip = document.createElement("div");
+      tip.className = "tip";
+      tip.textContent = text;
+      document.body.append(tip);
+      const at = mark.getBoundingClientRect();
+      tip.style.left = `${Math.max(8, Math.min(at.left + scrollX - tip.offsetWidth / 2, innerWidth - tip.offsetWidth - 16))}px`;
+      tip.style.top = `${at.top + scrollY - tip.offsetHeight - 8}px`;
+    });
+    mark.addEventListener("pointerleave", hide);
+  }
+}
+
+function copying(root) {
+  for (const button of root.querySelectorAll(".copy")) {
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+      button.textContent = "Copied";
+      say("Copied");
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+  }
+}
+
+function logs(root) {
+  const field = root.querySelector("#log-filter"), lines = root.querySelector("#log-lines");
+  if (!field || !lines) return;
+  const all = lines.textContent.split("\n");
+  field.parentElement.hidden = false;
+  lines.scrollTop = lines.scrollHeight;
+  field.addEventListener("input", () => { const text = field.value.toLowerCase(); lines.textContent = all.filter((line) => line.toLowerCase().includes(text)).join("\n"); });
+}
+
+function dress(root) {
+  liveForms(root);
+  changes(root);
+  copying(root);
+  logs(root);
+  slider(root);
+  tips(root);
+}
+themes();
+dress(document);
+unlock();
+document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
+window.addEventListener("hashchange", () => { takeKey(); changes(document); });
+pollTimer = setTimeout(poll, 2000);
