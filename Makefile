@@ -137,6 +137,10 @@ bench-catalog: setup ## search latency over the bundle and over 100,000 models, 
 docs: setup ## rewrite docs/reference from the code
 	$(BIN)/python -m scripts.build_docs
 
+gates: setup ## measure what a release must reach, and store it in docs/gates.json (NAMES=…)
+	$(BIN)/python -m scripts.gates $(NAMES)
+	$(BIN)/python -m scripts.build_docs
+
 dashboard: setup ## rewrite examples/grafana/modelscan.json from the definitions of the metrics
 	$(BIN)/python -m scripts.build_dashboard
 
