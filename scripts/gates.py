@@ -54,7 +54,7 @@ class Gate:
 
 
 def _tests(*files: str) -> tuple[str, ...]:
-    return (_PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rN", "--tb=no", *files)
+    return (_PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-rN", "--tb=no", *files)
 
 
 _PASSED = r"(\d+) passed"
