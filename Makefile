@@ -57,6 +57,9 @@ eval-verify: setup ## every suite graded with scripted answers: references pass,
 test-wheel: setup ## the built wheel, installed without extras in a clean environment of every Python here
 	$(BIN)/python -m scripts.check_wheel
 
+test-upgrade: setup ## the state folder of an earlier version (REF=…, default: the newest tag), used by this one
+	$(BIN)/python -m scripts.check_upgrade $(REF)
+
 mutate: setup ## small changes of the pure rooms that no test notices (hours; MODULES=… for some files)
 	$(BIN)/python -m scripts.mutate $(MODULES)
 
