@@ -29,7 +29,7 @@ from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.secret import Sealer
 from modelscan.gateway.control.worker import frame
-from modelscan.gateway.counters import Counters, Sizes
+from modelscan.gateway.counters import Counters, CounterSizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.state import GatewayState, StateBuilder
 from modelscan.gateway.data.writes import Writes
@@ -295,7 +295,7 @@ def main() -> None:
         config = load({})
         config.routing_file.parent.mkdir(parents=True, exist_ok=True)
         Path(config.routing_file).write_text(ROLES)
-        counters = Counters.create(Sizes())
+        counters = Counters.create(CounterSizes())
         with ServerDatabase.open(config.paths.state) as database, contextlib.closing(counters):
             worker = Counters.attach(os.dup(counters.fileno()), 0)
             simulation = Simulation(config, database, counters)

@@ -25,7 +25,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "registry add": (
         "registry add acme/coder --from hf:Qwen/Qwen3-8B-GGUF --quant Q4_K_M",
-        "registry add acme/demo --from ./demo.gguf visibility=public --publish",
+        "registry add acme/demo --from ./demo.gguf --publish",
     ),
     "registry show": ("registry show acme/coder", "registry show acme/coder@champion"),
     "registry list": (
@@ -47,7 +47,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "registry curate propose": ("registry curate propose acme/coder@2 --tag curated",),
     "registry curate approve": ("registry curate approve c-1f2e3d4c5b6a",),
     "registry curate reject": (
-        "registry curate reject c-1f2e3d4c5b6a --reason 'the license is unclear'",
+        "registry curate reject c-1f2e3d4c5b6a --reason 'license unclear'",
     ),
     "registry curate status": (
         "registry curate status",

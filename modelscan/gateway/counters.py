@@ -76,7 +76,7 @@ class GlobalRow(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class CounterSizes:
     """How many rows there are; fixed when the gateway starts."""
 
     workers: int = 1
@@ -116,7 +116,7 @@ class Counters:
         "worker",
     )
 
-    def __init__(self, fd: int, sizes: Sizes, worker: int) -> None:
+    def __init__(self, fd: int, sizes: CounterSizes, worker: int) -> None:
         self._fd = fd
         self._map = mmap.mmap(fd, sizes.total_bytes)
         self.cells = memoryview(self._map).cast("q")
@@ -129,7 +129,7 @@ class Counters:
         self._caps = self._states + sizes.backends
 
     @classmethod
-    def create(cls, sizes: Sizes) -> Counters:
+    def create(cls, sizes: CounterSizes) -> Counters:
         """A new block, all zero, for the serving process; its descriptor is to be inherited."""
         fd = _anonymous_file()
         os.ftruncate(fd, sizes.total_bytes)
@@ -144,7 +144,7 @@ class Counters:
         magic, *sizes, _ = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))
         if magic != _MAGIC:
             raise ValueError("the descriptor is not a block of gateway counters")
-        return cls(fd, Sizes(*sizes), worker)
+        return cls(fd, CounterSizes(*sizes), worker)
 
     def fileno(self) -> int:
         """The descriptor to inherit."""

@@ -45,7 +45,7 @@ _POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class StepDone:
     """How a step ended."""
 
     state: StepState
@@ -89,7 +89,7 @@ class Promoter:
                 done = _STEPS[name](self, promotion)
             except (ModelscanError, KeyboardInterrupt) as error:
                 reason = error.message if isinstance(error, ModelscanError) else "interrupted"
-                self._end(promotion, name, Done("failed", reason))
+                self._end(promotion, name, StepDone("failed", reason))
                 raise
             promotion = self.store.last(promotion.route, "running") or promotion
             if done.state == "failed":
@@ -105,7 +105,7 @@ class Promoter:
         self.store.save(promotion)
         return promotion
 
-    def _after(self, promotion: Promotion, name: StepName, done: Done) -> Promotion:
+    def _after(self, promotion: Promotion, name: StepName, done: StepDone) -> Promotion:
         promotion = with_step(promotion, name, done.state, now_text(), done.reason, done.data)
         if "retire_at" in done.data:
             promotion = replace(promotion, retire_at=float(done.data["retire_at"]))
@@ -118,7 +118,7 @@ class Promoter:
         self.store.save(promotion)
         return promotion
 
-    def _end(self, promotion: Promotion, name: StepName, done: Done) -> Promotion:
+    def _end(self, promotion: Promotion, name: StepName, done: StepDone) -> Promotion:
         promotion = with_step(promotion, name, done.state, now_text(), done.reason, done.data)
         self.store.save(promotion, promotion.step(name))
         switched = promotion.step("switch") is not None
@@ -168,7 +168,7 @@ class Promoter:
         with self.database.reading() as connection:
             return find_version(connection, promotion.slug, int(promotion.version))
 
-    def check(self, promotion: Promotion) -> Done:
+    def check(self, promotion: Promotion) -> StepDone:
         """The files are those that were registered; an adapter fits its base and its engine."""
         version = self._version(promotion)
         changed = changed_files(version)
@@ -180,7 +180,7 @@ class Promoter:
             )
         model = candidate_model(self.database, version)
         if model.adapter is None:
-            return Done("done", "the files are those that were registered")
+            return StepDone("done", "the files are those that were registered")
         checked = check_adapter(model.adapter, model.model, self.config)
         failed = failures(checked.checks)
         if failed:
@@ -190,9 +190,9 @@ class Promoter:
                 code="adapter",
                 details={"checks": to_json(checked.checks)},
             )
-        return Done("done", f"the adapter fits {checked.base} and {checked.backend}")
+        return StepDone("done", f"the adapter fits {checked.base} and {checked.backend}")
 
-    def deploy(self, promotion: Promotion) -> Done:
+    def deploy(self, promotion: Promotion) -> StepDone:
         """Run the candidate under its own name, without an entry in the routing file."""
         version, name = self._version(promotion), promotion.candidate
         begun = promotion.step("deploy")
@@ -211,29 +211,29 @@ class Promoter:
         with self.database.writing() as connection:
             set_challenger(connection, self.who, version.slug, version.version)
         data = {"deployment": name, "endpoint": running.endpoint, "backend": running.backend}
-        return Done("done", f"{name} runs at {running.endpoint}", data)
+        return StepDone("done", f"{name} runs at {running.endpoint}", data)
 
-    def verify(self, promotion: Promotion) -> Done:
+    def verify(self, promotion: Promotion) -> StepDone:
         """One request gets an answer."""
-        return Done("done", effects.ask_once(promotion.candidate, self.config))
+        return StepDone("done", effects.ask_once(promotion.candidate, self.config))
 
-    def bench(self, promotion: Promotion) -> Done:
+    def bench(self, promotion: Promotion) -> StepDone:
         """A few requests all get an answer."""
         row = effects.deployment_of(self.deployments, promotion.candidate)
         if row is not None and row.task != "chat":
-            return Done("skipped", f"it is a {row.task} model")
+            return StepDone("skipped", f"it is a {row.task} model")
         outcome = effects.short_bench(promotion.candidate, self.config, self.say)
         if outcome.errors:
             reason = f"{outcome.errors} of {outcome.requests} requests failed"
-            return Done("failed", reason, to_json(outcome))
+            return StepDone("failed", reason, to_json(outcome))
         speed = "" if outcome.tokens_per_s is None else f", {outcome.tokens_per_s:.3g} tokens/s"
-        return Done("done", f"{outcome.requests} requests answered{speed}", to_json(outcome))
+        return StepDone("done", f"{outcome.requests} requests answered{speed}", to_json(outcome))
 
-    def evaluate(self, promotion: Promotion) -> Done:
+    def evaluate(self, promotion: Promotion) -> StepDone:
         """Every gate is met, and nothing is shown to be worse than what the route serves."""
         gates = promotion.options.gates
         if not gates:
-            return Done("skipped", "no --gate: nothing was evaluated")
+            return StepDone("skipped", "no --gate: nothing was evaluated")
         current = promotion.before.deployment
         if current is not None:
             effects.require_running(self.deployments, current, promotion.options.timeout_s)
@@ -249,15 +249,15 @@ class Promoter:
         missed = [one.reason for one in results if not one.met]
         state: StepState = "failed" if missed else "done"
         reasons = missed or [one.reason for one in results]
-        return Done(state, "; ".join(reasons), {"gates": to_json(results)})
+        return StepDone(state, "; ".join(reasons), {"gates": to_json(results)})
 
-    def canary(self, promotion: Promotion) -> Done:
+    def canary(self, promotion: Promotion) -> StepDone:
         """A share of the route's requests, for a while: worse receipts end it."""
         asked = promotion.options.canary
         if asked is None:
-            return Done("skipped", "no --canary: the switch is at once")
+            return StepDone("skipped", "no --canary: the switch is at once")
         if promotion.before.entry is None:
-            return Done("skipped", "the route serves nothing yet")
+            return StepDone("skipped", "the route serves nothing yet")
         row = self._candidate(promotion)
         entry = effects.entry_of(self.deployments, row, promotion.candidate)
         begun = promotion.step("canary")
@@ -267,7 +267,7 @@ class Promoter:
         effects.set_route(self.deployments, promotion.candidate, promotion.candidate)
         return self._watched(promotion, since, asked.seconds)
 
-    def _watched(self, promotion: Promotion, since: float, seconds: float) -> Done:
+    def _watched(self, promotion: Promotion, since: float, seconds: float) -> StepDone:
         """The verdict at the end, or as soon as it is clear that the candidate is worse."""
         while True:
             over = self.clock() >= since + seconds
@@ -275,13 +275,13 @@ class Promoter:
             judged = judge_canary(receipts, promotion.candidate)
             data = {"canary": to_json(judged)}
             if judged.verdict == "worse":
-                return Done("failed", judged.reason, data)
+                return StepDone("failed", judged.reason, data)
             if over:
                 state: StepState = "done" if judged.verdict == "not_worse" else "unknown"
-                return Done(state, judged.reason, data)
+                return StepDone(state, judged.reason, data)
             self.pause(min(_POLL_S, max(0.0, since + seconds - self.clock())))
 
-    def switch(self, promotion: Promotion) -> Done:
+    def switch(self, promotion: Promotion) -> StepDone:
         """The route leads to the candidate; the answer through it is looked at."""
         row = self._candidate(promotion)
         entry = effects.entry_of(self.deployments, row, promotion.candidate)
@@ -291,9 +291,9 @@ class Promoter:
         old = promotion.before.deployment
         if old is not None and promotion.before.kind != "role":
             effects.set_route(self.deployments, old, None)
-        return Done("done", effects.ask_once(name, self.config))
+        return StepDone("done", effects.ask_once(name, self.config))
 
-    def aliases(self, promotion: Promotion) -> Done:
+    def aliases(self, promotion: Promotion) -> StepDone:
         """champion is the candidate, previous what it was, challenger nobody."""
         begun = promotion.step("aliases")
         if begun is None or "before" not in begun.data:
@@ -304,18 +304,18 @@ class Promoter:
         wanted = {CHAMPION: promotion.version, PREVIOUS: _same_slug(promotion), CHALLENGER: None}
         with self.database.writing() as connection:
             move_aliases(connection, self.who, promotion.slug, wanted)
-        return Done("done", f"champion is {promotion.name}")
+        return StepDone("done", f"champion is {promotion.name}")
 
-    def retire(self, promotion: Promotion) -> Done:
+    def retire(self, promotion: Promotion) -> StepDone:
         """What the route served before is stopped, now or after ``--keep-previous``."""
         old, keep_s = promotion.before.deployment, promotion.options.keep_s
         if old is None or old == promotion.candidate:
-            return Done("skipped", "the route served nothing before")
+            return StepDone("skipped", "the route served nothing before")
         if keep_s > 0:
             at = self.clock() + keep_s
-            return Done("done", f"{old} keeps running for {keep_s:g} s", {"retire_at": at})
+            return StepDone("done", f"{old} keeps running for {keep_s:g} s", {"retire_at": at})
         problem = effects.take_away(self.deployments, old, keep=True)
-        return Done("done", problem or f"{old} is stopped")
+        return StepDone("done", problem or f"{old} is stopped")
 
     def _candidate(self, promotion: Promotion) -> Any:
         row = effects.deployment_of(self.deployments, promotion.candidate)
@@ -329,7 +329,7 @@ class Promoter:
         return row
 
 
-_STEPS: Mapping[StepName, Callable[[Promoter, Promotion], Done]] = {
+_STEPS: Mapping[StepName, Callable[[Promoter, Promotion], StepDone]] = {
     "check": Promoter.check, "deploy": Promoter.deploy, "verify": Promoter.verify,
     "bench": Promoter.bench, "evaluate": Promoter.evaluate, "canary": Promoter.canary,
     "switch": Promoter.switch, "aliases": Promoter.aliases, "retire": Promoter.retire,

@@ -27,7 +27,7 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class RecipeRoom:
     """What a machine has: the largest GPU (None: none that counts), memory and disk; None = not
     known.
     """
@@ -40,7 +40,7 @@ class Room:
     missing_gpu: str = "this machine has no GPU"
 
 
-def room_of(machine: Machine, need: GpuNeed, disk_bytes: int | None) -> Room:
+def room_of(machine: Machine, need: GpuNeed, disk_bytes: int | None) -> RecipeRoom:
     """The room of this machine; an NVIDIA GPU is one that PyTorch's CUDA build can use."""
     inventory = machine.free_inventory()
     gpus = [gpu for gpu in inventory.gpus if need != "nvidia" or gpu.vendor == "nvidia"]
@@ -52,7 +52,7 @@ def room_of(machine: Machine, need: GpuNeed, disk_bytes: int | None) -> Room:
         host = inventory.host.free_bytes
     name = None if best is None else best.name
     size = None if best is None else best.free_bytes or best.memory_bytes
-    return Room(machine.where, name, size, host, disk_bytes, missing)
+    return RecipeRoom(machine.where, name, size, host, disk_bytes, missing)
 
 
 def _memory(gpu: Gpu) -> int:
@@ -60,7 +60,7 @@ def _memory(gpu: Gpu) -> int:
 
 
 def fit(
-    needs: RecipeNeeds, room: Room, need: GpuNeed, alternatives: Iterable[Alternative] = ()
+    needs: RecipeNeeds, room: RecipeRoom, need: GpuNeed, alternatives: Iterable[Alternative] = ()
 ) -> RecipeFit:
     """The verdict with its reasons; what would fit only where it does not."""
     against = [*_gpu(needs, room, need), *_rest(needs, room)]
@@ -74,12 +74,12 @@ def fit(
     return RecipeFit("fits", room.where, tuple(_reasons(needs, room, need)))
 
 
-def _fits(needs: RecipeNeeds, room: Room, need: GpuNeed) -> bool:
+def _fits(needs: RecipeNeeds, room: RecipeRoom, need: GpuNeed) -> bool:
     """Whether an alternative fits, as far as it is known."""
     return not _gpu(needs, room, need) and not _rest(needs, room) and needs.gpu_bytes is not None
 
 
-def _gpu(needs: RecipeNeeds, room: Room, need: GpuNeed) -> list[str]:
+def _gpu(needs: RecipeNeeds, room: RecipeRoom, need: GpuNeed) -> list[str]:
     """Reasons against, of the GPU."""
     if not _needs_gpu(needs, need):
         return []
@@ -98,7 +98,7 @@ def _needs_gpu(needs: RecipeNeeds, need: GpuNeed) -> bool:
     return need == "nvidia" and needs.gpu_bytes != 0 and not needs.optional_gpu
 
 
-def _rest(needs: RecipeNeeds, room: Room) -> list[str]:
+def _rest(needs: RecipeNeeds, room: RecipeRoom) -> list[str]:
     """Reasons against, of memory and disk."""
     pairs = (("memory", needs.host_bytes, room.host_bytes),
              ("disk", needs.disk_bytes, room.disk_bytes))  # fmt: skip
@@ -109,7 +109,7 @@ def _rest(needs: RecipeNeeds, room: Room) -> list[str]:
     ]
 
 
-def _unknown(needs: RecipeNeeds, room: Room, need: GpuNeed) -> Sequence[str]:
+def _unknown(needs: RecipeNeeds, room: RecipeRoom, need: GpuNeed) -> Sequence[str]:
     if needs.gpu_bytes is None:
         return needs.assumptions or ("its needs are not known",)
     if _needs_gpu(needs, need) and room.gpu_bytes is None:
@@ -117,7 +117,7 @@ def _unknown(needs: RecipeNeeds, room: Room, need: GpuNeed) -> Sequence[str]:
     return ()
 
 
-def _reasons(needs: RecipeNeeds, room: Room, need: GpuNeed) -> Iterable[str]:
+def _reasons(needs: RecipeNeeds, room: RecipeRoom, need: GpuNeed) -> Iterable[str]:
     if needs.gpu_bytes and room.gpu is not None and (room.gpu_bytes or 0) >= needs.gpu_bytes:
         free = format_bytes(room.gpu_bytes)
         yield f"{format_bytes(needs.gpu_bytes)} of {free} free on {room.gpu}"

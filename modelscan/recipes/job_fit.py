@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelscan.recipes.fitting import Room, fit
+from modelscan.recipes.fitting import RecipeRoom, fit
 from modelscan.recipes.flavors import FLAVORS
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def fit_job(needs: RecipeNeeds, flavor: JobFlavor, need: GpuNeed) -> RecipeFit:
     return replace(verdict, would_fit=tuple(f"--flavor {one.name}" for one in names))
 
 
-def _room(flavor: JobFlavor) -> Room:
+def _room(flavor: JobFlavor) -> RecipeRoom:
     where = f"a job on {flavor.name}"
-    return Room(where, flavor.gpu, flavor.gpu_memory_bytes, None, None, f"{flavor.name} has no GPU")
+    return RecipeRoom(
+        where, flavor.gpu, flavor.gpu_memory_bytes, None, None, f"{flavor.name} has no GPU"
+    )

@@ -80,7 +80,7 @@ def read_manifest(folder: Path) -> RecipeManifest:
     """The manifest. Raises UsageError where the folder has none, or one that cannot be read."""
     if not is_recipe(folder):
         raise UsageError(
-            f"{str(folder)!r} is no rendered recipe: it has no {MANIFEST} and {SUMS}",
+            f"no rendered recipe (no {MANIFEST} and {SUMS}): {folder}",
             hint="modelscan recipe render quantize MODEL",
             code="no_recipe",
         )

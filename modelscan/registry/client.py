@@ -22,7 +22,7 @@ from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings
 from modelscan.registry.answers import RegistryResolved
-from modelscan.registry.client_cache import AnswerCache
+from modelscan.registry.client_cache import RegistryCache
 from modelscan.registry.event_reader import RESET, RegistryEventReader
 from modelscan.registry.names import checked_slug, checked_version, parse_reference
 from modelscan.registry.refused import RegistryRefused
@@ -55,7 +55,7 @@ class RegistryClient:
         self._headers = _authorization(token)
         settings = HttpSettings(timeout_s=timeout_s, ca_file=ca_file)
         self._http = HttpClient(settings)
-        self._cache = AnswerCache(cache_s, time.monotonic)
+        self._cache = RegistryCache(cache_s, time.monotonic)
         self._events = RegistryEventReader(
             f"{self._root}/events?kind=registry", self._headers, settings, self._changed
         )

@@ -24,7 +24,7 @@ class CachedAnswer:
     slug: str | None
 
 
-class AnswerCache:
+class RegistryCache:
     """Answers by their address, for any number of threads. One request per address at a time."""
 
     def __init__(self, lifetime_s: float, clock: Callable[[], float]) -> None:

@@ -43,7 +43,7 @@ from modelscan.web.pages import system as system_page
 from modelscan.web.pages import traffic as traffic_page
 from modelscan.web.pages.compare import Compared
 from modelscan.web.pages.deployment import ClientSnippet
-from modelscan.web.pages.model import ModelAnswer
+from modelscan.web.pages.model import ModelView
 from modelscan.web.series import MOST_POINTS, MOST_RECEIPTS, Series, series
 from modelscan.web.visit import View, Visit
 from modelscan.web.words import short_name
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from modelscan.deploy.answers import DeploymentShown
     from modelscan.models.runnable import RunnableModels
     from modelscan.state.server.database import ServerDatabase
-    from modelscan.web.live import Sample
+    from modelscan.web.live import LiveSample
 
 _HERE_S, _SIMULATED_S, _CHECKS_S = 60.0, 3_600.0, 30.0
 _LOG_LINES, _SPANS, _SNIPPETS = 200, 400, ("opencode", "continue", "claude-code", "codex")
@@ -69,7 +69,7 @@ class Documents:
         self.workspace = workspace
         self._database = database
         self._found: Kept[RunnableModels] = Kept(24)
-        self._sized: Kept[ModelAnswer] = Kept(48)
+        self._sized: Kept[ModelView] = Kept(48)
         self._system: Kept[View] = Kept(1)
         self._series: Kept[Series] = Kept(64)
 
@@ -107,13 +107,13 @@ class Documents:
                 answer = replace(answer, export_error=error)
         return model_page.view(visit, answer)
 
-    def sized(self, visit: Visit) -> ModelAnswer:
+    def sized(self, visit: Visit) -> ModelView:
         """Every file and the plan of a model on a machine."""
         question = _question(visit, self._wishes())
         key = (question, self.workspace.config.paths.state)
         return self._sized.get(key, _seconds(question.gpu or ""), lambda: self._size(question))
 
-    def _size(self, question: Question) -> ModelAnswer:
+    def _size(self, question: Question) -> ModelView:
         config = self.workspace.config
         sized = size_model(question, config)
         info = None
@@ -123,7 +123,7 @@ class Documents:
             except ModelscanError:
                 info = None  # a file or a folder: the catalog knows no facts
         command = deploy_command(question, simulated=sized.machine.simulated)
-        return ModelAnswer(
+        return ModelView(
             sized.sizes, sized.decision, _card(sized.machine), _free(sized),
             len(sized.machine.inventory.gpus), command, info, warnings=sized.warnings,
         )  # fmt: skip
@@ -213,7 +213,7 @@ class Documents:
         return TraceAccess(self.workspace.config, self._database)
 
     def series(
-        self, of: str | None, entries: Sequence[str], samples: Sequence[Sample], last_s: int,
+        self, of: str | None, entries: Sequence[str], samples: Sequence[LiveSample], last_s: int,
         points: int,
     ) -> Series:  # fmt: skip
         """Rates and latencies over the last ``last_s`` seconds; ``entries``: of the routing file

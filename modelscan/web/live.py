@@ -15,7 +15,7 @@ import msgspec
 
 from modelscan.api import Workspace
 from modelscan.core.envelope import envelope
-from modelscan.gateway.control.app import ControlApp
+from modelscan.gateway.control.mounting import MountHost
 from modelscan.gateway.metrics.exposition import exposition
 from modelscan.gateway.top.look import deployment_look, device_figures
 from modelscan.gateway.top.overview import GatewayLook, Overview, TopLook, TopRow, overview
@@ -27,7 +27,7 @@ _COARSE = 1 << 24  # bytes: smaller changes of a device's used memory are noise
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LiveSample:
     """The figures of one moment, by service."""
 
     at: float
@@ -43,17 +43,17 @@ class Shown:
     etag: str
 
 
-class Live:
+class LiveState:
     """The looks of one gateway. ``look`` belongs to the event loop."""
 
-    def __init__(self, control: ControlApp, workspace: Workspace) -> None:
+    def __init__(self, control: MountHost, workspace: Workspace) -> None:
         self._control = control
         self._workspace = workspace
         self._before: TopLook | None = None
         self._shown: Shown | None = None
         self._until = 0.0
         self._lock = asyncio.Lock()
-        self.samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
+        self.samples: deque[LiveSample] = deque(maxlen=KEPT_SAMPLES)
 
     async def look(self) -> Shown:
         """The newest overview; viewers of the same moment share one."""
@@ -69,7 +69,7 @@ class Live:
         seen = overview(self._before, now)
         self._before = now
         rows = tuple(map(_rounded, seen.services))
-        self.samples.append(Sample(time.time(), {row.name: row for row in rows}))
+        self.samples.append(LiveSample(time.time(), {row.name: row for row in rows}))
         devices = tuple(
             replace(one, used_bytes=one.used_bytes and one.used_bytes // _COARSE * _COARSE)
             for one in seen.devices

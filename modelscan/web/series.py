@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from modelscan.core.receipt import Receipt
-from modelscan.web.live import Sample
+from modelscan.web.live import LiveSample
 
 Column = tuple[float | None, ...]
 MOST_POINTS, MOST_RECEIPTS = 600, 50_000
@@ -47,7 +47,7 @@ class _Bucket:
 
 
 def series(
-    of: str | None, receipts: Iterable[Receipt], samples: Sequence[Sample], now: float,
+    of: str | None, receipts: Iterable[Receipt], samples: Sequence[LiveSample], now: float,
     last_s: float, points: int,
 ) -> Series:  # fmt: skip
     """The last ``last_s`` seconds in ``points`` intervals."""
@@ -96,7 +96,7 @@ def quantile(values: Sequence[float], share: float) -> float | None:
 
 
 def _gauges(
-    of: str | None, samples: Sequence[Sample], times: Sequence[float], step: float
+    of: str | None, samples: Sequence[LiveSample], times: Sequence[float], step: float
 ) -> dict[str, Column]:
     """The last sample in each interval."""
     names = ("waiting", "kv_cache_used", "running")

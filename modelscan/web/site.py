@@ -13,16 +13,16 @@ from starlette.responses import PlainTextResponse, Response
 from modelscan.api import Workspace
 from modelscan.core.envelope import envelope
 from modelscan.core.errors import ModelscanError
-from modelscan.gateway.control.app import ControlApp
 from modelscan.gateway.control.deployments_api import status_of
-from modelscan.gateway.control.mounting import Handler, Mount, Mounted
+from modelscan.gateway.control.handler import Handler
+from modelscan.gateway.control.mounting import Mount, Mounted, MountHost
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.top.overview import Overview
 from modelscan.web import guard
 from modelscan.web.assets import asset_at
 from modelscan.web.environment import templates
 from modelscan.web.gather import Documents
-from modelscan.web.live import Live
+from modelscan.web.live import LiveState
 from modelscan.web.pages import deployment as deployment_page
 from modelscan.web.pages import here as here_page
 from modelscan.web.visit import View, Visit, visit_of
@@ -37,7 +37,7 @@ _MOST_SECONDS = 30 * 86_400
 def pages(workspace: Workspace) -> Mount:
     """The pages over these settings, for ``serve``."""
 
-    def mount(control: ControlApp) -> Mounted:
+    def mount(control: MountHost) -> Mounted:
         site = Site(control, workspace)
         return Mounted(site.handlers(), site.refused)
 
@@ -47,10 +47,10 @@ def pages(workspace: Workspace) -> Mount:
 class Site:
     """The handlers of one gateway's pages."""
 
-    def __init__(self, control: ControlApp, workspace: Workspace) -> None:
+    def __init__(self, control: MountHost, workspace: Workspace) -> None:
         self._control = control
         self._workspace = workspace
-        self.live = Live(control, workspace)
+        self.live = LiveState(control, workspace)
         self.documents = Documents(workspace, control.gateway.database)
 
     def handlers(self) -> dict[str, Handler]:

@@ -45,6 +45,7 @@ EXEMPT = {
     "completion",
     "logs",
     "serve",
+    "open",
     "mcp",
     "skill",
     "node join",
@@ -84,6 +85,8 @@ RAN = (
     "registry eval ingest missing.json",
     "registry show nothing", "registry add Not/A/Slug", "registry export registry.jsonl",
     "registry import missing.jsonl", "registry rm nothing", f"registry remove lab/{LONG}",
+    "registry check-adapter missing --base demo", "registry promote nothing --route nothing",
+    "registry rollback nothing",
     "trace status", "trace cost", "trace on", "trace off --content",
     "trace prune --older-than 7d", "trace export .",
     "trace dataset chats.jsonl --license MIT --yes",
@@ -173,6 +176,7 @@ def test_nothing_is_wider_than_the_terminal(
 ) -> None:
     """Only what one copies may be longer: a command, a path, an address."""
     monkeypatch.setenv("MODELSCAN_HOME", str(home))
+    monkeypatch.chdir(home)
     monkeypatch.setenv("MODELSCAN_OFFLINE", "1")
     monkeypatch.setenv("LAB_KEY", "gpustack_all_0123456789abcdef")
     import shlex

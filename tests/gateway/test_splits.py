@@ -11,7 +11,7 @@ from support.gateway_client import AUTH, Answer, body, chunked, request
 from support.gateway_rig import access, backend, key, route, table
 from support.gateway_upstream import LAST, SSE_HEAD, answer, chunk
 
-from modelscan.gateway.counters import Counters, Sizes
+from modelscan.gateway.counters import Counters, CounterSizes
 from modelscan.gateway.data.client import ClientConnection
 from modelscan.gateway.data.options import WorkerOptions
 from modelscan.gateway.data.upstream import Upstream
@@ -56,7 +56,7 @@ class Standing:
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    counters = Counters.create(Sizes(backends=4, keys=4, turns=4))
+    counters = Counters.create(CounterSizes(backends=4, keys=4, turns=4))
     options = WorkerOptions(0, (), 0, counters.fileno())
     made = Worker(Standing(), options)  # type: ignore[arg-type]
     made._channel.send = lambda _: True  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ from support.gateway_client import Client, body, one, request
 from support.gateway_rig import Gateway, access, backend, key, route, table
 from support.gateway_upstream import Upstream
 
-from modelscan.gateway.counters import BackendRow, Counters, GlobalRow, KeyRow, Sizes
+from modelscan.gateway.counters import BackendRow, Counters, CounterSizes, GlobalRow, KeyRow
 from modelscan.gateway.snapshot import Snapshot
 from modelscan.routing.table import GatewayLimits
 
@@ -108,7 +108,7 @@ def test_a_worker_ends_with_its_serving_process(upstream: Upstream) -> None:
 
 def test_counters() -> None:
     """Cells of one writer, sums of all; what a dead worker had under way is forgotten."""
-    counters = Counters.create(Sizes(workers=2, backends=3, keys=2, turns=2))
+    counters = Counters.create(CounterSizes(workers=2, backends=3, keys=2, turns=2))
     first, second = (Counters.attach(counters.fileno(), worker) for worker in range(2))
     rows = [
         *(counters.backend(slot, row) for slot in range(3) for row in BackendRow),

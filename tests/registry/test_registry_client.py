@@ -15,7 +15,7 @@ from support.served import Served, serving, until, write_routing
 
 import modelscan
 from modelscan.registry.client import RegistryClient
-from modelscan.registry.client_cache import AnswerCache
+from modelscan.registry.client_cache import RegistryCache
 from modelscan.registry.event_lines import read_events
 from modelscan.registry.labels import set_alias
 from modelscan.registry.models import create_model
@@ -193,7 +193,7 @@ def test_the_hubs_token_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_answer_from_before_a_change_is_not_kept() -> None:
-    cache, answers = AnswerCache(60, lambda: 0.0), iter(["old", "new"])
+    cache, answers = RegistryCache(60, lambda: 0.0), iter(["old", "new"])
 
     def ask(_: str | None) -> tuple[bytes, str]:
         text = next(answers)

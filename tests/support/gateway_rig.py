@@ -17,7 +17,7 @@ import msgspec
 
 from modelscan.core.access import key_digest
 from modelscan.core.receipt import Receipt
-from modelscan.gateway.counters import Counters, Sizes
+from modelscan.gateway.counters import Counters, CounterSizes
 from modelscan.gateway.data.channel import frame
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.listener import open_sockets
@@ -74,7 +74,9 @@ class Gateway:
         port: int = 0,
     ) -> None:
         self.snapshot = snapshot
-        self.counters = Counters.create(Sizes(workers=workers, backends=64, keys=64, turns=64))
+        self.counters = Counters.create(
+            CounterSizes(workers=workers, backends=64, keys=64, turns=64)
+        )
         self.receipts: list[Receipt] = []
         self.revisions: dict[int, int] = {}
         self.waiting: dict[int, tuple[WaitingForWake, ...]] = {}

@@ -24,7 +24,7 @@ _MODEL_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Adapter:
+class AdapterPassport:
     """The facts in a PEFT adapter's ``adapter_config.json``."""
 
     type: str | None
@@ -59,7 +59,7 @@ class Passport:
     base_model: str | None = None
     base_models: tuple[str, ...] = ()
     base_relation: str | None = None
-    adapter: Adapter | None = None
+    adapter: AdapterPassport | None = None
     adapters: tuple[str, ...] | None = None
     datasets: tuple[str, ...] = ()
     spaces: tuple[str, ...] = ()
@@ -173,14 +173,14 @@ def with_card(info: RepoInfo, card: Mapping[str, Any]) -> RepoInfo:
     )
 
 
-def parse_adapter(body: bytes | None, base: str | None) -> Adapter:
-    """``adapter_config.json`` as an Adapter; unreadable fields are None."""
+def parse_adapter(body: bytes | None, base: str | None) -> AdapterPassport:
+    """``adapter_config.json`` as an AdapterPassport; unreadable fields are None."""
 
     try:
         data = mapping(json_value(body)) if body else {}
     except ValueError:
         data = {}
-    return Adapter(
+    return AdapterPassport(
         type=text(data.get("peft_type")),
         base_model=base or text(data.get("base_model_name_or_path")),
         rank=whole(data.get("r")),

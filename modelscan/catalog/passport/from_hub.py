@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelscan.catalog.passport.facts import (
-    Adapter,
+    AdapterPassport,
     Passport,
     from_info,
     parse_adapter,
@@ -64,7 +64,7 @@ def _with_card(info: RepoInfo, hub: Hub, ref: Reference, notes: list[str]) -> Re
     return with_card(info, parse_card(readme)) if readme else info
 
 
-def _adapter(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> Adapter | None:
+def _adapter(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> AdapterPassport | None:
     """The repository's adapter configuration; None if it is not an adapter."""
     has_config = any(file.path == "adapter_config.json" for file in info.files)
     if not has_config and info.base_relation != "adapter":

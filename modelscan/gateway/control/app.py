@@ -26,9 +26,10 @@ from modelscan.gateway.control.cluster_api import ClusterApi
 from modelscan.gateway.control.deployments_api import DeploymentsApi
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.mounting import Mount, Refuse
-from modelscan.gateway.control.nodes.api import CLIENT_HEADER, Handler, NodesApi
+from modelscan.gateway.control.nodes.api import CLIENT_HEADER, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.page_key import PAGE_KEY_NAME, PAGE_SCOPES, PageKey
 from modelscan.gateway.control.problems import HttpProblem, problem_answer

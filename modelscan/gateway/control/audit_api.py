@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
-from modelscan.gateway.control.nodes.api import Handler
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.threads import in_database
 from modelscan.state.server.audit import list_audit

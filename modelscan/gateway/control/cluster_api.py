@@ -7,7 +7,7 @@ Nothing but the ingest of results changes anything.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -23,6 +23,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.geniehive import ClusterView, modality
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.nodes.api import CLIENT_HEADER
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.threads import in_database
@@ -34,7 +35,6 @@ from modelscan.routing.role_format import RoleFields, RoleOperation
 from modelscan.state.server.audit import Actor
 
 T = TypeVar("T")
-Handler = Callable[[Request], Awaitable[Response]]
 _OPERATIONS: tuple[RoleOperation, ...] = get_args(RoleOperation)
 _SAMPLES_SHOWN = 1000
 _Text = Annotated[str, Meta(max_length=20_000)]

@@ -32,7 +32,7 @@ from modelscan.deploy.planning import Question, plan_model
 from modelscan.deploy.rows import deployment_list
 from modelscan.deploy.shown import deployment_shown
 from modelscan.gateway.control.deployment_jobs import Action, DeploymentJob, DeploymentJobs
-from modelscan.gateway.control.mounting import Handler
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.models.fit import default_wishes
 from modelscan.models.plan_answer import plan_answer

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 
 if TYPE_CHECKING:
-    from modelscan.gateway.control.app import ControlApp
+    from modelscan.gateway.control.deployments_api import DeploymentsApi
+    from modelscan.gateway.control.gateway import Gateway
+    from modelscan.gateway.metrics.families import MetricFamily
 
-Handler = Callable[[Request], Awaitable[Response]]
 Refuse = Callable[[Request, HttpProblem], Response | None]
 
 
@@ -27,5 +29,13 @@ class Mounted:
     refuse: Refuse | None = None
 
 
-Mount = Callable[["ControlApp"], Mounted]
+class MountHost(Protocol):
+    """What a part gets of the application that it is mounted in."""
+
+    gateway: Gateway
+    figures: Callable[[], Iterable[MetricFamily]]
+    deployments: DeploymentsApi
+
+
+Mount = Callable[[MountHost], Mounted]
 """Makes a part, once the application that it is mounted in exists."""

@@ -15,7 +15,7 @@ from modelscan.core.envelope import envelope
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.deployments_api import problem_of
 from modelscan.gateway.control.gateway import Gateway
-from modelscan.gateway.control.mounting import Handler
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.routing.answers import route_tested
 from modelscan.routing.probe import probe_route

@@ -49,7 +49,7 @@ from modelscan.gateway.control.wake.effects import DeploymentEffects
 from modelscan.gateway.control.wake.waker import Waker
 from modelscan.gateway.control.watch import KeyWatch, Watch
 from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
-from modelscan.gateway.counters import Counters, Sizes
+from modelscan.gateway.counters import Counters, CounterSizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.metrics.families import MetricFamily
@@ -92,7 +92,7 @@ def serve(
         loaded = read(config, database)
         check_exposure(options, len(loaded.keys))
         counters = stack.enter_context(
-            contextlib.closing(Counters.create(Sizes(workers=options.workers)))
+            contextlib.closing(Counters.create(CounterSizes(workers=options.workers)))
         )
         nodes = NodeRegistry(
             NodeStore(database), Sealer(hash_key(database)),

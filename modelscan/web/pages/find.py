@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 from modelscan.catalog.answers import LeftOut
 from modelscan.core.errors import ModelscanError
+from modelscan.engines.registry import engines
 from modelscan.models.runnable import RunnableModel, RunnableModels
 from modelscan.web.visit import View, Visit
 
 PAGE, WIDE = 25, 120
 CAN = ("tools", "reasoning", "vision")
-ENGINES = (("", "any"), ("llama.cpp", "llama.cpp"), ("vllm", "vLLM"), ("sglang", "SGLang"))
+ENGINES = (
+    ("", "any"),
+    *((one.name, one.title) for one in engines() if not one.own_server),
+)
 USES = (
     ("", "chat"), ("coding", "coding"), ("agents", "agents"), ("vision", "vision"),
     ("embedding", "embedding"), ("rerank", "rerank"), ("math", "mathematics"),

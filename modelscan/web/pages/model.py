@@ -8,6 +8,7 @@ from typing import Any
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.plan import CacheCurve, Decision, Sizes
+from modelscan.engines.registry import engines
 from modelscan.models.info import ModelFacts, ModelInfo
 from modelscan.web.charts.bar import PARTS, PATTERNS, grouped
 from modelscan.web.visit import View, Visit
@@ -19,11 +20,11 @@ EXPORTS = (
     ("systemd", "systemd"), ("quadlet", "Podman Quadlet"), ("skypilot", "SkyPilot"),
     ("gpustack", "GPUStack"),
 )  # fmt: skip
-ENGINES = {"vllm": "vLLM", "sglang": "SGLang", "ollama": "Ollama", "llama.cpp": "llama.cpp"}
+ENGINES = {one.name: one.title for one in engines()}
 
 
 @dataclass(frozen=True, slots=True)
-class ModelAnswer:
+class ModelView:
     """Everything that the page shows. ``card``: the devices' short name; ``command`` deploys the
     plan; ``export``: the plan in the chosen form, or why it cannot be written so.
     """
@@ -40,7 +41,7 @@ class ModelAnswer:
     warnings: tuple[str, ...] = ()
 
 
-def view(visit: Visit, answer: ModelAnswer) -> View:
+def view(visit: Visit, answer: ModelView) -> View:
     """The page."""
     sizes, plan = answer.sizes, answer.decision.plan
     limit = answer.free_bytes

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from modelscan.gateway.control.shares import KeyCells, LimitShares
-from modelscan.gateway.counters import Counters, Sizes
+from modelscan.gateway.counters import Counters, CounterSizes
 from modelscan.gateway.data import admission
 from modelscan.gateway.data.errors import RefusedError
 from modelscan.gateway.data.state import LiveKey
@@ -39,7 +39,7 @@ class Peer:
     """The counters, cells and lease of one gateway, with one key; no processes."""
 
     def __init__(self, database: ServerDatabase, clock: Clock) -> None:
-        self.counters = Counters.create(Sizes(backends=1, keys=2, turns=1))
+        self.counters = Counters.create(CounterSizes(backends=1, keys=2, turns=1))
         self.worker = Counters.attach(self.counters.fileno(), 0)
         limits = KeyLimits(requests_per_minute=RATE, max_concurrent=CONCURRENT)
         record = SimpleNamespace(name="k", limits=limits)

@@ -16,6 +16,7 @@ from modelscan.core.node import Departure, Heartbeat, RegisteredService, Registr
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.failover import Health
 from modelscan.gateway.control.gateway import LARGE_FILE, Gateway
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.nodes.host import NodeHost
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.rules import NodeCaller, NodeRefused
@@ -33,7 +34,6 @@ CLIENT_HEADER = "x-modelscan-client"
 MAX_REGISTRATION, MAX_HEARTBEAT = 1024 * 1024, 256 * 1024
 _COUNTED_S, _MANY, _MOST_ROWS = 1.0, 200, 10_000_000
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
-Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -6,7 +6,7 @@ Answers to readers are the stored JSON, with its ETag as a field, without readin
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from modelscan.core.jsonform import to_json
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.registry.exchange import (
     expected_etags,
@@ -40,7 +41,6 @@ from modelscan.state.server.audit import Actor
 from modelscan.state.server.database import ServerDatabase
 
 T = TypeVar("T")
-Handler = Callable[[Request], Awaitable[Response]]
 _MOST_CACHED = 512
 _MOST_CACHED_BYTES = 256 * 1024
 _MOST_HISTORY = 500

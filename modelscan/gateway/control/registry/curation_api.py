@@ -15,7 +15,7 @@ from starlette.responses import Response
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.evals.measured import MOST_BYTES, read_results
-from modelscan.gateway.control.nodes.api import Handler
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.registry.exchange import in_thread, json_body
 from modelscan.gateway.control.registry.queries import check_names, page_limit

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from modelscan.core.errors import ModelscanError
-from modelscan.gateway.control.nodes.api import Handler
+from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.stream.feed import EventFeed
 from modelscan.gateway.control.stream.frames import (
