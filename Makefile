@@ -63,6 +63,9 @@ eval-verify: setup ## every suite graded with scripted answers: references pass,
 test-wheel: setup ## the built wheel, installed without extras in a clean environment of every Python here
 	$(BIN)/python -m scripts.check_wheel
 
+test-upgrade: setup ## the state folder of an earlier version (REF=…, default: the newest tag), used by this one
+	$(BIN)/python -m scripts.check_upgrade $(REF)
+
 mutate: setup ## small changes of the pure rooms that no test notices (hours; MODULES=… for some files)
 	$(BIN)/python -m scripts.mutate $(MODULES)
 
@@ -150,6 +153,10 @@ bench-catalog: setup ## search latency over the bundle and over 100,000 models, 
 	$(BIN)/python -m benchmarks.bench_catalog
 
 docs: setup ## rewrite docs/reference from the code
+	$(BIN)/python -m scripts.build_docs
+
+gates: setup ## measure what a release must reach, and store it in docs/gates.json (NAMES=…)
+	$(BIN)/python -m scripts.gates $(NAMES)
 	$(BIN)/python -m scripts.build_docs
 
 dashboard: setup ## rewrite examples/grafana/modelscan.json from the definitions of the metrics

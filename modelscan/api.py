@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from modelscan.gpu.known import GpuFactsAnswer
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
+    from modelscan.hub.neighbours.types import NeighbourList
     from modelscan.models.info import Comparison, ModelInfo
     from modelscan.models.offers import ModelOffers
     from modelscan.models.pages import ModelPage
@@ -351,6 +352,12 @@ class Workspace:
         from modelscan.deploy.cache_answers import list_cache
 
         return list_cache(self.config)
+
+    def neighbours(self) -> NeighbourList:
+        """The models that Ollama, LM Studio and llama.cpp's programs keep on this machine."""
+        from modelscan.hub.neighbours.find import list_neighbours
+
+        return list_neighbours()
 
     # Deployments
 

@@ -1,5 +1,5 @@
 """The reference pages, generated from the code: docs/reference/{cli,settings,json,exit-codes,
-files,failures,http,metrics,routing}.md.
+files,failures,http,metrics,routing,features,gates}.md.
 
     python -m scripts.build_docs           # write them
     python -m scripts.build_docs --check   # exit status 1 when a page is not what it would write
@@ -25,11 +25,13 @@ from modelscan.cli.framework import Root
 from modelscan.core import errors
 from modelscan.state.config import SETTINGS
 from modelscan.state.setting_kinds import Setting
+from scripts.docs_features import features_page
 from scripts.docs_files import failures_page, files_page
 from scripts.docs_http import http_page
 from scripts.docs_metrics import metrics_page
 from scripts.docs_routing import routing_page
 from scripts.docs_schemas import json_page
+from scripts.gates import gates_page
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "docs" / "reference"
@@ -63,6 +65,8 @@ def pages() -> dict[str, str]:
         "http.md": _GENERATED + http_page(),
         "metrics.md": _GENERATED + metrics_page(),
         "routing.md": _GENERATED + routing_page(),
+        "features.md": _GENERATED + features_page(),
+        "gates.md": _GENERATED + gates_page(),
     }
 
 

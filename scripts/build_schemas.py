@@ -86,6 +86,7 @@ BODIES = {
     "bench.list": "modelscan.bench.samples:BenchList",
     "bench.run": "modelscan.bench.report:BenchReport",
     "cache.list": "modelscan.deploy.cache_answers:CacheList",
+    "cache.neighbours": "modelscan.hub.neighbours.types:NeighbourList",
     "cache.prune": "modelscan.deploy.cache_answers:CachePruned",
     "cache.updates": "modelscan.deploy.cache_answers:CacheUpdates",
     "cache.verify": "modelscan.deploy.cache_answers:CacheVerified",

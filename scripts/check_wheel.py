@@ -23,12 +23,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.check_reproducible import difference_faults
+from scripts.check_tools import tool_faults
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 _OLDEST = (3, 10)
 _NEEDED = (
     "modelscan/py.typed", "modelscan/schemas/plan.json", "modelscan/_catalogs/index.sqlite3",
     "modelscan/_catalogs/gpus.tsv", "modelscan/_catalogs/quality.tsv",
     "modelscan/_catalogs/snapshots/", "modelscan/_examples/demo-model.gguf",
+    "modelscan/_docs/memory.md",
 )  # fmt: skip
 _UNWANTED = re.compile(r"^(tests|scripts|benchmarks|docs|examples)/|__pycache__|\.pyc$")
 _VERSION = "import sys; print(sys.version_info[0], sys.version_info[1])"
@@ -179,7 +183,8 @@ def main() -> int:
         folder = Path(name)
         wheel = build(folder)
         sys.stdout.write(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB\n")
-        failed = _report(tuple(content_faults(wheel)))
+        failed = _report((*content_faults(wheel), *difference_faults(folder)))
+        failed = _report(tuple(tool_faults(wheel, folder))) or failed
         found = {sys.version_info[:2]: sys.executable} if options.one else pythons()
         with ThreadPoolExecutor(max_workers=2) as pool:
             results = pool.map(

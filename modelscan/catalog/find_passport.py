@@ -10,6 +10,7 @@ from modelscan.catalog.passport.facts import Passport, from_model
 from modelscan.catalog.passport.from_hub import from_hub
 from modelscan.core.errors import RemoteError
 from modelscan.core.reference import Kind, Reference, parse_reference
+from modelscan.hub.neighbours.find import find_neighbour
 
 if TYPE_CHECKING:
     from modelscan.core.model import Model
@@ -38,6 +39,9 @@ def find_passport(text: str, config: Config, *, checksum: bool = False) -> Passp
     reference = parse_reference(text)
     if reference.kind is Kind.PATH:
         passport = _local(reference.value, checksum=checksum)
+    elif reference.kind is Kind.NEIGHBOUR:
+        found = find_neighbour(reference.value)
+        passport = _local(found.folder or found.files[0], checksum=checksum)
     elif reference.kind is Kind.NAME:
         passport = _by_name(text, config)
     else:

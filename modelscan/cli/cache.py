@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,16 +15,29 @@ from modelscan.core.errors import EXIT_FAILED
 from modelscan.core.units import format_bytes
 
 if TYPE_CHECKING:
+    from modelscan.hub.neighbours.types import NeighbourList
     from modelscan.hub.partial import PartialDownload
 
 app = group("List, verify and delete pulled weights.")
 _NOTHING_UNUSED = "every pulled repository is used by a deployment"
+_NO_NEIGHBOURS = "no model of Ollama, LM Studio or llama.cpp's cache is on this machine"
 _EMPTY = "no weights have been pulled: modelscan pull MODEL"
 
 
 @command(app, "list")
-def list_(context: Context) -> Document[Any]:
-    """List every pulled repository: size, completeness, deployments that use it."""
+def list_(
+    context: Context,
+    neighbours: Annotated[
+        bool,
+        typer.Option("--neighbours", help="Models of Ollama, LM Studio and llama.cpp instead."),
+    ] = False,
+) -> Document[Any]:
+    """List every pulled repository: size, completeness, deployments that use it.
+
+    --neighbours lists what other programs keep here: plan and deploy run it without a copy.
+    """
+    if neighbours:
+        return neighbours_document(context.workspace.neighbours())
     answer = context.workspace.cache()
     rows = [
         (i.repo, i.revision[:12], i.source, format_bytes(i.size_bytes), i.complete, i.deployments)
@@ -36,6 +50,23 @@ def list_(context: Context) -> Document[Any]:
     parts = _parts(answer.partial)
     blocks: list[Block] = [table] if answer.items or not parts else []
     return Document("cache.list", answer, [*blocks, *parts], [item.repo for item in answer.items])
+
+
+def neighbours_document(answer: NeighbourList) -> Document[Any]:
+    """The models of other programs; those that cannot be run with the reason."""
+    rows = [
+        (one.model, one.program, one.size_bytes and format_bytes(one.size_bytes), one.problem)
+        for one in answer.items
+    ]
+    table = Table(
+        ("MODEL", "PROGRAM", "SIZE", "PROBLEM"), rows, ("SIZE",), empty=_NO_NEIGHBOURS,
+        whole=("MODEL",), optional=("PROGRAM",), below=("PROBLEM",),
+    )  # fmt: skip
+    warnings = [f"{one.path} of {one.program} cannot be read: {one.problem}"
+                for one in answer.unreadable]  # fmt: skip
+    names = [one.model for one in answer.items if one.problem is None]
+    hint = f"modelscan deploy {shlex.quote(names[0])}" if names else None
+    return Document("cache.neighbours", answer, [table], names, warnings, hint=hint)
 
 
 def _parts(partial: Sequence[PartialDownload]) -> list[Block]:

@@ -248,7 +248,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "server audit": ("server audit --since 7d",),
     "server backup": ("server backup /srv/backups", "server backup today.jsonl.gz --no-receipts"),
     "server restore": ("server restore today.jsonl.gz --yes",),
-    "cache list": ("cache list",),
+    "cache list": ("cache list", "cache list --neighbours"),
     "cache verify": ("cache verify",),
     "cache updates": ("cache updates --exit-code",),
     "cache prune": ("cache prune --yes",),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelscan.cli.context import Context
-from modelscan.cli.document import Document, Note, Table
+from modelscan.cli.document import Bar, Document, Note, Table
 from modelscan.cli.framework import single
 from modelscan.cli.watch import MIN_INTERVAL_S, Count, Interval, watched
 from modelscan.core.errors import RemoteError, UsageError
@@ -16,7 +16,7 @@ from modelscan.core.units import format_bytes
 
 if TYPE_CHECKING:
     from modelscan.gateway.top.look import Observer
-    from modelscan.gateway.top.overview import GatewayFigures, Overview, TopRow
+    from modelscan.gateway.top.overview import DeviceFigures, GatewayFigures, Overview, TopRow
 
 _SERVICES = (
     "NAME", "STATE", "REQ/S", "TOK/S", "RUN", "WAIT", "KV", "PROMISED", "MEASURED", "ENGINE",
@@ -98,7 +98,8 @@ def _document(answer: Overview) -> Document[Any]:
         ],
         numeric=_DEVICES[2:],
     )  # fmt: skip
-    blocks: list[Any] = [first, services, *([devices] if answer.devices else [])]
+    bars = [bar for one in answer.devices if (bar := _bar(one)) is not None]
+    blocks: list[Any] = [first, services, *([devices] if answer.devices else []), *bars]
     if gateway.state != "ok":
         blocks.append(Note(f"{gateway.url}: {gateway.fault}; modelscan serve starts a gateway"))
     names = [one.name for one in answer.services]
@@ -113,6 +114,16 @@ def _service(one: TopRow) -> tuple[object, ...]:
         one.waiting, used, format_bytes(one.promised_bytes), format_bytes(one.measured_bytes),
         one.engine,
     )  # fmt: skip
+
+
+def _bar(one: DeviceFigures) -> Bar | None:
+    """A device's memory: what deployments reported (else what was promised), and other programs."""
+    if not one.total_bytes or (one.used_bytes is None and not one.promised_bytes):
+        return None
+    own = one.promised_bytes if one.measured_bytes is None else one.measured_bytes
+    others = max(0, (one.used_bytes or 0) - own)
+    label = "host" if one.index is None else f"GPU {one.index}"
+    return Bar(label, (("deployments", own), ("other programs", others)), one.total_bytes)
 
 
 def _rate(value: float | None) -> str | None:

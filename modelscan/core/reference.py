@@ -16,6 +16,7 @@ class Kind(str, enum.Enum):
     HUGGINGFACE = "huggingface"
     MODELSCOPE = "modelscope"
     PATH = "path"
+    NEIGHBOUR = "neighbour"  # another program's model on this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ _FORMAT = re.compile(
     r"^(?:(?:ud-)?(?:i?q[1-8]|tq[12])(?:_\w+)?|(?:mx|nv)?fp(?:4|8|16|32)|b?f(?:16|32)|mxfp4_moe|int[48])$",
     re.IGNORECASE,
 )
+NEIGHBOURS = ("ollama:", "lmstudio:")
 _SCHEMES = ("hf", "ms", "http", "https")
 _REVISION = re.compile(r"^(?!.*\.\.)[\w.+-]+(?:/[\w.+-]+)*$")
 _REPO = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
@@ -50,6 +52,8 @@ def parse_reference(text: str) -> Reference:
     value = text.strip()
     if not value:
         raise UsageError("the model name is empty", hint="modelscan catalog search")
+    if value.lower().startswith(NEIGHBOURS):
+        return Reference(Kind.NEIGHBOUR, value)
     value, quantization = _without_format(value)
     return replace(_classified(value), quantization=quantization)
 

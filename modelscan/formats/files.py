@@ -41,6 +41,7 @@ PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".
 _SUFFIXES: dict[str, FileFormat] = {
     ".gguf": "gguf", ".safetensors": "safetensors", **dict.fromkeys(PICKLE_SUFFIXES, "pickle"),
 }  # fmt: skip
+_BLOB = re.compile(r"sha256-[0-9a-f]{64}")
 _SHARD = re.compile(r"-(?P<index>\d{5})-of-(?P<count>\d{5})(?=\.[^.]+$)")
 _LABEL = re.compile(
     r"(?:^|[-._/])(?P<label>(?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|MXFP4(?:_MOE)?|BF16|F?P?16|F?P?32))"
@@ -146,6 +147,16 @@ def _label(path: str) -> str | None:
 def is_projector(path: str) -> bool:
     """True for an image or audio encoder of llama.cpp."""
     return describe(path).role is Role.PROJECTOR
+
+
+def is_gguf_name(name: str) -> bool:
+    """Whether a local file's name is one of a GGUF file: by its ending, or a blob's of Ollama."""
+    return name.endswith(".gguf") or _BLOB.fullmatch(name) is not None
+
+
+def is_blob_name(name: str) -> bool:
+    """Whether a file is named by its content alone."""
+    return _BLOB.fullmatch(name) is not None
 
 
 def parts(path: str) -> list[str]:

@@ -155,6 +155,12 @@ class TraceArguments(ToolArguments, frozen=True, kw_only=True):
     id: Annotated[_Text, Meta(description="The request's id: X-Request-Id, `trace list`.")]
 
 
+class ResolveArguments(ToolArguments, frozen=True, kw_only=True):
+    """Of ``registry_resolve``."""
+
+    reference: Annotated[_Text, Meta(description="SLUG, SLUG@VERSION or SLUG@ALIAS.")]
+
+
 class BoardArguments(ToolArguments, frozen=True, kw_only=True):
     """Of ``eval_board``."""
 

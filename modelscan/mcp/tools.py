@@ -21,6 +21,7 @@ from modelscan.mcp.arguments import (
     InfoArguments,
     NameArguments,
     PlanArguments,
+    ResolveArguments,
     SearchArguments,
     StopArguments,
     ToolArguments,
@@ -119,6 +120,11 @@ TOOLS: tuple[ToolRow, ...] = (
         "trace show", "trace.show",
         "The receipt of one request: route, reasons, tokens, cost, what left the machine.",
         TraceArguments, positional=("id",),
+    ),
+    ToolRow(
+        "registry resolve", "registry.resolve",
+        "Which weights a curated name means: version, revision, checksum, memory.",
+        ResolveArguments, positional=("reference",),
     ),
     ToolRow("eval board", "eval.board", "Results of evaluations, side by side.", BoardArguments),
     ToolRow(

@@ -71,7 +71,12 @@ def shards(path: Path) -> list[Path]:
     return [path.parent / name for name in names]
 
 
-def _resolved_gguf(paths: Sequence[Path], name: str) -> ResolvedModel:
+def from_files(path: Path, name: str, *, projector: Path | None) -> ResolvedModel:
+    """The ResolvedModel of a file and its projector, which need not be named after it."""
+    return _resolved_gguf([path], name, projector)
+
+
+def _resolved_gguf(paths: Sequence[Path], name: str, given: Path | None = None) -> ResolvedModel:
     candidates = []
     warnings: list[str] = []
     header = None
@@ -83,7 +88,7 @@ def _resolved_gguf(paths: Sequence[Path], name: str) -> ResolvedModel:
                 f"{path.name} is cut off: {header.file_bytes:,} of {header.expected_bytes:,} bytes"
             )
         shape = from_gguf(header, path=str(files[0]))
-        projector, note = _projector(path, shape)
+        projector, note = (given, None) if given else _projector(path, shape)
         if note is not None:
             warnings.append(note)
         if projector is not None:

@@ -67,6 +67,10 @@ def _resolved(text: str, config: Config, workload: Workload, *, cached: bool) ->
         from modelscan.models.from_local import from_path
 
         return from_path(reference.value, workload)
+    if reference.kind is Kind.NEIGHBOUR:
+        from modelscan.models.from_neighbour import from_neighbour
+
+        return from_neighbour(reference.value, workload)
     label = reference.quantization
     if label is not None and workload.quantization is None:
         workload = replace(workload, quantization=label)

@@ -26,6 +26,7 @@ EXCEPTIONS = {
     "state/doubled.py": "measurements as earlier versions wrote them",
     "catalog/curated.py": "the key of a curated list of names that Ollama's users type",
     "core/route.py": "the type of an entry of the routing file",
+    "hub/neighbours/llamacpp_cache.py": "the name of the folder of llama.cpp's own programs",
     "gpu/support.py": "a room below the engines: which of them can use a device at all",
 }
 

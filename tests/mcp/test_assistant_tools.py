@@ -22,6 +22,7 @@ Run = Callable[..., Ran]
 READING = {
     "catalog_search", "catalog_info", "gpu", "estimate", "plan", "list", "show", "bench_list",
     "route_list", "route_explain", "trace_show", "eval_board",
+    "registry_resolve",
 }  # fmt: skip
 FITTING = {"text": "qwen3-8b", "fits": True, "gpu": "24GiB", "limit": 1}
 CHANGING = {"deploy", "start", "stop", "remove"}

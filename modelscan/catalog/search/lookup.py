@@ -99,9 +99,10 @@ def find_row(index: Index, text: str) -> int:
     reference = parse_reference(text)
     if reference.kind in _HUB_STEPS:
         raise _unknown(index, reference.value, hub=True)
-    if reference.kind is Kind.PATH:
+    if reference.kind in (Kind.PATH, Kind.NEIGHBOUR):
+        what = "a path" if reference.kind is Kind.PATH else "another program's model"
         raise UsageError(
-            f"'{text}' is a path, not a model of the catalog",
+            f"'{text}' is {what}, not a model of the catalog",
             hint=f"modelscan plan {text}",
             code="not_in_catalog",
         )

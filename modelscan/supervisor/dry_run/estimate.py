@@ -15,6 +15,7 @@ from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
 from modelscan.engines.flags import workload_of
 from modelscan.engines.llamacpp import NAME as LLAMACPP
+from modelscan.formats.files import is_gguf_name
 from modelscan.models.decide import decide_here
 from modelscan.planner import refuse
 from modelscan.planner.sizing import choose
@@ -47,7 +48,7 @@ def exact_estimate(
     candidate = choose(model, wishes)
     variant, shape = candidate.variant, candidate.shape
     path = Path(shape.path) if shape.path else None
-    if path is not None and path.is_file() and path.suffix == ".gguf":
+    if path is not None and path.is_file() and is_gguf_name(path.name):
         return exact(shape, workload, inventory, model=model.id, path=path)
     return _remote(model, variant, workload, inventory, config)
 

@@ -16,6 +16,7 @@ from modelscan.core.deployment import ComputedEstimate, Deployment, Measured
 from modelscan.core.errors import ModelscanError
 from modelscan.core.launch import LocalLaunch
 from modelscan.engines.llamacpp import NAME as LLAMACPP
+from modelscan.formats.files import is_gguf_name
 
 if TYPE_CHECKING:
     from modelscan.core.estimate import Estimate
@@ -66,7 +67,7 @@ def start_dry_run(deployment: Deployment) -> PendingDryRun | None:
     options = list(own_arguments(launch.argv))
     at = options.index("--model")
     file = Path(options[at + 1])
-    if file.suffix != ".gguf" or not file.is_file():
+    if not is_gguf_name(file.name) or not file.is_file():
         return None
     return PendingDryRun(file, options[:at] + options[at + 2 :])
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.units import format_bytes
+from modelscan.formats.files import is_gguf_name
 from modelscan.state.secrets import resolve
 from modelscan.supervisor import ports
 from modelscan.supervisor.launch.registry import check as check_engine
@@ -64,7 +65,7 @@ def _check_local(name: str, plan: Plan, file: Path) -> None:
     broken = "is empty" if not start else ""
     if start == _POINTER:
         broken = "is a Git LFS pointer, not the weights (git lfs pull)"
-    if not broken and file.suffix == ".gguf" and not start.startswith(b"GGUF"):
+    if not broken and is_gguf_name(file.name) and not start.startswith(b"GGUF"):
         broken = "is not a GGUF file any more"
     if broken:
         raise ModelscanError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.units import format_bytes
-from modelscan.formats.files import is_projector
+from modelscan.formats.files import is_blob_name, is_projector
 from modelscan.targets.local import adapters
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local_path"
 _SAY_EVERY_S = 0.2
+_PROJECTOR = "clip"  # the architecture of its header
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,18 @@ def _cache_folder(plan: Plan, config: Config) -> Path:
 
 
 def _chosen(root: Path, files: Sequence[Path]) -> WeightFiles:
-    projectors = [file for file in files if is_projector(str(file))]
+    projectors = [file for file in files if is_projector(str(file)) or _projects(file)]
     models = [file for file in files if file not in projectors]
     return WeightFiles(models[0] if models else root, projectors[0] if projectors else None)
+
+
+def _projects(file: Path) -> bool:
+    """Whether a file without a name of its own is a projector, by its header."""
+    if not is_blob_name(file.name) or not file.is_file():
+        return False
+    from modelscan.models.from_local import read_header
+
+    return read_header(file).architecture == _PROJECTOR
 
 
 def _inside(root: Path, name: str) -> Path:

@@ -1,0 +1,1 @@
+"""Weights that other programs keep on this machine: found and read, never copied or changed."""
