@@ -156,4 +156,4 @@ def test_code_and_documents_are_made_from_the_table() -> None:
     assert len(places) == len(set(places)), "a path and method has one row"
     for row in TABLE:
         assert row.scopes and set(row.scopes) <= set(SCOPES), row
-        assert not allows(row, frozenset(), loopback=False)
+        assert allows(row, frozenset(), loopback=False) is row.public
