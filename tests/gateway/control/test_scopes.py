@@ -151,9 +151,9 @@ def test_code_and_documents_are_made_from_the_table() -> None:
     for row, method in CELLS:
         operation = paths[re.sub(r":\w+}", "}", row.path)][method.lower()]
         assert operation["security"][-1] == {"key": list(row.scopes)}
-        assert ({} in operation["security"]) is row.open_on_loopback
+        assert ({} in operation["security"]) is (row.open_on_loopback or row.public)
     places = [(method, row.path) for row, method in CELLS]
     assert len(places) == len(set(places)), "a path and method has one row"
     for row in TABLE:
         assert row.scopes and set(row.scopes) <= set(SCOPES), row
-        assert not allows(row, frozenset(), loopback=False)
+        assert allows(row, frozenset(), loopback=False) is row.public
