@@ -46,9 +46,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "registry alias rm": ("registry alias rm acme/coder challenger",),
     "registry curate propose": ("registry curate propose acme/coder@2 --tag curated",),
     "registry curate approve": ("registry curate approve c-1f2e3d4c5b6a",),
-    "registry curate reject": (
-        "registry curate reject c-1f2e3d4c5b6a --reason 'license unclear'",
-    ),
+    "registry curate reject": ("registry curate reject c-1f2e3d4c5b6a --reason 'license unclear'",),
     "registry curate status": (
         "registry curate status",
         "registry curate status c-1f2e3d4c5b6a --json",
