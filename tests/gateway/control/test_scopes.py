@@ -67,7 +67,7 @@ def keys(module_home: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def locked(module_home: Path, keys: dict[str, str]) -> Iterator[Served]:
     """On this machine only, with keys."""
-    with serving(MODELSCAN_HOME=str(module_home)) as gateway:
+    with serving("--mcp", MODELSCAN_HOME=str(module_home)) as gateway:
         yield gateway
 
 
@@ -76,7 +76,7 @@ def test_every_cell_on_this_machine(locked: Served, keys: dict[str, str]) -> Non
 
 
 def test_every_cell_where_others_can_connect(module_home: Path, keys: dict[str, str]) -> None:
-    with serving("--expose", MODELSCAN_HOME=str(module_home)) as gateway:
+    with serving("--mcp", "--expose", MODELSCAN_HOME=str(module_home)) as gateway:
         check(gateway, keys, loopback=False)
 
 
@@ -114,7 +114,7 @@ def test_other_methods_are_refused(locked: Served, keys: dict[str, str]) -> None
 def test_without_any_key_everything_is_open_here(clean_environment: Path) -> None:
     with engines("one") as (one,):
         write_routing(clean_environment, routed(one.entry()))
-        with serving() as gateway:
+        with serving("--mcp") as gateway:
             cells = [(method, filled(row.path)) for row, method in CELLS]
             assert [cell for cell in cells if Asked(gateway, *cell, None).refused] == []
 
