@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 # A second conftest.py would hide this one from ``from conftest import …``.
-pytest_plugins = ("support.gateway_fixtures", "support.postgres_fixtures")
+pytest_plugins = (
+    "support.gateway_fixtures", "support.postgres_fixtures", "support.web_fixtures",
+)  # fmt: skip
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 _KEEP = {
