@@ -40,7 +40,7 @@ def open_pages(
         return 0
     from modelscan.gateway.control.listening import ServeOptions
     from modelscan.gateway.control.serving import serve
-    from modelscan.web.site import pages
+    from modelscan.web.mount import pages
 
     options = ServeOptions(port=wanted, drain_s=DRAIN_S)
     with reporter(context) as report:

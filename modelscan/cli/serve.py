@@ -95,7 +95,7 @@ def serve(
     require_extra("modelscan serve")
     from modelscan.gateway.control.listening import ServeOptions
     from modelscan.gateway.control.serving import serve as run
-    from modelscan.web.site import pages
+    from modelscan.web.mount import pages
 
     config = context.config
     options = ServeOptions(

@@ -13,10 +13,9 @@ from starlette.responses import PlainTextResponse, Response
 from modelscan.api import Workspace
 from modelscan.core.envelope import envelope
 from modelscan.core.errors import ModelscanError
-from modelscan.gateway.control.app import ControlApp, Mount
+from modelscan.gateway.control.app import ControlApp
 from modelscan.gateway.control.deployments_api import status_of
 from modelscan.gateway.control.handler import Handler
-from modelscan.gateway.control.mounting import Mounted
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.top.overview import Overview
 from modelscan.web import guard
@@ -35,16 +34,6 @@ _NAVIGATION = (
 _OWNERS = {"/model": "/find", "/compare": "/find", "/deployment": "/"}
 _SECONDS, _POINTS = 3600, 180
 _MOST_SECONDS = 30 * 86_400
-
-
-def pages(workspace: Workspace) -> Mount:
-    """The pages over these settings, for ``serve``."""
-
-    def mount(control: ControlApp) -> Mounted:
-        site = Site(control, workspace)
-        return Mounted(site.handlers(), site.refused)
-
-    return mount
 
 
 class Site:
@@ -198,10 +187,8 @@ class Site:
 
     # Refusals
 
-    def refused(self, request: Request, problem: HttpProblem) -> Response | None:
-        """A refusal as a page, for browsers that load one."""
-        if "text/html" not in request.headers.get("accept", ""):
-            return None
+    def refused(self, request: Request, problem: HttpProblem) -> Response:
+        """A refusal as a page."""
         visit = visit_of(request)
         if problem.status in (401, 403) and request.method == "GET":
             return self.render(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -24,19 +25,15 @@ from modelscan.gateway.control import other_lists
 from modelscan.gateway.control.audit_api import audit_handlers
 from modelscan.gateway.control.browsers import check_host, check_site, from_browser
 from modelscan.gateway.control.cluster_api import ClusterApi
-from modelscan.gateway.control.deployments_api import DeploymentsApi
 from modelscan.gateway.control.events import Report
 from modelscan.gateway.control.gateway import Gateway
-from modelscan.gateway.control.handler import Handler
+from modelscan.gateway.control.handler import Handler, LateHandlers
 from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.mounting import Mounted, Refuse
 from modelscan.gateway.control.nodes.api import CLIENT_HEADER, NodesApi
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.page_key import PAGE_KEY_NAME, PAGE_SCOPES, PageKey
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
-from modelscan.gateway.control.registry.api import RegistryApi
-from modelscan.gateway.control.registry.curation_api import CurationApi
-from modelscan.gateway.control.registry.hub import HubApi
 from modelscan.gateway.control.route_test_api import route_test_handlers
 from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
@@ -45,9 +42,11 @@ from modelscan.gateway.control.stream.feed import EventFeed
 from modelscan.gateway.metrics.exposition import exposition
 from modelscan.gateway.metrics.families import MetricFamily
 from modelscan.gateway.scopes import INFERENCE, PathScope
-from modelscan.registry.desk import CurationDesk
 from modelscan.state.server.audit import Actor
 from modelscan.traces.writer import ReceiptWriter
+
+if TYPE_CHECKING:
+    from modelscan.gateway.control.deployments_api import DeploymentsApi
 
 _OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
 KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
@@ -66,6 +65,11 @@ class Caller:
 
     key: str | None
     scopes: frozenset[str] | None
+
+
+def _under(*prefixes: str) -> list[str]:
+    """The paths of the table that begin with one of these."""
+    return [row.path for row in PATHS if row.path.startswith(prefixes)]
 
 
 class ControlApp:
@@ -88,18 +92,38 @@ class ControlApp:
         self._figures = figures
         self._page_key = page_key
         self._refusals: list[Refuse] = []
-        self.deployments = DeploymentsApi(
-            gateway.config, gateway.database, lambda request: self.caller(request).key
-        )
         self._report = report
         self._workers = workers
         self._writer = writer
+
+    @cached_property
+    def deployments(self) -> DeploymentsApi:
+        """What changes this machine's deployments, imported when it is used."""
+        from modelscan.gateway.control.deployments_api import DeploymentsApi
+
+        gateway = self.gateway
+        return DeploymentsApi(
+            gateway.config, gateway.database, lambda request: self.caller(request).key
+        )
+
+    def _registry_handlers(self) -> dict[str, Handler]:
+        from modelscan.gateway.control.registry.api import RegistryApi
+        from modelscan.gateway.control.registry.curation_api import CurationApi
+        from modelscan.gateway.control.registry.hub import HubApi
+        from modelscan.registry.desk import CurationDesk
+
+        database = self.gateway.database
+        desk = CurationDesk(database, self.gateway.config)
+        return {
+            **RegistryApi(database, self._actor, desk.policies).handlers(),
+            **HubApi(database).handlers(),
+            **CurationApi(desk, self._actor).handlers(),
+        }
 
     def build(self, extra: Sequence[BaseRoute] = (), mounts: Sequence[Mount] = ()) -> Starlette:
         """The application with the parts of other rooms."""
         key_of = lambda request: self.caller(request).key  # noqa: E731
         cluster = ClusterApi(self._gateway, key_of)
-        desk = CurationDesk(self._gateway.database, self._gateway.config)
         handlers: dict[str, Handler] = {
             **cluster.handlers(),
             "/v1/models": self._models,
@@ -113,13 +137,12 @@ class ControlApp:
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
             **audit_handlers(self._gateway.database),
-            **RegistryApi(self._gateway.database, self._actor, desk.policies).handlers(),
-            **HubApi(self._gateway.database).handlers(),
-            **CurationApi(desk, self._actor).handlers(),
+            **LateHandlers(self._registry_handlers).at(_under("/v1/registry", "/hf")),
             **stream_handlers(self._feed, self._still_allowed),
             **route_test_handlers(self._gateway),
         }
-        handlers |= self.deployments.handlers()
+        late = LateHandlers(lambda: self.deployments.handlers())
+        handlers |= late.at(_under("/v1/deployments"))
         for mount in mounts:
             part = mount(self)
             handlers |= part.handlers

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import uvicorn
 from starlette.routing import BaseRoute
@@ -23,7 +23,6 @@ from starlette.routing import BaseRoute
 from modelscan.core.errors import ModelscanError
 from modelscan.core.reach import read_networks
 from modelscan.gateway.control.app import ControlApp, Mount
-from modelscan.gateway.control.collector import CollectorNotes
 from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.figures import figures
 from modelscan.gateway.control.gateway import Gateway, read
@@ -33,11 +32,9 @@ from modelscan.gateway.control.models import routable
 from modelscan.gateway.control.nodes.registry import NodeRegistry
 from modelscan.gateway.control.nodes.secret import Sealer
 from modelscan.gateway.control.page_key import PageKey, page_key
-from modelscan.gateway.control.push import OtlpPush
 from modelscan.gateway.control.reassessment import Reassessment
 from modelscan.gateway.control.request_log import request_event
 from modelscan.gateway.control.shares import limit_shares
-from modelscan.gateway.control.span_push import SpanPush
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.stream.feed import EventFeed
 from modelscan.gateway.control.stream.log import EventLog
@@ -63,6 +60,10 @@ from modelscan.state.server.nodes import NodeStore
 from modelscan.traces.contents import ContentStore
 from modelscan.traces.retention import receipt_store
 from modelscan.traces.writer import ReceiptWriter
+
+if TYPE_CHECKING:
+    from modelscan.gateway.control.push import OtlpPush
+    from modelscan.gateway.control.span_push import SpanPush
 
 READY_S = 30.0
 _TASKS_END_S = 10.0  # after that the process ends without their clean-up
@@ -156,6 +157,10 @@ class GatewayProcess:
         self._push: OtlpPush | None = None
         self._spans: SpanPush | None = None
         if gateway.config.otlp_endpoint:
+            from modelscan.gateway.control.collector import CollectorNotes
+            from modelscan.gateway.control.push import OtlpPush
+            from modelscan.gateway.control.span_push import SpanPush
+
             notes = CollectorNotes(report)
             self._push = OtlpPush(gateway.config, self.figures, self._resource, notes)
             self._spans = SpanPush(gateway.config, self._resource, notes, report)
