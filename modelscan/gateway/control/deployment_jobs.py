@@ -13,6 +13,7 @@ from typing import Literal
 from modelscan.core.envelope import Failure
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.problems import HttpProblem
+from modelscan.gateway.control.threads import in_thread
 from modelscan.state.clock import now_text
 
 Action = Literal["deploy", "start", "stop", "restart", "remove"]
@@ -78,7 +79,7 @@ class DeploymentJobs:
     async def _run(self, job: DeploymentJob, work: Callable[[], object]) -> None:
         error: Failure | None = None
         try:
-            await asyncio.to_thread(work)
+            await in_thread(work)
         except ModelscanError as caught:
             error = Failure(caught.code, caught.message, caught.hint, caught.details)
         now = self._jobs.get(job.name)

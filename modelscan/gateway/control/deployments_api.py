@@ -6,7 +6,6 @@ job; ``GET /v1/deployments/{name}/job`` has what became of it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +33,7 @@ from modelscan.deploy.shown import deployment_shown
 from modelscan.gateway.control.deployment_jobs import Action, DeploymentJob, DeploymentJobs
 from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
+from modelscan.gateway.control.threads import in_thread
 from modelscan.models.fit import default_wishes
 from modelscan.models.plan_answer import plan_answer
 from modelscan.state.config import Config
@@ -212,7 +212,7 @@ async def _empty(request: Request) -> None:
 async def _in_thread(work: Callable[[], T]) -> T:
     """The result; an error of modelscan as an HTTP problem with its hint."""
     try:
-        return await asyncio.to_thread(work)
+        return await in_thread(work)
     except ModelscanError as error:
         raise problem_of(error) from error
 

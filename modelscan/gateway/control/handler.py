@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
+from modelscan.gateway.control.threads import in_thread
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -31,7 +33,7 @@ class LateHandlers:
             if self._made is None:
                 async with self._making:
                     if self._made is None:
-                        self._made = await asyncio.to_thread(self._make)
+                        self._made = await in_thread(self._make)
             return await self._made[path](request)
 
         return handler

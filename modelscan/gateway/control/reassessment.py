@@ -8,6 +8,7 @@ import socket
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.events import Report, ServeEvent
 from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.threads import in_database
 from modelscan.registry.curation import Curation
 from modelscan.registry.desk import CurationDesk
 from modelscan.state.server.audit import Actor
@@ -33,7 +34,7 @@ class Reassessment:
     async def step(self) -> None:
         """Check every approved tag once."""
         try:
-            changed = await asyncio.to_thread(self._desk.reassess, self._who)
+            changed = await in_database(self._desk.reassess, self._who)
         except ModelscanError as error:
             if error.message != self._fault:
                 text = f"approved tags cannot be checked: {error.message}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from modelscan.gateway.control.deployments_api import problem_of
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
+from modelscan.gateway.control.threads import in_thread
 from modelscan.routing.answers import route_tested
 from modelscan.routing.probe import probe_route
 
@@ -42,7 +42,7 @@ def route_test_handlers(gateway: Gateway) -> Mapping[str, Handler]:
             raise HttpProblem(404, "unknown_route", f"there is no entry '{name}'")
         offline = gateway.config.offline
         try:
-            probe = await asyncio.to_thread(
+            probe = await in_thread(
                 probe_route, route, chat=True, timeout_s=_TIMEOUT_S, offline=offline
             )
         except ModelscanError as error:

@@ -1,7 +1,8 @@
 """Calls that block, in threads that do not keep the process alive.
 
-Each call has a thread of its own: one that hangs (a database whose machine stopped, a name service
-that does not answer) delays no other call, and not the end of the process.
+Each call has a thread of its own while it runs: one that hangs (a database whose machine stopped, a
+name service that does not answer) delays no other call, and not the end of the process. A thread
+that has finished is used again: starting one costs more than most calls.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from queue import SimpleQueue
+from typing import ClassVar, ParamSpec, TypeVar
 
 from modelscan.core.errors import RemoteError
 from modelscan.state.server.failures import UNREACHABLE
 
 DATABASE_S = 30.0  # longer than every wait for a lock, a connection or a server that is away
+_MOST_IDLE = 16
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -45,8 +48,33 @@ async def in_thread(call: Callable[P, T], *values: P.args, **named: P.kwargs) ->
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, *outcome)
 
-    threading.Thread(target=run, name="call", daemon=True).start()
+    _start(run)
     return await done
+
+
+class _CallThread:
+    """A thread for one call after another; it ends where enough others are idle."""
+
+    idle: ClassVar[list[_CallThread]] = []
+
+    def __init__(self) -> None:
+        self.calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        threading.Thread(target=self._run, name="call", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.calls.get()()
+            if len(self.idle) >= _MOST_IDLE:
+                return
+            self.idle.append(self)
+
+
+def _start(call: Callable[[], None]) -> None:
+    try:
+        thread = _CallThread.idle.pop()
+    except IndexError:
+        thread = _CallThread()
+    thread.calls.put(call)
 
 
 async def in_database(call: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from starlette.responses import Response
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.problems import HttpProblem
+from modelscan.gateway.control.threads import in_database
 from modelscan.registry.refused import RefusalCause, RegistryRefused
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ _STATUS: Mapping[RefusalCause, int] = {
 async def in_thread(work: Callable[[], T]) -> T:
     """Run work on the database in a thread; refusals become problems."""
     try:
-        return await asyncio.to_thread(work)
+        return await in_database(work)
     except RegistryRefused as refused:
         raise problem_of(refused) from None
     except ModelscanError as error:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.stream.frames import EventFrame, frame_of
+from modelscan.gateway.control.threads import in_database
 from modelscan.registry.events import events_after, last_event_id, oldest_event_id
 from modelscan.state.server.database import ServerDatabase
 
@@ -54,7 +55,7 @@ class EventFeed:
             self._newest = None
             return False
         if self._newest is None:
-            self._start(await asyncio.to_thread(self._last))
+            self._start(await in_database(self._last))
             return False
         frames = await self.page(self._newest)
         self._take(frames)
@@ -63,7 +64,7 @@ class EventFeed:
     async def started(self) -> None:
         """Return once the newest event is known: a reader without a position begins after it."""
         if self._newest is None:
-            newest = await asyncio.to_thread(self._last)
+            newest = await in_database(self._last)
             if self._newest is None:
                 self._start(newest)
 
@@ -78,11 +79,11 @@ class EventFeed:
 
     async def page(self, position: int) -> list[EventFrame]:
         """The next events after a position, from the table."""
-        return await asyncio.to_thread(self._page, position)
+        return await in_database(self._page, position)
 
     async def kept_since(self, position: int) -> bool:
         """Whether every event after a position is still in the table."""
-        first, last = await asyncio.to_thread(self._bounds)
+        first, last = await in_database(self._bounds)
         return position <= last and (position >= last or position >= first - 1)
 
     async def arrival(self, timeout_s: float) -> None:

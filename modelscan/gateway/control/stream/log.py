@@ -21,6 +21,7 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.node import NodeState
 from modelscan.core.route import Route
 from modelscan.gateway.control.events import Report, ServeEvent
+from modelscan.gateway.control.threads import in_database
 from modelscan.registry.canonical import canonical, etag_of
 from modelscan.registry.events import add_event, last_event_of
 from modelscan.state.server.audit import Actor
@@ -75,7 +76,7 @@ class EventLog:
             batch = list(self._waiting)
             self._waiting.clear()
             try:
-                await asyncio.to_thread(self.write, batch)
+                await in_database(self.write, batch)
             except ModelscanError:
                 self._waiting = deque([*batch, *self._waiting], _MOST_WAITING)
                 self._due.set()
