@@ -18,8 +18,8 @@ demo: ## install if needed and run the main job on the bundled model
 demo-cluster: setup ## a control plane, two nodes and SmolLM2-135M: roles, embeddings, a node that dies
 	$(BIN)/python -m scripts.demo_cluster "$$(sh scripts/fetch_smollm2.sh)"
 
-test: setup ## the whole test suite
-	$(BIN)/python -m pytest -m "$(MARKS)"
+test: setup ## the whole test suite, in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(MARKS)"
 
 test-gpustack: setup ## real GPUStack 2.3.0 and 0.7.1 servers, installed under .cache/
 	$(BIN)/python -m pytest -m gpustack -rs --durations=8
