@@ -59,7 +59,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "registry curate reject": ("registry curate reject c-1f2e3d4c5b6a --reason 'license unclear'",),
     "registry curate status": (
         "registry curate status",
-        "registry curate status c-1f2e3d4c5b6a --json",
+        "registry curate status c-1f2e3d4c5b6a",
     ),
     "registry eval ingest": (
         "registry eval ingest report.json",
@@ -69,7 +69,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "registry evals --suite coding --sort accuracy",
         "registry evals --workload shape --sort ttft_s.p95",
     ),
-    "registry resolve": ("registry resolve acme/coder@champion --json",),
+    "registry resolve": ("registry resolve acme/coder@champion",),
     "registry export": ("registry export registry.jsonl",),
     "registry import": ("registry import registry.jsonl",),
     "gpu": ("gpu", "gpu --watch", "gpu --gpu '2x RTX 4090'"),

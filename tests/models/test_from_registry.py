@@ -29,7 +29,7 @@ def weights(tmp_path: Path, run_in_process: Run) -> Path:
         f"add acme/tiny --from {file} --publish",
         f"version add acme/tiny --from {file} lineage.base=acme/tiny@1 --publish",
         "alias set acme/tiny champion 1",
-        "tag add acme/tiny@1 curated",
+        "tag add acme/tiny@1 vetted",
     ):
         assert run_in_process("registry", *words.split()).code == 0
     return file
