@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelscan.routing.checks import file_problems, share_problems, weight_problems
 from modelscan.routing.resolve import resolve
 from modelscan.routing.schema import parse
 
@@ -109,6 +111,39 @@ def test_resolution_order() -> None:
     }  # fmt: skip
     assert "disabled" in found["off"].reasons[0]
     assert "a" in found["ab"].nearest
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [(None, False), ("/etc/ca.pem", False), ("ca.pem", True), ("", True), ("/a\0b", True)],
+)
+def test_files_need_their_whole_path(path: str | None, wrong: bool) -> None:
+    found = [one.where for one in file_problems({"ca": path}, "lab.tls")]
+    assert found == (["lab.tls.ca"] if wrong else [])
+
+
+@pytest.mark.parametrize(
+    ("weighted", "weights", "wrong"),
+    [
+        (True, {"a": 1.0, "b": 0.0}, []),
+        (True, {"a": 0.0}, ["r.weights"]),
+        (True, {}, ["r.weights"]),
+        (True, None, ["r.weights"]),
+        (True, {"a": 1.0, "b": -0.1}, ["r.weights.b"]),
+        (True, {"a": 1.0, "b": math.inf}, ["r.weights.b"]),
+        (True, {"a": 1.0, "b": math.nan}, ["r.weights.b"]),
+        (False, None, []),
+        (False, {}, []),
+        (False, {"a": 0.0}, ["r.weights"]),
+    ],
+)
+def test_weights(weighted: bool, weights: dict[str, float] | None, wrong: list[str]) -> None:
+    assert [one.where for one in weight_problems(weighted, weights, "r")] == wrong
+
+
+@pytest.mark.parametrize(("share", "right"), [(0, False), (0.01, True), (0.99, True), (1, False)])
+def test_a_share_is_between_none_and_all(share: float, right: bool) -> None:
+    assert (list(share_problems(share, "r")) == []) is right
 
 
 _JSON = st.recursive(
