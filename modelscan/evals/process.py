@@ -122,6 +122,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """Interrupt it, so that it closes its log, and end it and its children after a while."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
+    end_group(process)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Wait for an interrupted process, for a while; then end what is left of its group."""
     deadline = time.monotonic() + _END_S
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):

@@ -6,10 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from modelscan.evals.process import end_group
 
 if TYPE_CHECKING:
     from modelscan.recipes.manifest import RecipeManifest
@@ -28,8 +29,6 @@ _FIXED = {
     "NO_COLOR": "1",
 }  # fmt: skip
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-_END_S = 30.0
-_POLL_S = 0.1
 
 
 def variables(manifest: RecipeManifest, environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -63,12 +62,6 @@ def ended(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGINT)
-        deadline = time.monotonic() + _END_S
-        while process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-                process.wait(_POLL_S)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    end_group(process)
     if process.stdout is not None:
         process.stdout.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from modelscan.core.errors import UsageError
 from modelscan.core.yaml_reader import MAX_CHARACTERS
 from modelscan.registry.policy import BUILT_IN, TagPolicies, read_policies
 from modelscan.state.config import Config
+from modelscan.state.files import read_edited
 
 FILE_NAME = "curation.yaml"
 
@@ -24,26 +26,12 @@ def load_policies(config: Config) -> TagPolicies:
     missing: no tag is then free.
     """
     path = policy_path(config)
-    text = _text(path)
+    text = read_edited(path, MAX_CHARACTERS, partial(_unreadable, path))
     if text is not None:
         return read_policies(text, str(path))
     if config.curation_policy is not None:
         raise _unreadable(path, "there is no such file")
     return BUILT_IN
-
-
-def _text(path: Path) -> str | None:
-    try:
-        if path.exists() and not path.is_file():
-            raise _unreadable(path, "it is not a file")  # a pipe would never end
-        with open(path, encoding="utf-8") as stream:
-            return stream.read(MAX_CHARACTERS + 1)
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, "it is not UTF-8 text") from error
-    except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from error
 
 
 def _unreadable(path: Path, reason: str) -> UsageError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import stat
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.place_edit import with_defaults
 from modelscan.routing.schema import parse_document
 from modelscan.state.bundled import schemas_dir
-from modelscan.state.files import write_atomic
+from modelscan.state.files import read_edited, write_atomic
 from modelscan.state.locks import hold
 
 
@@ -193,17 +193,7 @@ def undo(path: Path, number: int | None = None) -> history.Revision:
 
 def read_text(path: Path) -> str | None:
     """The file's text; None if there is no file. Raises UsageError for anything else."""
-    try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            raise _unreadable(path, "it is not a file")  # a pipe would never end
-        with open(path, encoding="utf-8", newline="") as stream:
-            return stream.read(MAX_CHARACTERS + 1)
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, "it is not UTF-8 text") from error
-    except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from error
+    return read_edited(path, MAX_CHARACTERS, partial(_unreadable, path))
 
 
 def _unreadable(path: Path, reason: str) -> UsageError:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,6 +60,25 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = PRIVATE_FILE) -> 
             Path(name).unlink(missing_ok=True)
             raise
         _sync_dir(target.parent)
+
+
+def read_edited(
+    path: Path, most_characters: int, unreadable: Callable[[str], ModelscanError]
+) -> str | None:
+    """The text of a file that users edit, one character more than ``most_characters`` at the most;
+    None if there is no file. Raises ``unreadable(reason)`` for anything else.
+    """
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            raise unreadable("it is not a file")  # a pipe would never end
+        with open(path, encoding="utf-8", newline="") as stream:
+            return stream.read(most_characters + 1)
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise unreadable("it is not UTF-8 text") from error
+    except OSError as error:
+        raise unreadable(error.strerror or str(error)) from error
 
 
 def _link_target(link: Path) -> Path:

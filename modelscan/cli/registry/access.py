@@ -13,6 +13,7 @@ from modelscan.cli.context import Context
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from modelscan.deploy.registered import WeightsFacts
     from modelscan.state.server.database import ServerDatabase
 
 SlugArgument = Annotated[str, typer.Argument(help="A model of the registry.", metavar="SLUG")]
@@ -70,8 +71,20 @@ def etags(text: str | None) -> frozenset[str] | None:
     return None if text is None else frozenset((text.strip().strip('"'),))
 
 
-def tokens(text: str | None) -> int | None:
-    """``--context``."""
+def _tokens(text: str | None) -> int | None:
     from modelscan.core.units import parse_tokens
 
     return None if text is None else parse_tokens(text)
+
+
+def read_weights(
+    context: Context, source: str, quantization: str | None, context_tokens: str | None
+) -> WeightsFacts:
+    """The facts of ``--from MODEL``, with the options that are about its weights."""
+    from modelscan.deploy.registered import weights_facts
+
+    with context.output.status(f"reading {source}"):
+        return weights_facts(
+            source, context.config, quantization=quantization,
+            context_tokens=_tokens(context_tokens),
+        )  # fmt: skip

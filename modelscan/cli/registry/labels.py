@@ -20,7 +20,7 @@ from modelscan.cli.registry.access import (
     VersionArgument,
     etags,
     open_registry,
-    tokens,
+    read_weights,
     writing,
 )
 from modelscan.cli.registry.models import From, shown_model
@@ -66,13 +66,7 @@ def add_version(
     if source is not None and (tuned := _fine_tuned(context, source, base)) is not None:
         stated = tuned
     elif source is not None:
-        from modelscan.deploy.registered import weights_facts
-
-        with context.output.status(f"reading {source}"):
-            read = weights_facts(
-                source, context.config, quantization=quantization,
-                context_tokens=tokens(context_tokens),
-            )  # fmt: skip
+        read = read_weights(context, source, quantization, context_tokens)
         stated, warnings = to_json(read.version), read.warnings
     facts = read_record(RegistryVersionFacts, merged(stated, patch))
     with writing(context) as connection:

@@ -18,8 +18,8 @@ from modelscan.cli.registry.access import (
     SlugArgument,
     etags,
     open_registry,
+    read_weights,
     reading,
-    tokens,
     writing,
 )
 from modelscan.core.units import GIB
@@ -79,13 +79,7 @@ def add(
     patch = model_patch(pairs or ())
     facts = None
     if source is not None:
-        from modelscan.deploy.registered import weights_facts
-
-        with context.output.status(f"reading {source}"):
-            facts = weights_facts(
-                source, context.config, quantization=quantization,
-                context_tokens=tokens(context_tokens),
-            )  # fmt: skip
+        facts = read_weights(context, source, quantization, context_tokens)
     stated = {"slug": slug, **merged(facts.model if facts else {}, patch)}
     record = read_record(RegistryModelFacts, stated)
     with writing(context) as connection:

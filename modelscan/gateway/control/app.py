@@ -87,9 +87,7 @@ class ControlApp:
     ) -> None:
         self.gateway = gateway
         self.figures = figures
-        self._gateway = gateway
         self._feed = feed or EventFeed(gateway.database)
-        self._figures = figures
         self._page_key = page_key
         self._refusals: list[Refuse] = []
         self._report = report
@@ -123,7 +121,7 @@ class ControlApp:
     def build(self, extra: Sequence[BaseRoute] = (), mounts: Sequence[Mount] = ()) -> Starlette:
         """The application with the parts of other rooms."""
         key_of = lambda request: self.caller(request).key  # noqa: E731
-        cluster = ClusterApi(self._gateway, key_of)
+        cluster = ClusterApi(self.gateway, key_of)
         handlers: dict[str, Handler] = {
             **cluster.handlers(),
             "/v1/models": self._models,
@@ -136,10 +134,10 @@ class ControlApp:
             "/ready": self._ready,
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
-            **audit_handlers(self._gateway.database),
+            **audit_handlers(self.gateway.database),
             **LateHandlers(self._registry_handlers).at(_under("/v1/registry", "/hf")),
             **stream_handlers(self._feed, self._still_allowed),
-            **route_test_handlers(self._gateway),
+            **route_test_handlers(self.gateway),
         }
         late = LateHandlers(lambda: self.deployments.handlers())
         handlers |= late.at(_under("/v1/deployments"))
@@ -148,9 +146,9 @@ class ControlApp:
             handlers |= part.handlers
             if part.refuse is not None:
                 self._refusals.append(part.refuse)
-        nodes = self._gateway.nodes
+        nodes = self.gateway.nodes
         if nodes is not None:
-            handlers |= NodesApi(self._gateway, nodes, key_of, self._report).handlers()
+            handlers |= NodesApi(self.gateway, nodes, key_of, self._report).handlers()
         routes = [
             Route(row.path, self._guarded(row, handlers[row.path]), methods=list(row.methods))
             for row in PATHS
@@ -173,11 +171,11 @@ class ControlApp:
         its browsers, which show pages of anybody, may change things only with the pages' key.
         """
         scopes = request.headers.get(SCOPES_HEADER)
-        if self._gateway.locked and scopes is not None:
+        if self.gateway.locked and scopes is not None:
             return Caller(request.headers.get(KEY_HEADER), frozenset(scopes.split(",")))
         if self._page_key is not None and self._page_key.matches(request):
             return Caller(PAGE_KEY_NAME, PAGE_SCOPES)
-        if self._gateway.locked:
+        if self.gateway.locked:
             return Caller(None, None)
         return Caller(None, _SEEN_BY_BROWSERS if from_browser(request) else frozenset({"admin"}))
 
@@ -193,8 +191,8 @@ class ControlApp:
             return True
         key, now = self.caller(request).key, time.time()
         if key is None:
-            return not self._gateway.locked
-        limits = (one.limits for one in self._gateway.loaded.keys if one.name == key)
+            return not self.gateway.locked
+        limits = (one.limits for one in self.gateway.loaded.keys if one.name == key)
         return any(
             (one.expires_at is None or one.expires_at > now) and not _READERS.isdisjoint(one.scopes)
             for one in limits
@@ -203,9 +201,9 @@ class ControlApp:
     def _guarded(self, row: PathScope, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
             caller = self.caller(request)
-            check_host(request, self._gateway.options.accepted_hosts)
+            check_host(request, self.gateway.options.accepted_hosts)
             check_site(request)
-            if not allows(row, caller.scopes, loopback=self._gateway.options.loopback):
+            if not allows(row, caller.scopes, loopback=self.gateway.options.loopback):
                 raise _denied(row, caller)
             return await handler(request)
 
@@ -215,7 +213,7 @@ class ControlApp:
         tags = frozenset(request.query_params.getlist("tag"))
         everything = request.query_params.get("all") in ("1", "true")
         models = model_list(
-            self._gateway, self._allowed(request), tags, self._open_view(request),
+            self.gateway, self._allowed(request), tags, self._open_view(request),
             everything=everything,
         )  # fmt: skip
         if "anthropic-version" in request.headers:
@@ -228,7 +226,7 @@ class ControlApp:
 
     def _rows(self, request: Request) -> tuple[ModelRow, ...]:
         view = self._open_view(request)
-        return model_list(self._gateway, self._allowed(request), frozenset(), view).data
+        return model_list(self.gateway, self._allowed(request), frozenset(), view).data
 
     def _row(self, request: Request, name: str) -> ModelRow:
         rows = self._rows(request)
@@ -265,21 +263,21 @@ class ControlApp:
     def _allowed(self, request: Request) -> tuple[str, ...] | None:
         """The names that the caller's key may use; None: all of them."""
         name = self.caller(request).key
-        keys = (one for one in self._gateway.loaded.keys if one.name == name)
+        keys = (one for one in self.gateway.loaded.keys if one.name == name)
         key = next(keys, None)
         return None if key is None else key.limits.models
 
     async def _health(self, _: Request) -> Response:
-        status = gateway_status(self._gateway, self._workers(), self._writer)
+        status = gateway_status(self.gateway, self._workers(), self._writer)
         return JSONResponse(to_json(status))
 
     async def _ready(self, _: Request) -> Response:
-        ready = is_ready(self._gateway)
+        ready = is_ready(self.gateway)
         return JSONResponse({"ready": ready}, 200 if ready else 503)
 
     async def _metrics(self, request: Request) -> Response:
         accept = request.headers.get("accept", "")
-        page, kind = exposition(self._figures(), accept)
+        page, kind = exposition(self.figures(), accept)
         return Response(page, headers={"content-type": kind})
 
     async def _openapi(self, _: Request) -> Response:
