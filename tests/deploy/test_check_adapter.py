@@ -93,7 +93,7 @@ def test_what_vllm_refuses(
 
 
 def test_bases_of_the_catalog_are_told_apart(config: Config, tmp_path: Path) -> None:
-    """By their names, also where the sizes agree; a name that nobody knows decides nothing."""
+    """By their names, also where the sizes agree; an unknown name decides nothing."""
     shapes = lora("layers.0.self_attn.q_proj", 8, 4096, 4096)
     for base, state in (
         ("meta-llama/Llama-3.1-8B", "fails"), ("Qwen/Qwen3-8B", "ok"),

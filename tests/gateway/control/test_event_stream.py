@@ -128,7 +128,7 @@ def test_an_id_from_before_the_kept_log_is_a_reset(
 def test_keep_alive_and_a_reader_that_is_too_slow(
     server_database: ServerDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a server: the feed's memory is bounded, and a slow reader is told to start again."""
+    """Without a server: the feed's memory is bounded, and a slow reader gets the event `reset`."""
     monkeypatch.setattr("modelscan.gateway.control.stream.feed.MOST_FRAMES", 100)
     asyncio.run(_slow_and_fast(server_database))
 
