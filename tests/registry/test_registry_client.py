@@ -103,7 +103,8 @@ def test_an_event_drops_what_changed(gateway: Served, slug: str, database: Serve
         assert client.resolve(f"{slug}@champion").version == "1"
         events = client.watch()
         champion(database, slug, 2)
-        assert next(events).event == "alias.set"
+        # Events of the model's first versions may arrive after the start of the watch.
+        next(one for one in events if one.event == "alias.set" and one.version == "2")
         until(lambda: client.resolve(f"{slug}@champion").version == "2")
         before = len(client.requests)
         assert client.version(slug, 1) == other  # dropped, too; revalidated by its ETag
