@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
-from modelscan.core.units import MIB
+from modelscan.core.units import MIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp import NAME, cache, compute, drafting
 from modelscan.engines.llamacpp import settings as settings_of
@@ -18,6 +18,7 @@ from modelscan.engines.llamacpp.draft_contexts import contexts
 from modelscan.engines.llamacpp.file_layout import file_layout
 from modelscan.engines.llamacpp.given import option, switched
 from modelscan.engines.llamacpp.overrides import HOST
+from modelscan.engines.llamacpp.prediction_blocks import with_prediction_blocks
 from modelscan.engines.llamacpp.settings import whole_number
 from modelscan.engines.llamacpp.split import place, shared_devices
 from modelscan.engines.llamacpp.versions import lookup
@@ -71,6 +72,20 @@ def estimate(
             "llama.cpp runs GGUF files only, and this variant has none",
             hint="choose a GGUF quantization: --quantization Q4_K_M",
         )
+    found = _smallest(shape, workload, inventory, version)
+    drafted = drafting.drafting(workload)
+    whole = with_prediction_blocks(shape) if drafted.mtp and not drafted.file else shape
+    if whole is shape:
+        return found
+    more = _smallest(whole, workload, inventory, version).total_bytes - found.total_bytes
+    note = f"draft-mtp: not counted are the prediction blocks, about {format_bytes(more)} more"
+    return replace(found, warnings=(*found.warnings, f"{note}: their size is in the file only"))
+
+
+def _smallest(
+    shape: ModelShape, workload: Workload, inventory: Inventory | None, version: str | None
+) -> Estimate:
+    """The estimate on the fewest devices that suffice, or on all."""
     facts = lookup(version or workload.backend_version)
     drafted = drafting.drafting(workload)
     settings = replace(

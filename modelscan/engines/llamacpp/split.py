@@ -29,6 +29,7 @@ class Placement:
     """Per layer the device's place in ``gpus`` (HOST = host); ``host_experts``: layers whose
     routed experts stay on the host. ``kv_on_host`` for --no-kv-offload. ``prediction``: places of
     the multi-token-prediction blocks, ``moved``: weights on another device than their layer.
+    ``drafts_pipelined``: of a drafting context, whose model is divided over several devices.
     """
 
     gpus: tuple[Gpu, ...]
@@ -38,6 +39,7 @@ class Placement:
     kv_on_host: bool
     prediction: tuple[int, ...] = ()
     moved: MovedWeights = UNMOVED
+    drafts_pipelined: bool = False
 
     @property
     def devices(self) -> tuple[int, ...]:
@@ -46,7 +48,12 @@ class Placement:
 
     @property
     def pipelined(self) -> bool:
-        """Whether several devices hold layers and nothing is on the host: batches overlap."""
+        """Whether several devices hold layers and nothing is on the host: batches overlap.
+
+        llama.cpp asks this of the model, not of the blocks that a context computes.
+        """
+        if self.drafts_pipelined:
+            return True
         used = {*self.layers, self.output}
         alone = self.host_experts or self.kv_on_host or self.moved.bytes
         return len(used) > 1 and HOST not in used and not alone
