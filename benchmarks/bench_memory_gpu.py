@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks import gpu_rows
+from benchmarks.causes import cause
 from benchmarks.gpu_rows import Row
 from modelscan.core.estimate import Estimate
 from modelscan.core.units import GIB
@@ -177,7 +178,8 @@ def gaps(rows: Iterable[Row]) -> list[Gap]:
         off = {"parts": sum(a - b for a, b in named)} if named else {}
         if "KV pool" in measured:
             off["KV pool"] = measured["KV pool"][0] - measured["KV pool"][1]
-        found += [Gap(row.raw["model"], name, gap, margin, row.label) for name, gap in off.items()]
+        label = f"{row.label} {row.raw['gpu'][:16]}"
+        found += [Gap(row.raw["model"], name, gap, margin, label) for name, gap in off.items()]
     return found
 
 
@@ -207,7 +209,8 @@ def coverage(found: Sequence[Gap], worst: int) -> None:
     print(f"  within the stated margin: {inside}: {share:.1%}; held out by model "
           f"{held_out(found):.1%}")  # fmt: skip
     for gap in sorted(found, key=lambda gap: -gap.ratio)[:worst]:
-        print(f"    {gap.off:+7.2f} GiB (margin {gap.margin:5.2f}) {gap.what:8} {gap.label}")
+        words = f"{gap.what:8} {gap.label}{cause(gap.label)}"
+        print(f"    {gap.off:+7.2f} GiB (margin {gap.margin:5.2f}) {words}")
 
 
 def compare(

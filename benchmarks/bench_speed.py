@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks import speed_rows
+from benchmarks.causes import cause
 from benchmarks.gpu_rows import SHARED
 from modelscan.core.gpu import Gpu
 from modelscan.gpu import facts
@@ -311,7 +312,7 @@ def by_engine() -> None:
     found.sort(key=lambda one: -abs(math.log(one.decode / one.row.decode)))
     for one in found[:10]:
         words = "" if one.row.trusted else "  (not in a fit)"
-        print(f"    {one.error:+8.0%}  {one.row.label}{words}")
+        print(f"    {one.error:+8.0%}  {one.row.label}{words}{cause(one.row.label)}")
 
 
 def _group(name: str, words: str, found: Sequence[Answer]) -> None:
