@@ -14,7 +14,8 @@ _CAUSES = (
      "tokens over wall time, or it is not stated whether graphs were captured"),
     (r"llama-2-7b.Q4_0.*d(32768|65536)",
      "8 to 16 times the trained context, 32 KV heads: ROCm reaches two thirds of Vulkan there"),
-    (r"gemma-3-12b.*Vulkan d(32768|65536)", "heads of 256: Vulkan falls to two thirds of ROCm, the estimate is between"),
+    (r"gemma-3-12b.*Vulkan d(32768|65536)", 
+     "heads of 256: Vulkan falls to two thirds of ROCm, the estimate is between"),
     # memory
     (r"Qwen3-8B-AWQ .*T4",
      "the row states neither the card's memory nor the utilisation: 0.9 of 14.56 GiB assumed"),
