@@ -14,7 +14,7 @@ _CAUSES = (
      "tokens over wall time, or it is not stated whether graphs were captured"),
     (r"llama-2-7b.Q4_0.*d(32768|65536)",
      "8 to 16 times the trained context, 32 KV heads: ROCm reaches two thirds of Vulkan there"),
-    (r"gemma-3-12b.*Vulkan d(32768|65536)", 
+    (r"gemma-3-12b.*Vulkan d(32768|65536)",
      "heads of 256: Vulkan falls to two thirds of ROCm, the estimate is between"),
     # memory
     (r"Qwen3-8B-AWQ .*T4",
