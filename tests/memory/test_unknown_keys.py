@@ -23,12 +23,14 @@ CARD = Inventory(
     (Gpu(0, "NVIDIA H100", "nvidia", 80 * GIB, 79 * GIB, "simulated", compute_capability="9.0"),),
     Host(16, 512 * GIB, 500 * GIB), source="simulated",
 )  # fmt: skip
+NEW = ("zeta", "hyper", "router", "bank", "ring", "slot", "codebook", "rank", "branch", "levels",
+       "channels", "units", "slices", "mixers", "stride")  # fmt: skip
 FIRST = ("num", "n", "moe", "kv", "linear", "shared", "cross", "second", "latent", "sparse", "mtp")
 THING = ("heads", "layers", "experts", "groups", "states", "kv_heads", "hidden", "blocks", "ffn")
 LAST = ("", "dim", "size", "count", "ratio", "per_layer", "period", "width", "sharing")
 KEYS = st.builds(
     lambda first, thing, last: "_".join(part for part in (first, thing, last) if part),
-    st.sampled_from(FIRST), st.sampled_from(THING), st.sampled_from(LAST),
+    st.sampled_from((*FIRST, *NEW)), st.sampled_from((*THING, *NEW)), st.sampled_from(LAST),
 )  # fmt: skip
 VALUES = st.one_of(
     st.integers(1, 4096), st.lists(st.integers(0, 64), min_size=1, max_size=4), st.just("full"),
@@ -54,15 +56,19 @@ def known() -> frozenset[str]:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.sampled_from(range(len(bundled_configs()))), KEYS, VALUES, st.booleans())
+@given(st.sampled_from(range(len(bundled_configs()))), KEYS, VALUES, st.integers(0, 5))
 def test_an_unknown_size_makes_every_estimate_a_range(
-    number: int, key: str, value: Any, nested: bool
+    number: int, key: str, value: Any, place: int
 ) -> None:
+    """At the top, or in any of the configuration's tables."""
     if key in known() or HARMLESS_WORDS.search(key):
         return
     config = dict(bundled_configs()[number])
-    inner = next((k for k in ("text_config", "llm_config", "language_config") if k in config), None)
-    if nested and inner:
+    tables = [k for k, table in config.items() if isinstance(table, dict) and k.endswith("_config")]
+    inner = (*tables, *[""] * (6 - len(tables)))[place]
+    if inner == "quantization_config":
+        return
+    if inner:
         config[inner] = {**config[inner], key: value}
     else:
         config[key] = value

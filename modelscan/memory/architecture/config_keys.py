@@ -41,6 +41,14 @@ _TABLES = {
         {"attention_type", "num_attention_heads", "num_attention_groups", "head_dim",
          "true_head_dim"}
     ),
+    "sparse_attention_config": frozenset(
+        {"use_sparse_attention", "sparse_attention_freq", "sparse_block_size", "sparse_index_dim",
+         "sparse_init_block", "sparse_local_block", "sparse_num_index_heads", "sparse_score_type",
+         "sparse_topk_blocks", "sparse_disable_index_value"}
+    ),
+    "img_token_compression_config": frozenset(
+        {"image_token_compression_method", "spatial_merge_size", "temporal_patch_size"}
+    ),
 }  # fmt: skip
 # Harmless while they are off: additional encoders, absent blocks.
 _HARMLESS_OFF = frozenset(
