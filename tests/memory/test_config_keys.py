@@ -45,6 +45,20 @@ names = st.one_of(
 )
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "basis"),
+    [
+        ("num_conv_kernels", 3, "range"),
+        ("use_new_kernels", True, "computed"),  # which code runs
+        ("sparse_attention_config", {"sparse_topk_blocks": 16}, "computed"),
+        ("sparse_attention_config", {"sparse_value_heads": 4}, "range"),
+    ],
+)
+def test_words_and_tables_that_are_harmless_only_in_part(key: str, value: Any, basis: str) -> None:
+    shape = shape_from_config(config(**{key: value}))
+    assert estimate(shape, Workload(), None, model="m", backend="vllm").basis == basis
+
+
 @given(base=st.sampled_from(BASES), name=names, value=values, nested=st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_a_key_without_a_reader_is_never_computed(base, name, value, nested):

@@ -26,7 +26,7 @@ HARMLESS_WORDS = re.compile(
     r"|softcapping|drop_rate|layerdrop|token_i(d|ds|ndex)$|(^|_)(initializer|init)(_|$)"
     r"|(^|_)loss(es)?(_|$)|ignore_index$|_implementation(_|$)|_placeholder$|(^|_)time_step_"
     r"|^output_(attentions|hidden_states|router_logits|scores|past)$|^return_|^summary_"
-    r"|^classifier_(bias|activation|pooling)|(^|_)(coef|coeff)$|aux_loss|_in_fp32$|(^|_)kernels$"
+    r"|^classifier_(bias|activation|pooling)|(^|_)(coef|coeff)$|aux_loss|_in_fp32$|^use_(\w+_)?kernels$"
     r"|(^|_)(embedding|residual|attention|logits?|ssm|lm_head|key|mlp)_multipliers?$"
     r"|^rope_|^rotary_|(^|_)id$|(^|_)fused?_|_fusion$|recompute"
 )
