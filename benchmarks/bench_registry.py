@@ -37,6 +37,7 @@ from modelscan.registry.types import ModelVersion, RegistryModel, TagMark, Weigh
 from modelscan.state.clock import seconds_of, text_of
 from modelscan.state.config import load
 from modelscan.state.server.database import ServerDatabase, open_server
+from modelscan.state.server.engines import refresh_statistics
 from modelscan.state.server.registry_tables import ALIASES, EVENTS, MODELS, TAGS, TERMS, VERSIONS
 
 LIMIT_MS = 50.0
@@ -76,8 +77,7 @@ def fill(database: ServerDatabase, models: int, versions: int, seed: int) -> Sto
                     connection.execute(sa.insert(table), values)
             rows.clear()
     with database.writing() as connection:
-        if connection.dialect.name == "postgresql":  # its own autovacuum does so within a minute
-            connection.execute(sa.text("ANALYZE"))
+        refresh_statistics(connection, MODELS, VERSIONS, TAGS, ALIASES, TERMS)  # as an import does
     return Stored(tuple(slugs), versions)
 
 
