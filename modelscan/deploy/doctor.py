@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from modelscan.core.container import RUNTIMES
 from modelscan.core.errors import ModelscanError
 from modelscan.core.machine import ENGINE_MISSING
-from modelscan.core.units import GIB, format_bytes
+from modelscan.core.units import GIB, counted, format_bytes
 from modelscan.deploy.check import Check
 from modelscan.deploy.network_checks import network, remote
 from modelscan.engines import ollama, vllm
@@ -53,10 +53,6 @@ def diagnose(load: Callable[[], Config], *, probe: bool = False) -> Diagnosis:
     ``probe``."""
     checks = tuple(check for group in _groups(load, probe) for check in group())
     return Diagnosis(checks, sum(check.status == "error" for check in checks))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _groups(load: Callable[[], Config], probe: bool) -> list[Callable[[], Iterator[Check]]]:
@@ -134,7 +130,7 @@ def _store(config: Config) -> Iterator[Check]:
         return
     try:
         with Store.look(file) as store:
-            yield Check("store", "ok", f"{file}: {_count(len(store.all()), 'deployment')}")
+            yield Check("store", "ok", f"{file}: {counted(len(store.all()), 'deployment')}")
     except ModelscanError as error:
         yield Check("store", "error", error.message, error.hint)
 
@@ -145,10 +141,12 @@ def _routing(config: Config) -> Iterator[Check]:
     path = config.routing_file
     file = check(path)
     if file.errors:
-        detail = f"{path}: {_count(len(file.errors), 'error')}"
+        detail = f"{path}: {counted(len(file.errors), 'error')}"
         yield Check("routing file", "error", detail, "modelscan route validate")
     else:
-        state = f"{len(file.routes)} entries" if path.exists() else "does not exist yet"
+        state = (
+            counted(len(file.routes), "entry", "entries") if path.exists() else "does not exist yet"
+        )
         yield Check("routing file", "ok", f"{path}: {state}")
 
 
