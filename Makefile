@@ -48,8 +48,8 @@ test-recipes: setup ## recipes with llm-compressor, PEFT and MergeKit (PyTorch f
 check-recipes: setup ## the recipes' scripts against the published sources of the packages they pin (60 MB in .cache, nothing installed)
 	$(BIN)/python -m scripts.check_recipes
 
-soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)
-	SOAK_LIVES=$(or $(LIVES),200) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
+soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours; FIRST=… the first seed)
+	SOAK_LIVES=$(or $(LIVES),200) SOAK_FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
 
 test-promotion: setup ## promotions killed at every step, from the first version to a rollback, canaries, bundles
 	$(BIN)/python -m pytest -m "slow or not slow" tests/promotion

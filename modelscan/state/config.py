@@ -147,6 +147,14 @@ class Config:
                 return f"{name} is set" if origin != name else f"{key} is set in {origin}"
         return None
 
+    def online_hint(self) -> str:
+        """How requests become possible where ``offline`` is set: a command to paste."""
+        origin = self.origins.get("offline", "flag")
+        if origin == "flag":
+            return "run it without --offline"
+        name = origin.removeprefix("env:")
+        return f"unset {name}" if origin != name else "modelscan config set offline --unset"
+
     def value(self, key: str) -> Value:
         """The value of the setting with that name. Raises UsageError for an unknown name."""
         setting_value: Value = getattr(self, known(key).key)
