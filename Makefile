@@ -72,8 +72,8 @@ mutate: setup ## small changes of the pure rooms that no test notices (hours; MO
 mutate-sample: setup ## the fixed sample of them that CI runs
 	$(BIN)/python -m scripts.mutate --sample
 
-fuzz: setup ## a million damaged configs, headers and probe texts through the pure parsers (an hour; RUNS=… SEED=…)
-	$(BIN)/python -m scripts.fuzz --runs $(or $(RUNS),1000000) --seed $(or $(SEED),0)
+fuzz: setup ## a million damaged configs, headers and probe texts through the pure parsers (an hour, in several runs if it is stopped; RUNS=… SEED=… JOBS=…)
+	$(BIN)/python -m scripts.fuzz --runs $(or $(RUNS),1000000) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS)) --journal .cache/fuzz/$(or $(SEED),0).jsonl
 
 lint: setup ## ruff
 	$(BIN)/ruff check .
