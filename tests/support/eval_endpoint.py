@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((body, {k.lower(): v for k, v in self.headers.items()}))
         prompt = body["messages"][-1]["content"]
         if prompt in self.server.silent:
-            self.server.ended.wait(120)
+            self.server.ended.wait()
         if prompt in self.server.refused:
             self._send(400, {"error": {"message": "the prompt is refused", "type": "invalid"}})
             return
