@@ -72,5 +72,5 @@ def test_an_evaluation_of_a_server_on_a_unix_socket(
     with BenchServer(unix=path):
         write_routing(clean_environment, routed(own))
         done = run_in_process(*EVAL)
-    assert done.code == 0, done
+    assert done.code == 0, done.json["reason"]
     assert (done.json["status"], done.json["scores"][0]["value"]) == ("valid", 0.0)

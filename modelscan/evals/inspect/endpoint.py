@@ -18,6 +18,7 @@ from inspect_ai.model._model_call import ModelCall
 from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
 from inspect_ai.tool import ToolChoice, ToolInfo
 from openai import DefaultAsyncHttpxClient
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from modelscan.core.tls import TlsFiles
@@ -100,7 +101,20 @@ async def _timed(
     async for chunk in stream:
         if call.ttft_s is None and _has_content(chunk):
             call.ttft_s = time.monotonic() - call.started_at
+        if chunk.usage is not None:
+            chunk.usage = _usage(chunk.usage)
         yield chunk
+
+
+def _usage(usage: CompletionUsage) -> CompletionUsage | None:
+    """With the sum that inspect demands, where a server leaves it out; None without its parts."""
+    total: object = usage.total_tokens
+    parts: tuple[object, ...] = (usage.prompt_tokens, usage.completion_tokens)
+    if not all(isinstance(one, int) for one in parts):
+        return None
+    if not isinstance(total, int):
+        usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
+    return usage
 
 
 def _has_content(chunk: ChatCompletionChunk) -> bool:
