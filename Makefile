@@ -57,6 +57,9 @@ test-promotion: setup ## promotions killed at every step, from the first version
 eval-smollm: setup ## every suite on SmolLM2-135M (PyPI) through the gateway, and its formats compared (LIMIT=… tasks each)
 	$(BIN)/python -m scripts.eval_smollm --limit $(or $(LIMIT),40) --positions $(or $(POSITIONS),256)
 
+test-perplexity: setup ## llama.cpp's own llama-perplexity (from Debian, 20 MB in .cache) on SmolLM2-135M
+	$(BIN)/python -m pytest -m slow tests/evals/test_perplexity_real.py
+
 eval-verify: setup ## every suite graded with scripted answers: references pass, cheats fail (bubblewrap)
 	MODELSCAN_HOME=$(CURDIR)/.cache/eval-verify $(BIN)/python -m modelscan eval verify
 
