@@ -28,7 +28,7 @@ STRICT = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
 @pytest.fixture(scope="module")
 def image(podman_with_base: Podman) -> Podman:
     podman_with_base(
-        "build", "--format", "docker", "--isolation", "chroot", "--network", "none",
+        "build", "--format", "docker", "--isolation", "chroot", "--network", "host",
         "--build-arg", f"BASE={BASE}", "--tag", IMAGE, str(REPOSITORY),
     )  # fmt: skip
     return podman_with_base
