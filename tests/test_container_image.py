@@ -57,11 +57,12 @@ def test_the_file_has_no_lint() -> None:
 
 
 def test_what_the_image_says_of_itself(image: Podman) -> None:
-    settings = json.loads(image("image", "inspect", IMAGE))[0]["Config"]
+    row = json.loads(image("image", "inspect", IMAGE))[0]
+    settings = row["Config"]
     assert settings["User"] == "10001"
     assert list(settings["ExposedPorts"]) == ["8900/tcp"]
     assert list(settings["Volumes"]) == [DATA]
-    assert settings["Healthcheck"]["Test"][0] == "CMD"
+    assert row["Healthcheck"]["Test"][0] == "CMD"
 
 
 def test_commands_run_as_an_ordinary_user_on_a_root_that_cannot_be_written(image: Podman) -> None:

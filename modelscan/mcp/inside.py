@@ -38,4 +38,4 @@ class InsideCommands:
     def _ended(self, task: asyncio.Future[Printed]) -> None:
         self._room.release()
         if not task.cancelled():
-            task.exception()  # of a call that was cancelled: nobody else looks at it
+            task.exception()  # asyncio reports an exception that is never read
