@@ -18,7 +18,7 @@ class Series:
     """Columns of equal length; ``t``: the beginning of each interval, UNIX time; None: unknown.
 
     ``tokens_per_s``: output tokens of requests that ended in the interval, ``ttft_…`` and
-    ``latency_…`` of these in seconds, ``errors``: those that were refused or failed.
+    ``latency_…`` of these in seconds, ``errors_per_s``: those that were refused or failed.
     """
 
     of: str | None
@@ -26,7 +26,7 @@ class Series:
     t: tuple[float, ...]
     requests_per_s: Column
     tokens_per_s: Column
-    errors: Column
+    errors_per_s: Column
     ttft_p50_s: Column
     ttft_p95_s: Column
     latency_p50_s: Column
@@ -66,7 +66,7 @@ def series(
         t=times,
         requests_per_s=tuple(one.requests / step for one in buckets),
         tokens_per_s=tuple(one.tokens / step for one in buckets),
-        errors=tuple(float(one.errors) for one in buckets),
+        errors_per_s=tuple(one.errors / step for one in buckets),
         ttft_p50_s=tuple(quantile(one.ttft, 0.5) for one in buckets),
         ttft_p95_s=tuple(quantile(one.ttft, 0.95) for one in buckets),
         latency_p50_s=tuple(quantile(one.latency, 0.5) for one in buckets),

@@ -18,16 +18,10 @@ async function draw(place, plot) {
   const data = [document_.t, ...columns.map(([name]) => document_[name])];
   const known = data.slice(1).some((column) => column.some((value) => value !== null && value !== 0));
   if (plot) { plot.setData(data); return plot; }
-  if (!known) {
-    if (!place.querySelector(".series-empty")) {
-      const words = document.createElement("p");
-      words.className = "series-empty";
-      words.textContent = `${columns.map(([, label]) => label).join(", ")}: nothing in this time.`;
-      place.replaceChildren(words);
-    }
-    return null;
-  }
+  if (!known) return null; // what the server drew or said stays
   place.replaceChildren();
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", `${place.dataset.what}; the table below has the numbers`);
   const made = new window.uPlot({
     width: place.clientWidth, height: 200, cursor: { y: false },
     series: [
