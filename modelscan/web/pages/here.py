@@ -11,6 +11,8 @@ from modelscan.web.charts.bar import Piece
 from modelscan.web.visit import View, Visit
 from modelscan.web.words import gib, short_name
 
+_SMALLEST = 100  # of a bar's width
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceBar:
@@ -91,10 +93,13 @@ def _look(device: DeviceFigures) -> tuple[object, ...]:
 
 def device_bar(device: DeviceFigures, indices: Sequence[int]) -> DeviceBar:
     """The parts of one device; ``indices``: of all devices in the bar."""
-    used = [_piece(one) for one in device.shares]
+    used = _seen([_piece(one) for one in device.shares], device.total_bytes or 0)
     if device.other_bytes:
         used.append(Piece("other", "other programs", device.other_bytes))
-    promised = (Piece("promised", one.deployment, one.promised_bytes) for one in device.shares)
+    promised = _seen(
+        [Piece("promised", one.deployment, one.promised_bytes) for one in device.shares],
+        device.total_bytes or 0,
+    )
     free = None
     if device.total_bytes is not None:
         free = int(device.total_bytes - sum(piece.size for piece in used))
@@ -118,3 +123,13 @@ def _piece(share: DeviceShare) -> Piece:
     if share.measured_bytes is None:
         return Piece("expected", share.deployment, share.promised_bytes)
     return Piece("weights", share.deployment, share.measured_bytes)
+
+
+def _seen(pieces: Sequence[Piece], total: int) -> list[Piece]:
+    """The parts of a bar; those that would be too narrow to see are one."""
+    small = [one for one in pieces if one.size < total / _SMALLEST]
+    if len(small) < 2:
+        return list(pieces)
+    kind = small[0].kind if len({one.kind for one in small}) == 1 else "weights"
+    together = Piece(kind, f"{len(small)} smaller deployments", sum(one.size for one in small))
+    return [*(one for one in pieces if one not in small), together]

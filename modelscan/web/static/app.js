@@ -143,8 +143,10 @@ function devices(area, rows) {
 }
 
 function redrawn(picture, device, own, other) {
-  const parts = device.shares.map((one) => [one.measured_bytes == null ? "expected" : "weights", one.measured_bytes == null ? "hatch" : "", one.measured_bytes ?? one.promised_bytes]);
-  const shapes = bar({ parts: [...parts, ["other", "stripes", other]].map(([, , size]) => size), bytes: own + other }, device.total_bytes, [...parts, ["other", "stripes"]], Math.max(own + other, device.total_bytes), 30);
+  const all = device.shares.map((one) => [one.measured_bytes == null ? "expected" : "weights", one.measured_bytes == null ? "hatch" : "", one.measured_bytes ?? one.promised_bytes]);
+  const large = all.filter(([, , size]) => size >= device.total_bytes / 100), small = all.filter(([, , size]) => size < device.total_bytes / 100);
+  const parts = [...large, ["weights", "", small.reduce((sum, [, , size]) => sum + size, 0)], ["other", "stripes", other]];
+  const shapes = bar({ parts: parts.map(([, , size]) => size), bytes: own + other }, device.total_bytes, parts, Math.max(own + other, device.total_bytes), 30);
   const labels = own === Number(picture.dataset.own) ? [...picture.querySelectorAll("text:not(.free):not(.other)")] : [];
   picture.dataset.own = own;
   picture.setAttribute("aria-label", `${(own / GIB).toFixed(1)} GiB of deployments, ${(other / GIB).toFixed(1)} GiB of other programs, ${((device.total_bytes - own - other) / GIB).toFixed(1)} GiB free`);
