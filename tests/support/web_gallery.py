@@ -189,7 +189,7 @@ class Gallery:
         """An hour with a busy half and a gap."""
 
         def column(scale: float, *, gaps: bool = True) -> tuple[float | None, ...]:
-            return tuple(None if gaps and 0.4 < n / points < 0.5 else scale * (1.2 + math.sin(6 * n / points))
+            return tuple(None if gaps and 0.4 < n / points < 0.5 else round(scale * (1.2 + math.sin(6 * n / points)), 3)
                          for n in range(points))  # fmt: skip
 
         step = 3600 / points

@@ -10,11 +10,20 @@ const authorization = () => {
   return document.documentElement.hasAttribute("data-exposed") && key ? { Authorization: `Bearer ${key}` } : {};
 };
 
+// Pictures of the same columns share one answer.
+const answers = new Map();
+function columnsOf(url) {
+  const known = answers.get(url);
+  if (known && performance.now() - known.at < 4000) return known.answer;
+  const answer = fetch(url, { headers: authorization() }).then((one) => (one.ok ? one.json() : null));
+  answers.set(url, { at: performance.now(), answer });
+  return answer;
+}
+
 async function draw(place, plot) {
   const columns = place.dataset.columns.split(",").map((one) => one.split(":"));
-  const answer = await fetch(place.dataset.series, { headers: authorization() });
-  if (!answer.ok) return plot;
-  const document_ = await answer.json();
+  const document_ = await columnsOf(place.dataset.series);
+  if (!document_) return plot;
   const data = [document_.t, ...columns.map(([name]) => document_[name])];
   const known = data.slice(1).some((column) => column.some((value) => value !== null && value !== 0));
   if (plot) { plot.setData(data); return plot; }
