@@ -72,7 +72,7 @@ function liveForms(root) {
 const GIB = 2 ** 30;
 const show = {
   tokens_per_s: (v) => rate(v), requests_per_s: (v) => rate(v),
-  running: (v) => v.toLocaleString("en"), waiting: (v) => v.toLocaleString("en"),
+  in_flight: (v) => v.toLocaleString("en"), running: (v) => v.toLocaleString("en"), waiting: (v) => v.toLocaleString("en"),
   kv_cache_used: (v) => `${Math.round(100 * v)} %`,
   measured_bytes: (v) => (v > 0 && v < GIB / 10 ? `${Math.round(v / 2 ** 20)} MiB` : `${(v / GIB).toFixed(1)} GiB`),
 };
@@ -116,14 +116,18 @@ async function figures(area, document_) {
     return;
   }
   if (!only) devices(area, document_.devices);
+  for (const cell of area.querySelectorAll("[data-gateway]")) put(cell, document_.gateway[cell.dataset.gateway], cell.dataset.gateway);
   for (const row of area.querySelectorAll("[data-service]")) {
     const one = services.find((service) => service.name === row.dataset.service);
     for (const cell of row.querySelectorAll("[data-v]")) {
-      const value = one?.[cell.dataset.v];
-      const text = value == null ? "–" : show[cell.dataset.v](value);
-      if (cell.textContent !== text) cell.textContent = text;
+      put(cell, one?.[cell.dataset.v], cell.dataset.v);
     }
   }
+}
+
+function put(cell, value, name) {
+  const text = value == null ? "–" : show[name](value);
+  if (cell.textContent !== text) cell.textContent = text;
 }
 
 // The memory of each device: the text always, the bar where it stands for one device
