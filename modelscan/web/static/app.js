@@ -224,6 +224,7 @@ function tell(words) {
 // The page once more, with what was told: most of it changed.
 const TOLD = "modelscan.told";
 function again(words) { sessionStorage.setItem(TOLD, words); location.reload(); }
+// Only with a new page: the old one may still be refreshed while the browser leaves it.
 function toldBefore() {
   const words = sessionStorage.getItem(TOLD);
   if (!words || !document.getElementById("told")) return;
@@ -319,6 +320,7 @@ function unlock() {
     }
     themes();
     dress(document);
+    toldBefore();
     poll();
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); sessionStorage.setItem(KEY, field.value.trim()); open(); });
@@ -476,10 +478,10 @@ function dress(root) {
   logs(root);
   slider(root);
   tips(root);
-  toldBefore();
 }
 themes();
 dress(document);
+toldBefore();
 unlock();
 document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
 window.addEventListener("hashchange", () => { takeKey(); changes(document); });
