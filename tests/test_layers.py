@@ -65,6 +65,8 @@ PURE_FILES = (
     "registry/event_lines.py", "gateway/control/stream/frames.py",
     "web/words.py", "web/charts/bar.py", "web/charts/curve.py", "web/charts/frame.py",
     "web/charts/intervals.py", "web/charts/scatter.py", "web/charts/spark.py",
+    "web/charts/course.py", "web/charts/pace.py", "web/pages/courses.py",
+    "gateway/top/shares.py",
     "web/charts/waterfall.py", "web/pages/compare.py", "web/pages/deployment.py",
     "web/pages/find.py", "web/pages/here.py", "web/pages/model.py", "web/pages/scores.py",
     "web/pages/system.py", "web/pages/registry.py", "web/pages/traffic.py", "web/series.py",
