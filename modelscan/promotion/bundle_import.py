@@ -60,6 +60,7 @@ def import_bundle(
     NotDeployableError where something does not fit.
     """
     _check_free(bundle, options, config)
+    _check_versions(bundle, config)
     requests = {
         one.name: bundled_request(one, bundle.places, options, config)
         for one in bundle.body.deployments
@@ -106,6 +107,35 @@ def _check_free(bundle: RouteBundle, options: BundleOptions, config: Config) -> 
                 hint="modelscan route import --bundle FILE --replace",
                 code="route_exists",
             )
+
+
+def _check_versions(bundle: RouteBundle, config: Config) -> None:
+    """Raises UsageError where an entry's model is a name that the registry here has for something
+    else: the entry would have the tags that were given to that.
+    """
+    import importlib.util
+
+    if not bundle.versions or importlib.util.find_spec("sqlalchemy") is None:
+        return
+    from modelscan.promotion.candidate import find_version
+    from modelscan.registry.refused import RegistryRefused
+    from modelscan.state.server.database import has_records, open_server
+
+    if not has_records(config):
+        return
+    with open_server(config) as database:
+        for one in bundle.versions.values():
+            try:
+                here = find_version(database, one.version).version
+            except RegistryRefused:
+                continue
+            if here.digest != one.digest:
+                raise UsageError(
+                    f"the registry here has other weights as {one.version}: sha256:"
+                    f"{here.digest[:12]}…, and not {one.digest[:12]}…",
+                    hint=f"modelscan registry show {one.version}",
+                    code="other_version",
+                )
 
 
 def _differences(one: BundledDeployment, preview: Deployment) -> Iterator[BundleDifference]:

@@ -67,7 +67,7 @@ def deploy(tools: PromotionTools, promotion: Promotion) -> StepDone:
     current = effects.deployment_of(tools.deployments, promotion.before.deployment)
     request = request_of(name, model, current, promotion.options.timeout_s)
     running = tools.deployments.deploy(request).deployment
-    effects.set_served_model(tools.deployments, name, adapter_name(model, running))
+    effects.set_names(tools.deployments, name, version.name, adapter_name(model, running))
     with tools.database.writing() as connection:
         set_challenger(connection, tools.who, version.slug, version.version)
     data = {"deployment": name, "endpoint": running.endpoint, "backend": running.backend}
