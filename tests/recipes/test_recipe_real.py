@@ -24,6 +24,12 @@ pytestmark = [pytest.mark.recipes, pytest.mark.timeout(3600)]
 Run = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's threads wait for each other by spinning: on a busy machine that takes all of it."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     return write_tiny_hf(tmp_path / "tiny model")
