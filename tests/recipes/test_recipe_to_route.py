@@ -1,6 +1,6 @@
 """``make test-recipes``: what PEFT, llm-compressor and MergeKit made becomes what a route serves.
 
-A tiny model learns to answer "yes"; its adapter, its FP8 form and a merge of it are deployed on
+A tiny model learns to answer "yyyy"; its adapter, its FP8 form and a merge of it are deployed on
 the embedded engine, compared, and promoted through a gate. Damaged weights are refused.
 """
 
@@ -85,8 +85,8 @@ def made(answer: Callable[..., Any], folder: Path, *words: object) -> Path:
     return Path(done["paths"]["output"] or done["run"]["adapter"])
 
 
-def yes_rows(file: Path) -> Path:
-    rows = ([("user", f"Question {n}?"), ("assistant", "yes")] for n in range(16))
+def chat_rows(file: Path) -> Path:
+    rows = ([("user", f"Question {n}?"), ("assistant", "yyyyyyyy")] for n in range(16))
     lines = (
         json.dumps({"messages": [{"role": role, "content": text} for role, text in row]})
         for row in rows
@@ -111,8 +111,8 @@ def test_from_recipes_to_a_route(
     """Base, adapter, FP8 and merge are promoted in turn; a damaged adapter is refused."""
     base = write_tiny_hf(tmp_path / "tiny")
     whole = converted(base, tmp_path / "base.gguf")
-    gate = tmp_path / "says-yes.yaml"
-    gate.write_text(SAYS_YES)
+    gate = tmp_path / "says-y.yaml"
+    gate.write_text(SAYS_YES.replace("'yes'", "'yyyy'"))
     answer("registry", "add", "tiny")
     answer("registry", "version", "add", "tiny", "--from", whole)
     promote = ("registry", "promote", "--route", "tiny")
@@ -120,7 +120,7 @@ def test_from_recipes_to_a_route(
     gated = (*promote, "--gate", f"{gate}>=0.8")
 
     # PEFT: the folder is no adapter for llama.cpp, and is refused as such; as GGUF it is promoted.
-    rows = yes_rows(tmp_path / "yes.jsonl")
+    rows = chat_rows(tmp_path / "chats.jsonl")
     words = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     adapter = made(answer, tmp_path / "lora", "peft", base, "--dataset", rows, *words)
     check = ("registry", "check-adapter", adapter, "--base")
