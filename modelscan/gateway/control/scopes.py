@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modelscan.gateway.control.registry.curation_paths import CURATION_PATHS
 from modelscan.gateway.control.registry.paths import HUB_PATHS, REGISTRY_PATHS
+from modelscan.gateway.control.registry.promotion_paths import PROMOTION_PATHS
 from modelscan.gateway.scopes import INFERENCE, OTHER, PathScope
 
 MCP_PATH = "/mcp"
@@ -63,7 +64,7 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/cluster/roles", ("read",), "every role, and what serves it now"),
     PathScope(("GET",), "/v1/cluster/benchmarks", ("read",), "the results of benchmarks"),
     PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),
-    *CURATION_PATHS,
+    *CURATION_PATHS, *PROMOTION_PATHS,
     *REGISTRY_PATHS,
     *HUB_PATHS,
     PathScope(("GET",), "/v1/deployments", ("read", "operator"), "every deployment"),
