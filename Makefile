@@ -162,7 +162,7 @@ gates: setup ## measure what a release must reach, and store it in docs/gates.js
 dashboard: setup ## rewrite examples/grafana/modelscan.json from the definitions of the metrics
 	$(BIN)/python -m scripts.build_dashboard
 
-transcript: setup ## rewrite docs/transcript.md: twenty tasks at 80 and 120 columns
+transcript: setup ## rewrite docs/internals/transcript.md: twenty tasks at 80 and 120 columns
 	$(BIN)/python -m scripts.build_transcript
 
 docs-check: setup ## whether docs/reference is what the code says

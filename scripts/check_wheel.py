@@ -32,7 +32,7 @@ _NEEDED = (
     "modelscan/py.typed", "modelscan/schemas/plan.json", "modelscan/_catalogs/index.sqlite3",
     "modelscan/_catalogs/gpus.tsv", "modelscan/_catalogs/quality.tsv",
     "modelscan/_catalogs/snapshots/", "modelscan/_examples/demo-model.gguf",
-    "modelscan/_docs/memory.md",
+    "modelscan/_docs/internals/memory.md",
 )  # fmt: skip
 _UNWANTED = re.compile(r"^(tests|scripts|benchmarks|docs|examples)/|__pycache__|\.pyc$")
 _VERSION = "import sys; print(sys.version_info[0], sys.version_info[1])"

@@ -37,7 +37,7 @@ def name_of(page: Path) -> str:
 def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     typed = commands(with_free_ports(page.read_text()))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1"}
+    env = {**os.environ, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1", "HOME": str(tmp_path)}
     ended = run(typed, env, tmp_path, _DEADLINE_S)
     for one, after in zip(typed, ended, strict=True):
         assert after.status == one.status, f"$ {one.command}\n{after.output}"
