@@ -1,5 +1,4 @@
-"""The reference pages, generated from the code: docs/reference/{cli,settings,json,exit-codes,
-files,failures,http,metrics,routing,features,gates}.md.
+"""The reference pages, generated from the code: docs/reference/*.md but index.md and python.md.
 
     python -m scripts.build_docs           # write them
     python -m scripts.build_docs --check   # exit status 1 when a page is not what it would write
@@ -25,12 +24,14 @@ from modelscan.cli.framework import Root
 from modelscan.core import errors
 from modelscan.state.config import SETTINGS
 from modelscan.state.setting_kinds import Setting
+from scripts.docs_environment import environment_page
+from scripts.docs_errors import errors_page
 from scripts.docs_features import features_page
 from scripts.docs_files import failures_page, files_page
 from scripts.docs_http import http_page
 from scripts.docs_metrics import metrics_page
 from scripts.docs_routing import routing_page
-from scripts.docs_schemas import json_page
+from scripts.docs_schemas import json_page, json_types_page
 from scripts.gates import gates_page
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -59,8 +60,11 @@ def pages() -> dict[str, str]:
         "cli.md": _GENERATED + cli_page(),
         "settings.md": _GENERATED + settings_page(),
         "json.md": _GENERATED + json_page(SCHEMAS),
+        "json-types.md": _GENERATED + json_types_page(SCHEMAS),
         "exit-codes.md": _GENERATED + exit_codes_page(),
         "files.md": _GENERATED + files_page(),
+        "environment.md": _GENERATED + environment_page(),
+        "errors.md": _GENERATED + errors_page(),
         "failures.md": _GENERATED + failures_page(),
         "http.md": _GENERATED + http_page(),
         "metrics.md": _GENERATED + metrics_page(),

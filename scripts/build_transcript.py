@@ -1,6 +1,6 @@
 """Twenty things that a new user does, run on real terminals of 80 and 120 columns.
 
-    python -m scripts.build_transcript          # write docs/internals/transcript.md (``make transcript``)
+    python -m scripts.build_transcript    # write docs/internals/transcript.md (``make transcript``)
 
 Everything runs here, offline, in an empty home: the bundled catalog, simulated GPUs, the bundled
 demo model on the embedded engine. Ports, process ids and times are those of the run.

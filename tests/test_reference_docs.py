@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-from scripts import build_docs
-from scripts.docs_schemas import json_page
+from scripts import build_docs, docs_environment, docs_errors
+from scripts.docs_schemas import json_page, json_types_page
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,11 @@ def test_every_document_is_listed(pages: dict[str, str]) -> None:
 
 
 def test_every_link_to_a_type_has_its_section(pages: dict[str, str]) -> None:
-    text = pages["json.md"]
-    sections = {title.lower() for title in re.findall(r"^## (\w\S*)$", text, re.MULTILINE)}
-    assert set(re.findall(r"\]\(#(\S+?)\)", text)) <= sections
+    types = pages["json-types.md"]
+    sections = {title.lower() for title in re.findall(r"^## (\w\S*)$", types, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#(\S+?)\)", types)) <= sections
+    linked = set(re.findall(r"\]\(json-types\.md#(\S+?)\)", pages["json.md"]))
+    assert linked and linked <= sections
 
 
 def test_fields_are_written_out(tmp_path: Path) -> None:
@@ -60,11 +62,30 @@ def test_fields_are_written_out(tmp_path: Path) -> None:
     page = json_page(tmp_path)
     assert "| `rows` | array of object |  |" in page
     assert "| `rows[].x` | whole number \\| null | how many |" in page
-    assert "| `rows[].y?` | [part](#part) |  |" in page
+    assert "| `rows[].y?` | [part](json-types.md#part) |  |" in page
     assert "| `map?` | object of text |  |" in page
-    assert '## part\n\n| field | type |\n|---|---|\n| `b` | `"u"` \\| `null` |' in page
+    types = json_types_page(tmp_path)
+    assert '## part\n\n| field | type |\n|---|---|\n| `b` | `"u"` \\| `null` |' in types
 
 
 def test_every_exit_status_is_explained(pages: dict[str, str]) -> None:
     statuses = re.findall(r"^\| (\d+) \|", pages["exit-codes.md"], re.MULTILINE)
     assert statuses == ["0", "1", "2", "3", "4", "5", "130"]
+
+
+def test_every_variable_that_is_read_has_its_line(pages: dict[str, str]) -> None:
+    known = docs_environment.documented() | docs_environment.INTERNAL
+    assert [one for one in docs_environment.read_names() if one[1] not in known] == []
+    for name in docs_environment.documented():
+        assert (
+            f"| `{name}` |" in pages["environment.md"] or f"`{name}` |" in pages["environment.md"]
+        )
+
+
+def test_every_error_code_has_its_line_with_texts_and_hints(pages: dict[str, str]) -> None:
+    page = pages["errors.md"]
+    codes = {place.code for _, place in docs_errors.every_place()}
+    assert len(codes) > 200
+    assert codes == set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE))
+    assert "| `expose_needs_key` | 2 |" in page and "modelscan catalog sync" in page
+    assert "| `path_not_found` | 404 | there is no path" in page

@@ -20,15 +20,15 @@ from modelscan.cli.framework import Root
 
 PAGES = sorted(
     page
-    for page in (REPOSITORY / "docs").rglob("*.md")
-    if "```console\n" in page.read_text() and page.parent.name in ("tutorial", "how-to")
+    for page in (REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md"))
+    if "```console\n" in page.read_text()
 )
 _PLAIN = re.compile(r"^```(?:sh|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _DEADLINE_S = 900.0
 
 
 def name_of(page: Path) -> str:
-    return page.relative_to(REPOSITORY / "docs").as_posix()
+    return page.relative_to(REPOSITORY).as_posix().removeprefix("docs/")
 
 
 @pytest.mark.timeout(1200)
