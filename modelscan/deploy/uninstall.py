@@ -54,7 +54,7 @@ def items(config: Config, *, weights: bool) -> tuple[Trace, ...]:
 
 def kept(config: Config, *, weights: bool) -> tuple[str, ...]:
     """What the removal leaves, each with the command that removes it."""
-    notes = ["the program: pip uninstall modelscan"]
+    notes = ["the program: pip uninstall modelscan-deploy"]
     pulled = () if weights else list_cached(config)
     if pulled:
         size = sum(one.size_bytes for one in pulled)

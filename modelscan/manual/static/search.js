@@ -21,7 +21,8 @@
 
   function excerpt(text) {
     const at = Math.max(0, ...begins.slice(0, 1).map((one) => text.toLowerCase().search(one)));
-    const begin = Math.max(0, at - around), end = at + 2 * around;
+    const begin = at > around ? text.indexOf(" ", at - around) + 1 : 0;
+    const end = text.length > at + 2 * around ? text.lastIndexOf(" ", at + 2 * around) : text.length;
     return `${begin ? "… " : ""}${text.slice(begin, end).trim()}${end < text.length ? " …" : ""}`;
   }
 
