@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
 
 from scripts import build_docs, docs_environment, docs_errors
+from scripts.docs_man import man_pages
 from scripts.docs_schemas import json_page, json_types_page
 
 
@@ -18,11 +21,27 @@ def pages() -> dict[str, str]:
 
 
 def test_every_page_is_what_the_code_says(pages: dict[str, str]) -> None:
-    stale = [
-        name for name, text in pages.items()
-        if (build_docs.FOLDER / name).read_text(encoding="utf-8") != text
-    ]  # fmt: skip
-    assert not stale, "run: make docs"
+    assert build_docs.stale() == [], "run: make docs"
+    assert {f"docs/reference/{name}" for name in pages} <= {
+        file.relative_to(REPOSITORY).as_posix() for file in build_docs.everything()
+    }
+
+
+def test_manual_pages_are_clean_roff(tmp_path: Path) -> None:
+    """No line of text is taken for a control line; groff, where it is there, warns of nothing."""
+    macros = {"TH", "SH", "SS", "B", "BR", "TP", "PP", "RS", "RE", '\\"'}
+    for name, text in man_pages().items():
+        assert text.isascii() and not re.findall(r"^'", text, re.MULTILINE), name
+        assert set(re.findall(r"^\.(\S+)", text, re.MULTILINE)) <= macros, name
+        assert ".SH NAME\n" in text
+    groff = shutil.which("groff")
+    if groff:
+        file = tmp_path / "all.1"
+        file.write_text("".join(man_pages().values()))
+        done = subprocess.run(
+            [groff, "-man", "-Tutf8", "-ww", file], capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
 
 
 def test_every_command_has_its_help_at_80_columns(pages: dict[str, str]) -> None:
