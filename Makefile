@@ -159,7 +159,7 @@ bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the sam
 bench-catalog: setup ## search latency over the bundle and over 100,000 models, merge and index time
 	$(BIN)/python -m benchmarks.bench_catalog
 
-docs: setup ## rewrite docs/reference from the code
+docs: setup ## rewrite docs/reference and man/ from the code
 	$(BIN)/python -m scripts.build_docs
 
 gates: setup ## measure what a release must reach, and store it in docs/gates.json (NAMES=…)
@@ -169,11 +169,15 @@ gates: setup ## measure what a release must reach, and store it in docs/gates.js
 dashboard: setup ## rewrite examples/grafana/modelscan.json from the definitions of the metrics
 	$(BIN)/python -m scripts.build_dashboard
 
-transcript: setup ## rewrite docs/transcript.md: twenty tasks at 80 and 120 columns
+transcript: setup ## rewrite docs/internals/transcript.md: twenty tasks at 80 and 120 columns
 	$(BIN)/python -m scripts.build_transcript
 
-docs-check: setup ## whether docs/reference is what the code says
+docs-check: setup ## whether docs/reference and man/ are what the code says
 	$(BIN)/python -m scripts.build_docs --check
+
+docs-site: setup ## the manual as HTML files in build/docs-site, without a dead link
+	$(BIN)/python -m pytest tests/docs/test_manual.py
+	$(BIN)/modelscan docs --output build/docs-site
 
 check-release: setup ## whether CHANGELOG, version and tag agree
 	$(BIN)/python -m scripts.check_release

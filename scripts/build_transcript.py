@@ -1,6 +1,6 @@
 """Twenty things that a new user does, run on real terminals of 80 and 120 columns.
 
-    python -m scripts.build_transcript          # write docs/transcript.md (``make transcript``)
+    python -m scripts.build_transcript    # write docs/internals/transcript.md (``make transcript``)
 
 Everything runs here, offline, in an empty home: the bundled catalog, simulated GPUs, the bundled
 demo model on the embedded engine. Ports, process ids and times are those of the run.
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGE = REPOSITORY / "docs" / "transcript.md"
+PAGE = REPOSITORY / "docs" / "internals" / "transcript.md"
 WIDTHS = (80, 120)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _SPINNER = re.compile(r"[\u2800-\u28ff] ")  # erased on a real terminal

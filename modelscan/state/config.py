@@ -183,7 +183,7 @@ SETTINGS = _table()
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
 # Variables of other tools that users may already have set.
-_FOREIGN = {
+OTHER_VARIABLES = {
     "hf_endpoint": "HF_ENDPOINT", "hf_offline": "HF_HUB_OFFLINE",
     "modelscope_endpoint": "MODELSCOPE_ENDPOINT",
 }  # fmt: skip
@@ -230,7 +230,7 @@ def load(
 
 def _from_environment(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
     rows = [(s.key, s.variable, env[s.variable]) for s in SETTINGS if env.get(s.variable)]
-    rows += [(key, name, env[name]) for key, name in _FOREIGN.items() if env.get(name)]
+    rows += [(key, name, env[name]) for key, name in OTHER_VARIABLES.items() if env.get(name)]
     return rows
 
 

@@ -26,6 +26,9 @@ PAGES: tuple[PathScope, ...] = (
     _page("/scores/compare", "two runs, task by task (a page)"),
     _page("/registry", "the registry's models, and what waits for an approval (a page)"),
     _page("/system", "checks, weights, settings (a page)"),
+    _page("/docs", "the manual, and `?q=WORDS` a search in it (a page)"),
+    _page("/docs/images/{file}", "a picture of the manual"),
+    _page("/docs/{page:path}", "a page of the manual (a page)"),
     _page("/export/{form}/{id:path}", "a plan as a file of another tool"),
     PathScope(
         ("GET",), "/static/{file:path}", ("read", "operator"), "styles and scripts of the pages",
