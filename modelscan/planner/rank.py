@@ -47,8 +47,8 @@ _WEIGHT_ONLY = 0.01
 _FLOAT_WEIGHT_ONLY = 0.05
 _EMULATED = 0.5  # no kernel for the format: whatever else is there is what people run
 _ONLINE = 0.05  # quantized while loading: every start reads and converts the 16-bit weights
-TIGHT_SHARE = 0.87  # of the free memory: beyond it each 1 % costs 0.0125, as it leaves no room for a
-# longer context, another program or a second model
+TIGHT_SHARE = 0.87  # of the free memory: what is beyond costs, as it leaves no room for a longer
+# context, another program or a second model; the whole device beyond would cost this:
 _TIGHTNESS = 1.25
 _EXPECTED = 0.02  # the file's name and size are predicted, not listed
 _UPCAST = 0.1  # more bytes than the model was published in, for nothing
