@@ -114,13 +114,13 @@ class Finished(NamedTuple):
     target: str
     seed: int
     first: int
-    count: int
+    inputs: int
     faults: list[Fault]
     code: str
 
     @property
     def key(self) -> tuple[str, int, int, int]:
-        return self.target, self.seed, self.first, self.count
+        return self.target, self.seed, self.first, self.inputs
 
 
 def _run(batch: Batch) -> Finished:
@@ -141,8 +141,9 @@ def read_journal(path: Path | None) -> list[Finished]:
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path and path.exists() else ():
         with contextlib.suppress(ValueError, TypeError):
-            *start, faults, code = json.loads(line)
-            found.append(Finished(*start, [Fault(*fault) for fault in faults], code))
+            target, seed, first, inputs, faults, code = json.loads(line)
+            listed = [Fault(*fault) for fault in faults]
+            found.append(Finished(target, seed, first, inputs, listed, code))
     return found
 
 
@@ -181,7 +182,7 @@ def main(arguments: list[str]) -> int:
     kinds = report(batches, options.seed)
     codes = {batch.code for batch in batches}
     seconds = time.monotonic() - started
-    total = sum(batch.count for batch in batches)
+    total = sum(batch.inputs for batch in batches)
     again = f", with {len(codes)} versions of the code" if len(codes) > 1 else ""
     print(f"{total:,} inputs{again}, {seconds:.0f} s of them now: {kinds} kinds of fault")
     return 1 if kinds else 0
@@ -192,7 +193,7 @@ def report(batches: Iterable[Finished], seed: int) -> int:
     done: Counter[str] = Counter()
     kinds: dict[tuple[str, str, str], list[Fault]] = {}
     for batch in batches:
-        done[batch.target] += batch.count
+        done[batch.target] += batch.inputs
         for fault in batch.faults:
             key = (fault.target, fault.error.partition(":")[0], fault.where)
             kinds.setdefault(key, []).append(fault)

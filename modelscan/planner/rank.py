@@ -194,7 +194,7 @@ def _engine(option: Option, wishes: Workload) -> float:
 def _needs_arithmetic(option: Option) -> bool:
     name = option.candidate.variant.quantization
     bits = bits_per_weight(name)
-    return name.startswith("NVFP4") or (bits is not None and 8 <= bits < 16)
+    return (name or "").startswith("NVFP4") or (bits is not None and 8 <= bits < 16)
 
 
 def _llamacpp_on(gpus: tuple[Gpu, ...]) -> float:
