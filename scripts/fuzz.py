@@ -142,8 +142,8 @@ def read_journal(path: Path | None) -> list[Finished]:
     for line in path.read_text(encoding="utf-8").splitlines() if path and path.exists() else ():
         with contextlib.suppress(ValueError, TypeError):
             target, seed, first, inputs, faults, code = json.loads(line)
-            named = [Fault(*fault) for fault in faults]
-            found.append(Finished(target, seed, first, inputs, named, code))
+            listed = [Fault(*fault) for fault in faults]
+            found.append(Finished(target, seed, first, inputs, listed, code))
     return found
 
 
