@@ -222,6 +222,7 @@ def test_another_page_cannot_frame_it_or_use_it(browser: Any, site: WebSite) -> 
             with opened.page.expect_response("**/stop") as answered:
                 opened.page.evaluate("document.getElementById('x').submit()")
             assert answered.value.status == 403
+            opened.page.wait_for_url("**/stop")
             opened.page.goto(f"http://127.0.0.1:{server.server_port}/")
             fetched = opened.page.evaluate(
                 "url => fetch(url, {method: 'POST', headers: {authorization: 'Bearer x'}}).then(() => 'read', e => e.name)",
