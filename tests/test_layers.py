@@ -15,7 +15,7 @@ LAYERS = (
     ("core",),
     ("formats",),
     ("net", "state"),
-    ("hub",),
+    ("hub", "manual"),
     ("catalog", "gpu", "memory", "registry"),
     ("engines",),
     ("planner",),

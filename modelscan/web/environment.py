@@ -22,7 +22,7 @@ from modelscan.web.visit import View, Visit
 
 _NAVIGATION = (
     ("Here", "/"), ("Find", "/find"), ("Traffic", "/traffic"), ("Scores", "/scores"),
-    ("Registry", "/registry"), ("System", "/system"),
+    ("Registry", "/registry"), ("System", "/system"), ("Docs", "/docs"),
 )  # fmt: skip
 _OWNERS = {"/model": "/find", "/compare": "/find", "/deployment": "/"}
 _TEMPLATES = Path(__file__).resolve().parent / "templates"

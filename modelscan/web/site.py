@@ -21,13 +21,14 @@ from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.top.overview import Overview
 from modelscan.web import guard
-from modelscan.web.assets import asset_at
+from modelscan.web.assets import asset_at, picture
 from modelscan.web.environment import page_text
 from modelscan.web.gather import Documents
 from modelscan.web.gather_models import ModelDocuments
 from modelscan.web.live import LiveLooks
 from modelscan.web.pages import deployment as deployment_page
 from modelscan.web.pages import here as here_page
+from modelscan.web.pages import manual as manual_page
 from modelscan.web.pages import model as model_page
 from modelscan.web.visit import View, Visit, visit_of
 
@@ -69,6 +70,9 @@ class Site:
             "/scores/compare": self._page(documents.scores_compare),
             "/registry": self._page(documents.registry),
             "/system": self._page(documents.system),
+            "/docs": self._page(manual_page.view),
+            "/docs/images/{file}": self._picture,
+            "/docs/{page:path}": self._page(manual_page.view),
             "/export/{form}/{id:path}": self._export,
             "/static/{file:path}": self._static,
             "/api/v1/live": self._live,
@@ -142,6 +146,14 @@ class Site:
         if found is None:
             raise HttpProblem(404, "path_not_found", f"there is no file {request.url.path}")
         return Response(found.data, headers={**guard.HEADERS, **guard.KEPT}, media_type=found.kind)
+
+    async def _picture(self, request: Request) -> Response:
+        found = picture(visit_of(request).parts["file"])
+        if found is None:
+            raise HttpProblem(404, "path_not_found", f"there is no file {request.url.path}")
+        return Response(
+            found.data, headers={**guard.HEADERS, **guard.MOMENT}, media_type=found.kind
+        )
 
     async def _export(self, request: Request) -> Response:
         visit = visit_of(request)

@@ -25,6 +25,7 @@ PAGES = {
     "nofit": f"/model/deepseek/deepseek-r1?{CARD}",
     "compare": f"/compare?model=qwen3-8b&model=qwen3-32b&{CARD}", "deployment": "/deployment/demo",
     "traffic": "/traffic", "scores": "/scores", "system": "/system", "registry": "/registry",
+    "manual": "/docs/how-to/serve", "manual-search": "/docs?q=proxy",
 }  # fmt: skip
 STATES = {"empty": f"/find?{CARD}&q=zzzzzz", "badgpu": "/find?gpu=nosuch"}
 FULL = os.environ.get("WEB_MATRIX") == "full"

@@ -108,6 +108,7 @@ class ControlApp:
         from modelscan.gateway.control.registry.api import RegistryApi
         from modelscan.gateway.control.registry.curation_api import CurationApi
         from modelscan.gateway.control.registry.hub import HubApi
+        from modelscan.gateway.control.registry.promotion_api import PromotionApi
         from modelscan.registry.desk import CurationDesk
 
         database = self.gateway.database
@@ -116,6 +117,7 @@ class ControlApp:
             **RegistryApi(database, self._actor, desk.policies).handlers(),
             **HubApi(database).handlers(),
             **CurationApi(desk, self._actor).handlers(),
+            **PromotionApi(self.gateway.config, database, self._actor).handlers(),
         }
 
     def _stored_handlers(self) -> dict[str, Handler]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modelscan.gateway.control.registry.curation_paths import CURATION_PATHS
 from modelscan.gateway.control.registry.paths import HUB_PATHS, REGISTRY_PATHS
+from modelscan.gateway.control.registry.promotion_paths import PROMOTION_PATHS
 from modelscan.gateway.scopes import INFERENCE, OTHER, PathScope
 
 MCP_PATH = "/mcp"
@@ -25,6 +26,9 @@ PAGES: tuple[PathScope, ...] = (
     _page("/scores/compare", "two runs, task by task (a page)"),
     _page("/registry", "the registry's models, and what waits for an approval (a page)"),
     _page("/system", "checks, weights, settings (a page)"),
+    _page("/docs", "the manual, and `?q=WORDS` a search in it (a page)"),
+    _page("/docs/images/{file}", "a picture of the manual"),
+    _page("/docs/{page:path}", "a page of the manual (a page)"),
     _page("/export/{form}/{id:path}", "a plan as a file of another tool"),
     PathScope(
         ("GET",), "/static/{file:path}", ("read", "operator"), "styles and scripts of the pages",
@@ -63,7 +67,7 @@ PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/cluster/roles", ("read",), "every role, and what serves it now"),
     PathScope(("GET",), "/v1/cluster/benchmarks", ("read",), "the results of benchmarks"),
     PathScope(("POST",), "/v1/cluster/benchmarks", ("operator",), "store results of benchmarks"),
-    *CURATION_PATHS,
+    *CURATION_PATHS, *PROMOTION_PATHS,
     *REGISTRY_PATHS,
     *HUB_PATHS,
     PathScope(("GET",), "/v1/deployments", ("read", "operator"), "every deployment"),
