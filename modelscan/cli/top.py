@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SERVICES = (
     "NAME", "STATE", "REQ/S", "TOK/S", "RUN", "WAIT", "KV", "PROMISED", "MEASURED", "ENGINE",
 )  # fmt: skip
-_DEVICES = ("DEVICE", "NAME", "TOTAL", "USED", "PROMISED", "MEASURED")
+_DEVICES = ("DEVICE", "NAME", "TOTAL", "USED", "FREE", "PROMISED", "MEASURED")
 _UNHEALTHY = ("unhealthy", "loading")
 
 
@@ -91,7 +91,7 @@ def _document(answer: Overview) -> Document[Any]:
         [
             (
                 "host" if one.index is None else one.index, one.name, format_bytes(one.total_bytes),
-                format_bytes(one.used_bytes), format_bytes(one.promised_bytes),
+                format_bytes(one.used_bytes), _free(one), format_bytes(one.promised_bytes),
                 format_bytes(one.measured_bytes),
             )
             for one in answer.devices
@@ -104,6 +104,12 @@ def _document(answer: Overview) -> Document[Any]:
         blocks.append(Note(f"{gateway.url}: {gateway.fault}; modelscan serve starts a gateway"))
     names = [one.name for one in answer.services]
     return Document("top", answer, blocks, names, answer.warnings)
+
+
+def _free(one: DeviceFigures) -> str:
+    """Where more is promised than there is, how much is too much: -1.20 GiB."""
+    free = one.free_bytes
+    return f"-{format_bytes(-free)}" if free is not None and free < 0 else format_bytes(free)
 
 
 def _service(one: TopRow) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from modelscan.api import Workspace
 from modelscan.catalog.search.types import Query
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.workload import Workload
-from modelscan.deploy.exports.answers import export_plan
+from modelscan.deploy.exports.answers import ExportedPlan, export_plan
 from modelscan.deploy.exports.formats import ExportFormat
 from modelscan.deploy.planning import (
     Question,
@@ -73,8 +73,7 @@ class ModelDocuments:
         known = {name for name, _ in model_page.EXPORTS if name != "command"}
         if answer.decision.plan is not None and form in known:
             try:
-                text = self.export(visit, form)
-                answer = replace(answer, export=text)
+                answer = replace(answer, export=self.export(visit, form).text)
             except ModelscanError as error:
                 answer = replace(answer, export_error=error)
         return model_page.view(visit, answer)
@@ -100,7 +99,7 @@ class ModelDocuments:
             len(sized.machine.inventory.gpus), command, info, warnings=sized.warnings,
         )  # fmt: skip
 
-    def export(self, visit: Visit, form: str) -> str:
+    def export(self, visit: Visit, form: str) -> ExportedPlan:
         """The plan as a file. Raises UsageError, NotDeployableError."""
         question = _question(visit, self._wishes())
         known = next((one for one in get_args(ExportFormat) if one == form), None)
@@ -110,8 +109,7 @@ class ModelDocuments:
                 hint=f"modelscan plan {question.model} --export compose",
                 code="unknown_format",
             )
-        exported, _ = export_plan(question, known, self.workspace.config)
-        return exported.text
+        return export_plan(question, known, self.workspace.config)[0]
 
     def compare(self, visit: Visit) -> View:
         """The page *Compare*."""

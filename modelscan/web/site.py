@@ -29,6 +29,7 @@ from modelscan.web.live import LiveLooks
 from modelscan.web.pages import deployment as deployment_page
 from modelscan.web.pages import here as here_page
 from modelscan.web.pages import manual as manual_page
+from modelscan.web.pages import model as model_page
 from modelscan.web.visit import View, Visit, visit_of
 
 _SECONDS, _POINTS = 3600, 180
@@ -158,12 +159,13 @@ class Site:
         visit = visit_of(request)
         form = visit.parts["form"]
         try:
-            text = await asyncio.to_thread(self.models.export, visit, form)
+            exported = await asyncio.to_thread(self.models.export, visit, form)
         except ModelscanError as error:
             return self.render(visit, problem_view(visit, error))
-        name = "".join(c if c.isalnum() else "-" for c in request.path_params["id"])[:60]
-        headers = {"Content-Disposition": f'attachment; filename="{name}-{form}.yaml"'}
-        return PlainTextResponse(text, headers={**guard.HEADERS, **guard.NOT_KEPT, **headers})
+        name = model_page.file_name(exported.format, exported.name)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        sent = {**guard.HEADERS, **guard.NOT_KEPT, **headers}
+        return PlainTextResponse(exported.text, headers=sent)
 
     async def _live(self, request: Request) -> Response:
         shown = await self.live.look()

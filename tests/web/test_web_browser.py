@@ -223,6 +223,7 @@ def test_another_page_cannot_frame_it_or_use_it(browser: Any, site: WebSite) -> 
             with opened.page.expect_response("**/stop") as answered:
                 opened.page.evaluate("document.getElementById('x').submit()")
             assert answered.value.status == 403
+            opened.page.wait_for_url("**/stop")
             opened.page.goto(f"http://127.0.0.1:{server.server_port}/")
             fetched = opened.page.evaluate(
                 "url => fetch(url, {method: 'POST', headers: {authorization: 'Bearer x'}}).then(() => 'read', e => e.name)",
@@ -253,7 +254,11 @@ def test_a_curator_approves_a_proposal(browser: Any, tmp_path: Path) -> None:
     run(home, "registry", "curate", "propose", "acme/demo@1", "--tag", "curated")
     key = next(word for word in made if word.startswith("sk-ms-"))
     with serving(**variables(home)) as served, tab(browser) as opened:
-        opened.page.goto(f"{served.url}/registry#key={key}")
+        opened.page.goto(f"{served.url}/registry")
+        opened.page.get_by_role("button", name="Key", exact=True).click()
+        opened.page.get_by_role("textbox", name="Key").fill(key)
+        opened.page.keyboard.press("Enter")
+        expect(opened.page.locator("#mode")).to_have_text("May change")
         expect(opened.page.locator("#results tbody th")).to_have_text("acme/demo")
         opened.page.on("dialog", lambda dialog: dialog.accept())
         opened.page.get_by_role("button", name="Approve").click()
@@ -264,6 +269,10 @@ def test_a_curator_approves_a_proposal(browser: Any, tmp_path: Path) -> None:
         opened.page.keyboard.press("Enter")
         expect(opened.page.locator("article.card")).to_have_count(0)
         expect(opened.page.locator("#told")).to_have_text("done")
+        opened.page.get_by_role("button", name="Key", exact=True).click()
+        opened.page.get_by_role("button", name="Forget the key").click()
+        expect(opened.page.locator("#mode")).to_have_text("Read-only")
+        assert opened.page.locator(".change:visible").count() == 0
         assert opened.problems() == []
 
 

@@ -228,6 +228,21 @@ def test_a_plan_is_exported_from_the_page(site: WebSite) -> None:
     assert site.get("/export/nosuch/alibaba/qwen3-8b")[0] in (400, 404)
 
 
+@pytest.mark.parametrize(
+    ("form", "file"),
+    [("command", "qwen3-8b.sh"), ("systemd", "qwen3-8b.service"), ("quadlet", "qwen3-8b.container"),
+     ("kubernetes", "qwen3-8b.kubernetes.yaml"), ("gpustack", "qwen3-8b.gpustack.yaml")],
+)  # fmt: skip
+def test_an_export_is_the_same_as_the_command_prints_and_has_the_name_that_its_tool_expects(
+    site: WebSite, form: str, file: str
+) -> None:
+    """For eight cards that this machine does not have."""
+    status, text, headers = site.get(f"/export/{form}/alibaba/qwen3-8b?gpu=8x+H100+80GB")
+    assert status == 200 and headers["content-disposition"] == f'attachment; filename="{file}"'
+    printed = run(site.home, "plan", "alibaba/qwen3-8b", "--gpu", "8x H100 80GB", "--export", form)
+    assert printed.rstrip() == text.rstrip()
+
+
 def test_static_files_have_names_with_their_hash_and_are_kept(site: WebSite) -> None:
     for asset in assets().values():
         status, _, headers = site.get(asset.url)

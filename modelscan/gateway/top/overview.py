@@ -69,6 +69,13 @@ class DeviceFigures:
         """Of other programs: what is used beyond the deployments; None: not known."""
         return None if self.used_bytes is None else max(0, self.used_bytes - self.own_bytes)
 
+    @property
+    def free_bytes(self) -> int | None:
+        """What is left, less than nothing where more is promised than there is; None: not known."""
+        if self.total_bytes is None or self.used_bytes is None:
+            return None
+        return self.total_bytes - max(self.used_bytes, self.own_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class TopLook:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-_LETTER = 6.7  # pixels of a letter, about
+LETTER, BOLD_LETTER = 6.7, 9.0  # pixels of a letter, about
 
 
 class Box(NamedTuple):
@@ -126,10 +126,13 @@ def binary_step(span: float, most: int) -> float:
 
 
 def place_label(
-    x: float, y: float, words: str, r: float, taken: Sequence[Box], inside: Box
-) -> tuple[float, float, str, Box] | None:
-    """Where a label of a point is free of other boxes: x, y, anchor, box; None: nowhere."""
-    long = _LETTER * len(words)
+    x: float, y: float, words: str, r: float, taken: Sequence[Box], inside: Box,
+    *, letter: float = LETTER,
+) -> tuple[float, float, str, Box] | None:  # fmt: skip
+    """Where a label of a point is free of other boxes: x, y, anchor, box; None: nowhere.
+    ``letter``: the width of one, about.
+    """
+    long = letter * len(words)
     places = (
         (r + 5, 4, "start"), (-r - 5, 4, "end"), (0, -r - 6, "middle"), (0, r + 14, "middle"),
         (-r, -r - 2, "end"), (r, -r - 2, "start"), (-r, r + 9, "end"), (r, r + 9, "start"),

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from modelscan.web.charts.frame import Frame, step_of
 
 _ROW = 34
-_SIZES = {"wide": (720, 250), "narrow": (358, 120)}
+_SIZES = {"wide": (560, 200), "narrow": (358, 120)}
 
 
 class Interval(NamedTuple):
@@ -82,5 +82,5 @@ def sentence(row: Interval) -> str:
 
 
 def _short(name: str, size: str) -> str:
-    most = 32 if size == "wide" else 14
+    most = 26 if size == "wide" else 14
     return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -11,7 +11,14 @@ from markupsafe import Markup
 
 from modelscan.core.plan import FileEstimate, FileSize
 from modelscan.core.units import GIB
-from modelscan.web.charts.frame import Box, Frame, binary_step, place_label
+from modelscan.web.charts.frame import (
+    BOLD_LETTER,
+    LETTER,
+    Box,
+    Frame,
+    binary_step,
+    place_label,
+)
 from modelscan.web.words import gib, loss, speed
 
 _BEST, _WORST = 0.03, 1000.0
@@ -137,7 +144,9 @@ def _name(
     words = one.quantization or one.format
     if estimate.device_bytes / GIB > scales.high:
         words += f" {gib(estimate.device_bytes, 0)} →"
-    found = place_label(x, y, words, r + 5 if one.chosen else r, blocked, frame.area)
+    letter = BOLD_LETTER if one.chosen else LETTER
+    around = r + 5 if one.chosen else r
+    found = place_label(x, y, words, around, blocked, frame.area, letter=letter)
     if found is None:
         return
     left, top, anchor, box = found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from modelscan.core.errors import ModelscanError
 from modelscan.core.plan import Decision
 from modelscan.web.charts.bar import Piece, pieces_of
+from modelscan.web.pages.model import ENGINES
 from modelscan.web.visit import View, Visit
 
 MOST = 4
@@ -55,7 +56,7 @@ def view(visit: Visit, rows: Sequence[Compared]) -> View:
                if row.decision and row.decision.plan
                and row.decision.plan.estimate.speed]  # fmt: skip
     return View("compare.html", {
-        "title": "Compare", "rows": rows, "scale": max(sizes, default=1) or 1,
+        "title": "Compare", "rows": rows, "engines": ENGINES, "scale": max(sizes, default=1) or 1,
         "top_speed": max((one.high or one.decode_tokens_per_s or 0 for one in fastest), default=0),
         "models": [one for one in visit.repeated.get("model", ()) if one],
         "gpus": visit.repeated.get("gpu", ()),

@@ -55,16 +55,10 @@ def view(
 
 def free_bytes(devices: Sequence[DeviceFigures]) -> Mapping[str, int | None]:
     """What is left, in all and on the emptiest GPU; None: not known."""
-    free = {one.index: _free(one) for one in devices}
+    free = {one.index: one.free_bytes for one in devices}
     gpus = [size or 0 for index, size in free.items() if index is not None]
     return {"gpus": len(gpus), "gpu_free": sum(gpus), "most_free": max(gpus, default=0),
             "host_free": free.get(None)}  # fmt: skip
-
-
-def _free(device: DeviceFigures) -> int | None:
-    if device.total_bytes is None or device.used_bytes is None:
-        return None
-    return device.total_bytes - max(device.used_bytes, device.own_bytes)
 
 
 def signature(overview: Overview) -> str:
@@ -100,13 +94,11 @@ def device_bar(device: DeviceFigures, indices: Sequence[int]) -> DeviceBar:
         [Piece("promised", one.deployment, one.promised_bytes) for one in device.shares],
         device.total_bytes or 0,
     )
-    free = None
-    if device.total_bytes is not None:
-        free = int(device.total_bytes - sum(piece.size for piece in used))
     key = "host" if device.index is None else f"{device.index}"
     return DeviceBar(
         key, len(indices) < 2, _label(device, indices), device.total_bytes, tuple(used),
-        tuple(piece for piece in promised if piece.size), free, device.promised_bytes,
+        tuple(piece for piece in promised if piece.size), device.free_bytes,
+        device.promised_bytes,
         device.shares, device.other_bytes,
     )  # fmt: skip
 

@@ -20,6 +20,11 @@ EXPORTS = (
     ("systemd", "systemd"), ("quadlet", "Podman Quadlet"), ("skypilot", "SkyPilot"),
     ("gpustack", "GPUStack"),
 )  # fmt: skip
+_FILES = {
+    "command": "{}.sh", "systemd": "{}.service", "quadlet": "{}.container",
+    "compose": "{}.compose.yaml", "kubernetes": "{}.kubernetes.yaml",
+    "skypilot": "{}.sky.yaml", "gpustack": "{}.gpustack.yaml",
+}  # fmt: skip
 ENGINES = {one.name: one.title for one in engines()}
 
 
@@ -59,6 +64,12 @@ def view(visit: Visit, answer: ModelPageAnswer) -> View:
         "wish": _wish(visit, answer),
         "sizes_link": visit.link(f"/api/v1/sizes/{sizes.model}", export=None),
     })  # fmt: skip
+
+
+def file_name(form: str, name: str) -> str:
+    """The name of an export as a file, with the ending that its tool expects."""
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:60].strip("-")
+    return _FILES[form].format(plain or "model")
 
 
 def _wish(visit: Visit, answer: ModelPageAnswer) -> Mapping[str, Any]:

@@ -319,6 +319,7 @@ function unlock() {
       document.head.append(script);
     }
     themes();
+    keyBox();
     dress(document);
     toldBefore();
     poll();
@@ -327,13 +328,29 @@ function unlock() {
   if (key()) open();
 }
 
+// A key that is typed: a curator's, where the link had the pages' own
+function keyBox() {
+  const open = document.getElementById("key-open"), box = document.getElementById("key-box"), field = document.getElementById("key-field");
+  open.hidden = false;
+  open.addEventListener("click", () => { field.value = ""; box.returnValue = ""; box.showModal(); });
+  box.addEventListener("close", () => {
+    const typed = field.value.trim();
+    field.value = "";
+    if (box.returnValue === "forget") sessionStorage.removeItem(KEY);
+    else if (box.returnValue === "use" && /^[\x21-\x7e]{8,512}$/.test(typed)) sessionStorage.setItem(KEY, typed);
+    else return;
+    changes(document);
+    say(key() ? "The key is used for changes" : "The key was forgotten");
+  });
+}
+
 // Theme
 function themes() {
   const button = document.querySelector(".theme"), kinds = ["system", "light", "dark"];
   let kind = localStorage.getItem("modelscan.theme") ?? "system";
   const wear = () => {
     if (kind === "system") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = kind;
-    button.textContent = `Theme: ${kind}`;
+    button.lastElementChild.textContent = kind;
   };
   button.hidden = false;
   wear();
@@ -480,6 +497,7 @@ function dress(root) {
   tips(root);
 }
 themes();
+keyBox();
 dress(document);
 toldBefore();
 unlock();
