@@ -46,7 +46,7 @@ def install(folder: Path) -> Path:
     assert extras, "the first page says what to install"
     sys.stdout.write(f"installing {wheel.name}{extras[1]}\n")
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [venv / "bin" / "pip", "install", "--quiet", f"{wheel}{extras[1]}"]
+    pip = [str(venv / "bin" / "pip"), "install", "--quiet", f"{wheel}{extras[1]}"]
     subprocess.run(pip, check=True, cwd=folder)
     return venv
 
