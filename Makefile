@@ -172,12 +172,19 @@ dashboard: setup ## rewrite examples/grafana/modelscan.json from the definitions
 transcript: setup ## rewrite docs/internals/transcript.md: twenty tasks at 80 and 120 columns
 	$(BIN)/python -m scripts.build_transcript
 
+pictures: setup ## rewrite docs/images: a session on a terminal (SVG), and a page in Chromium (PNG)
+	$(BIN)/python -m scripts.record_session
+	$(BIN)/python -m scripts.picture_page
+
 docs-check: setup ## whether docs/reference and man/ are what the code says
 	$(BIN)/python -m scripts.build_docs --check
 
 docs-site: setup ## the manual as HTML files in build/docs-site, without a dead link
 	$(BIN)/python -m pytest tests/docs/test_manual.py
 	$(BIN)/modelscan docs --output build/docs-site
+
+tutorial: setup ## follow docs/tutorial as a new user: the built wheel, an empty home, a sandbox without network
+	$(BIN)/python -m scripts.follow_tutorial
 
 check-release: setup ## whether CHANGELOG, version and tag agree
 	$(BIN)/python -m scripts.check_release

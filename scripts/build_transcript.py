@@ -85,6 +85,11 @@ def _typed(line: str) -> str:
 
 def run(line: str, folder: Path, width: int) -> str:
     """What a command prints on a terminal of that width, as one would read it."""
+    return readable(_ESCAPE.sub("", on_terminal(line, folder, width)), folder)
+
+
+def on_terminal(line: str, folder: Path, width: int) -> str:
+    """What a command writes to a terminal of that width, with its escape sequences."""
     main, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     process = subprocess.Popen(
@@ -97,7 +102,7 @@ def run(line: str, folder: Path, width: int) -> str:
         written += part
     os.close(main)
     process.wait()
-    return _readable(written.decode(errors="replace"), folder)
+    return written.decode(errors="replace")
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -116,9 +121,9 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def _readable(text: str, folder: Path) -> str:
-    """The last state of each line, without spinners, escapes and this machine's folders."""
-    plain = _ESCAPE.sub("", text).replace("\r\n", "\n")
+def readable(text: str, folder: Path) -> str:
+    """The last state of each line, without spinners and this machine's folders."""
+    plain = text.replace("\r\n", "\n")
     lines = [line.rpartition("\r")[2].rstrip() for line in plain.split("\n")]
     joined = "\n".join(line for line in lines if not _SPINNER.match(line)).strip("\n")
     joined = joined.replace(str(folder), HOME).replace(str(REPOSITORY), "…")

@@ -92,7 +92,7 @@ def content_faults(wheel: Path) -> Iterator[str]:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     for needed in _NEEDED:
-        if not any(name.startswith(needed) for name in names):
+        if not any(needed in name for name in names):
             yield f"{wheel.name}: {needed} is missing"
     for name in names:
         if _UNWANTED.search(name):

@@ -88,11 +88,12 @@ def _parser() -> MarkdownIt:
 
 
 # A box that scrolls must be reachable with the keyboard.
-_BOX = '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+_BOX = '<div class="scroll" tabindex="0" role="region" aria-label="Table {}">'
 
 
 def _table_open(renderer: Any, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
-    return f"{_BOX}<table>\n"
+    env["tables"] = env.get("tables", 0) + 1
+    return f"{_BOX.format(env['tables'])}<table>\n"
 
 
 def _table_close(renderer: Any, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
@@ -223,3 +224,19 @@ def test_docs_writes_the_site_and_says_where(run_in_process: Run, tmp_path: Path
     (tmp_path / "file").write_text("")
     ran = run_in_process("docs", "--output", str(tmp_path / "file"))
     assert ran.code == 1 and "cannot be written" in ran.err and "hint: modelscan docs" in ran.err
+
+
+def test_the_recording_is_a_picture_without_script_and_foreign_files() -> None:
+    """And it shows commands that exist, with the answer of the demo model."""
+    from scripts.record_session import PICTURE, SESSION
+
+    text = PICTURE.read_text()
+    ElementTree.fromstring(text)
+    assert "<script" not in text and "@import" not in text and "url(" not in text
+    assert set(re.findall(r"https?://[^\s\"'<)]+", text)) <= {
+        "http://www.w3.org/2000/svg", "https://github.com/ggml-org/llama.cpp/pull/7412",
+        "http://127.0.0.1:41980", "http://127.0.0.1:41980/v1,",
+        "http://127.0.0.1:41980/v1/chat/completions",
+    }  # fmt: skip
+    assert text.count('<tspan class="p">$</tspan>') == len(SESSION)
+    assert "It means that the model needs more memory" in text

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,13 +66,22 @@ def with_free_ports(text: str) -> str:
     return _PORT.sub(lambda found: ports[found[0]], text)
 
 
-def run(typed: list[Typed], env: dict[str, str], folder: Path, timeout_s: float) -> list[Ended]:
-    """The commands in one interactive-like shell, so that ``&``, ``kill %1`` and variables work."""
+def run(
+    typed: list[Typed],
+    env: dict[str, str],
+    folder: Path,
+    timeout_s: float,
+    inside: Sequence[str] = (),
+) -> list[Ended]:
+    """The commands in one interactive-like shell, so that ``&``, ``kill %1`` and variables work.
+
+    ``inside``: a command that starts the shell, such as one of a sandbox.
+    """
     lines = ["set -m", "exec 2>&1"]
     for one in typed:
         lines += [one.command, f"printf '\\n{_MARK}%d\\n' $?"]
     done = subprocess.run(
-        ["bash", "-c", "\n".join([*lines, "kill $(jobs -p) 2>/dev/null; wait; true"])],
+        [*inside, "bash", "-c", "\n".join([*lines, "kill $(jobs -p) 2>/dev/null; wait; true"])],
         env=env, cwd=folder, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
         timeout=timeout_s, check=False,
     )  # fmt: skip
