@@ -9,10 +9,10 @@ off   ``modelscan trace off``: they are made, for budgets, signals and metrics, 
 none  none is made, which no setting does (benchmarks/without_receipts)
 
 In each round each of them gets the same load, one after the other, in another order. Reported are
-the differences within a round, in microseconds of CPU time per request, less what each uses when
-idle: of the worker, which answers the requests; of the serving process's event loop, which takes
-the receipts; and of its other threads, one of which writes them. On a machine with other work, look
-at the least ones: what else runs only adds. Needs gcc, wrk and taskset.
+the differences within a round, in microseconds of CPU time per request: of the worker, which
+answers the requests; of the serving process's event loop, which takes the receipts; and of its
+other threads, one of which writes them. On a machine with other work, look at the least ones: what
+else runs only adds. Needs gcc, wrk and taskset.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from benchmarks.gateway_peers import environment
 
 AIM_US = 4.0  # of the worker: what a request waits for
 LOAD = Cell("c16", 16, 1_000)
-SECONDS, SETTLE_S, IDLE_S = 2, 1.5, 6.0  # receipts are written within a second and a half
+SECONDS, SETTLE_S = 2, 1.5  # receipts are written within a second and a half
 PARTS = ("worker", "serving", "writer")
 
 
@@ -89,23 +89,15 @@ def _thread_s(pid: int, thread: int) -> float:
     return 0.0
 
 
-def idle(pid: int) -> Spent:
-    """CPU time per second of a gateway without requests."""
+def per_request(port: int, pid: int, folder: Path) -> Spent:
+    """Microseconds of each part per request."""
     before = spent(pid)
-    time.sleep(IDLE_S)
-    return Spent(*((b - a) / IDLE_S for a, b in zip(before, spent(pid), strict=True)))
-
-
-def per_request(port: int, pid: int, folder: Path, unused: Spent) -> Spent:
-    """Microseconds of each part per request; ``unused``: what the parts use when idle."""
-    begun, before = time.perf_counter(), spent(pid)
     load = wrk(LOAD, port, SECONDS, folder)
     time.sleep(SETTLE_S)
-    after, elapsed = spent(pid), time.perf_counter() - begun
+    after = spent(pid)
     if load.bad or not load.requests:
         raise SystemExit(f"{load.bad} of {load.requests} requests failed")
-    used = (b - a - none * elapsed for a, b, none in zip(before, after, unused, strict=True))
-    return Spent(*(1e6 * one / load.requests for one in used))
+    return Spent(*((b - a) * 1e6 / load.requests for a, b in zip(before, after, strict=True)))
 
 
 def rounds(count: int) -> list[dict[str, Spent]]:
@@ -119,12 +111,11 @@ def rounds(count: int) -> list[dict[str, Spent]]:
             port, start = stack.enter_context(gateway("modelscan", upstreams, prepare))
             running[name] = (port, int(start["pid"]), folder)
         for one in running.values():
-            per_request(*one, Spent(0, 0, 0))
-        unused = {name: idle(one[1]) for name, one in running.items()}
+            per_request(*one)
         names = list(ARMS)
         for number in range(count):
             order = names[number % 3 :] + names[: number % 3]
-            found = {name: per_request(*running[name], unused[name]) for name in order}
+            found = {name: per_request(*running[name]) for name in order}
             result.append(found)
             print(number, {name: round(sum(found[name]), 1) for name in names}, flush=True)
     return result
