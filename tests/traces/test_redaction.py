@@ -122,7 +122,7 @@ def test_a_pair_of_name_and_value() -> None:
 @pytest.mark.parametrize("text", [
     "token = tokenizer.next()", "secret = load_secret()", "password = input('Password: ')",
     "names = ['password', 'username']", "http://localhost:3000/users/@me", "curl -b cookies.txt x",
-    "| password | the word to log in |", "**Password:** must be long", "| tokens | 4096 |",
+    "run `modelscan config set hf_token env:HF_TOKEN`", "| password | the word to log in |", "**Password:** must be long", "| tokens | 4096 |",
     '<input type="password">', "auth=(user, password)", "name: LOG_LEVEL\n  value: debug7",
     "<password>string</password>", "ratio 1::2", "https://example.com:443/@scope/package",
 ])  # fmt: skip

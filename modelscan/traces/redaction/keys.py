@@ -196,7 +196,7 @@ NAMED: tuple[Detector, ...] = (
     detector(
         "secret",
         rf"(?<![\w-])(?i:setx|setenv|putenv|set\s+-\w+|config\s+set|secret\s+set)\s+(?:{NAME})\s+(?:{_Q})?"
-        r"(?P<v>[^\s\"',;]{4,})",
+        r"(?P<v>[^\s\"'`,;)]{4,})",
         "set", "putenv", check=lambda value, _: is_secret_value(value) and value[0] != "-",
     ),
     detector(
