@@ -80,7 +80,8 @@ def namespace() -> subprocess.Popen[str] | None:
     return keeper
 
 
-def with_image(folder: Path, real: str, keeper: subprocess.Popen[str] | None) -> Podman:
+def wrapped(folder: Path, real: str, keeper: subprocess.Popen[str] | None) -> Podman:
+    """podman with its storage and settings in a folder."""
     settings = folder / "containers.conf"
     limits = [
         min(4096, resource.getrlimit(kind)[1])
@@ -97,6 +98,12 @@ def with_image(folder: Path, real: str, keeper: subprocess.Popen[str] | None) ->
     program.chmod(0o755)
     made = Podman(folder)
     made.trust(None)
+    return made
+
+
+def with_image(folder: Path, real: str, keeper: subprocess.Popen[str] | None) -> Podman:
+    made = wrapped(folder, real, keeper)
+    program = folder / "podman"
     archive = folder / "image.tar"
     write_image(archive)
     variables = (f"PYTHONHOME={_PYTHON}", "PYTHONPATH=/opt/site")
