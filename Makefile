@@ -129,6 +129,9 @@ bench-deploy: setup ## from `deploy` to a first token, less the engine's own loa
 bench-gateway: setup ## CPU per request and per streamed chunk of the gateway beside nginx and routers (wrk, gcc; ROUNDS=…)
 	$(BIN)/python -m benchmarks.bench_gateway --rounds $(or $(ROUNDS),3)
 
+bench-receipts: setup ## what receipts cost the gateway: CPU per request with and without them, in turns (wrk, gcc; ROUNDS=…)
+	$(BIN)/python -m benchmarks.bench_receipts --rounds $(or $(ROUNDS),12)
+
 bench-web: setup ## what 100 open pages cost the gateway: CPU share, percentiles (VIEWERS=100 SECONDS=30)
 	$(BIN)/python -m benchmarks.bench_web --viewers $(or $(VIEWERS),100) --seconds $(or $(SECONDS),30)
 

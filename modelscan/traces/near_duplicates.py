@@ -15,7 +15,9 @@ _HASHES, _BANDS = 64, 16
 _ROWS = _HASHES // _BANDS
 SIMILAR = 0.8
 _PRIME = (1 << 61) - 1
-_WORD = re.compile(r"\w+")
+# Chinese, Japanese and Thai are written without blanks: each character counts as a word.
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
 def _number(text: str) -> int:
@@ -26,8 +28,9 @@ _FACTORS = tuple((_number(f"a{n}") | 1, _number(f"b{n}")) for n in range(_HASHES
 
 
 def shingles(text: str) -> frozenset[int]:
-    """The runs of three words, without regard to case; a shorter text is one run."""
-    words = _WORD.findall(text.lower())
+    """The runs of three words, without regard to case; a shorter text is one run, and one without
+    words is itself."""
+    words = _WORD.findall(text.lower()) or [text.strip()]
     runs = {" ".join(words[at : at + 3]) for at in range(max(1, len(words) - 2))}
     return frozenset(map(_number, runs))
 

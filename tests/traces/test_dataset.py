@@ -91,6 +91,18 @@ def test_a_split_adds_up_to_a_hundred(text: str) -> None:
         parse_split(text, 0)
 
 
+def test_near_in_languages_without_blanks() -> None:
+    """One other character of many is near; another text, or other signs, are not."""
+    near = NearDuplicates()
+    chinese = "".join(chr(0x4E00 + (at * 37) % 5000) for at in range(120))
+    assert not near.seen(chinese)
+    assert near.seen(chinese[:60] + "變" + chinese[61:])
+    assert not near.seen(chinese[::-1])
+    assert not near.seen("\U0001f600\U0001f600")
+    assert not near.seen("?!")
+    assert near.seen("?!")
+
+
 def test_near_is_four_fifths_of_the_runs_of_words() -> None:
     words = LONG.split()
     near = NearDuplicates()

@@ -94,8 +94,36 @@ def test_other_ways_to_write_them(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
+    "- name: DB_PASSWORD\n  value: KEPTaa1b2c3", '{"name": "API_KEY", "value": "KEPTaa1b2c3"}',
+    'variable "db_password" {\n  default = "KEPTaa1b2c3"\n}', "ansible_ssh_pass: KEPTaa1b2c3",
+    'psk="KEPTaa1b2c3"', 'name="password"\r\n\r\nKEPTaa1b2c3\r\n--x',
+    "requests.get(u, auth=('bob', 'KEPTaa1b2c3'))", "CREATE USER bob IDENTIFIED BY 'KEPTaa1b2c3';",
+    "| password | KEPTaa1b2c3 |", "**Password:** KEPTaa1b2c3", "**API key**: `KEPTaa1b2c3`",
+    '<input type="password" value="KEPTaa1b2c3">', '<input value="KEPTaa1b2c3" type="password">',
+    'expect "Password:"\nsend "KEPTaa1b2c3\\r"', "ENV['SECRET_KEY_BASE'] = 'KEPTaa1b2c3'",
+    "storePassword 'KEPTaa1b2c3'", "<key>password</key>\n<string>KEPTaa1b2c3</string>",
+    '{"auths": {"r": {"auth": "Ym9iOnU4anpQZGUwSWd4TGQ2R24="}}}', "write to KEPTaa1b2c3\uff20example.org",
+])  # fmt: skip
+def test_secrets_of_other_formats(text: str) -> None:
+    for form in (text, {"content": f"see: {text} ok?"}):
+        shown = json.dumps(redacted(form))
+        assert "KEPTaa1b2c3" not in shown and "Ym9iOnU4" not in shown
+
+
+def test_a_pair_of_name_and_value() -> None:
+    pair = {"name": "API_KEY", "value": "KEPTaa1b2c3"}
+    assert redacted([pair])[0]["value"].startswith("[redacted:secret:")
+    assert redacted({"name": "LOG_LEVEL", "value": "debug7"}) == {
+        "name": "LOG_LEVEL",
+        "value": "debug7",
+    }
+
+
+@pytest.mark.parametrize("text", [
     "token = tokenizer.next()", "secret = load_secret()", "password = input('Password: ')",
     "names = ['password', 'username']", "http://localhost:3000/users/@me", "curl -b cookies.txt x",
+    "run `modelscan config set hf_token env:HF_TOKEN`", "| password | the word to log in |", "**Password:** must be long", "| tokens | 4096 |",
+    '<input type="password">', "auth=(user, password)", "name: LOG_LEVEL\n  value: debug7",
     "<password>string</password>", "ratio 1::2", "https://example.com:443/@scope/package",
 ])  # fmt: skip
 def test_code_and_names_stay(text: str) -> None:

@@ -7,7 +7,7 @@ import re
 
 from modelscan.traces.redaction.detector import START, Detector, detector
 
-_AT = r"(?:@|%40|&#64;|\\u0040)"
+_AT = r"(?:[@\uff20]|%40|&#64;|\\u0040)"
 _SLASH = r"\\{0,4}/"
 _ROOTS = (
     "home|root|etc|var|usr|opt|srv|mnt|media|tmp|run|proc|sys|boot|lib|lib64|bin|sbin|data|work"
@@ -78,7 +78,7 @@ PLACES: tuple[Detector, ...] = (
         "email",
         rf"[^\W_](?:[\w.!#$&'*+/=?^`{{|}}~-]|%2[Bb]){{0,63}}{_AT}"
         r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_]{2,24}(?![\w-])",
-        "@", "%40", "&#64;", "\\u0040", check=_is_email,
+        "@", "\uff20", "%40", "&#64;", "\\u0040", check=_is_email,
     ),
     detector("path", START + r"file:(?:\\?/){1,4}[^\s\"'<>)\]}]+", "file:"),
     detector(

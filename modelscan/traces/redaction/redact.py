@@ -19,18 +19,19 @@ from modelscan.traces.redaction.detector import (
     decoded_forms,
     without_escapes,
 )
+from modelscan.traces.redaction.formats import FORMATS
 from modelscan.traces.redaction.keys import (
     NAMED,
     RANDOM,
-    SERVICES,
     is_secret_name,
     is_secret_value,
 )
 from modelscan.traces.redaction.places import PLACES
+from modelscan.traces.redaction.services import SERVICES
 
 RULES_VERSION = 3
 _DETECTORS: tuple[Detector, ...] = (
-    *NAMED[:1], *SERVICES, *NAMED[1:], *COMMANDS, *PLACES, *RANDOM,
+    *NAMED[:1], *SERVICES, *NAMED[1:], *FORMATS, *COMMANDS, *PLACES, *RANDOM,
 )  # fmt: skip
 _ROUNDS = 4
 _MAX_DEPTH = 40
@@ -86,9 +87,12 @@ class Redactor:
 
     def _object(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        named = value.get("name") or value.get("key")  # of a pair: {"name": "API_KEY", "value": …}
+        pair = isinstance(named, str) and is_secret_name(named)
         for key, one in value.items():
             name = self.text(str(key), depth)
-            if isinstance(one, str) and is_secret_name(str(key)) and is_secret_value(one):
+            is_secret = is_secret_name(str(key)) or (pair and key == "value")
+            if isinstance(one, str) and is_secret and is_secret_value(one):
                 result[name] = self._replaced("secret", one)
             else:
                 result[name] = self.value(one, depth + 1)
