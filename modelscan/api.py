@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from modelscan.models.offers import ModelOffers
     from modelscan.models.pages import ModelPage
     from modelscan.models.runnable import RunnableModels
+    from modelscan.promotion.run import Promoter
+    from modelscan.promotion.types import PromotionOptions, PromotionShown
     from modelscan.recipes.render import RecipeWish
     from modelscan.recipes.run import RunOptions
     from modelscan.recipes.types import RecipeList, RenderedRecipe
@@ -513,6 +516,59 @@ class Workspace:
         return run_recipe(
             expand(folder), options or RunOptions(), self.config, self.machine, on_line
         )
+
+    # From a version to a route
+
+    def promote(
+        self,
+        version: str,
+        route: str,
+        options: PromotionOptions | None = None,
+        *,
+        progress: Callable[[str], None] = ignore,
+    ) -> PromotionShown:
+        """Deploy ``SLUG@V``, evaluate it, and let a route lead to it; else nothing changes.
+
+        ``options``: gates, canary, how long the previous one is kept. Its ``state`` is refused
+        where a gate is not met. Raises UsageError for an unknown version, route or gate,
+        NotDeployableError where it cannot run, ModelscanError where another one is under way.
+        """
+        from modelscan.promotion.promote import promote
+        from modelscan.promotion.types import PromotionOptions
+
+        with self._promoter(progress) as promoter:
+            return promote(promoter, version, route, options or PromotionOptions())
+
+    def rollback(self, route: str, *, progress: Callable[[str], None] = ignore) -> PromotionShown:
+        """Let a route lead to what it led to before its last promotion.
+
+        Raises UsageError where nothing was promoted to it.
+        """
+        from modelscan.promotion.promote import rollback
+
+        with self._promoter(progress) as promoter:
+            return rollback(promoter, route)
+
+    def promotions(
+        self, route: str | None = None, *, limit: int = 50
+    ) -> tuple[PromotionShown, ...]:
+        """The promotions (to one route), the newest first, each with its steps."""
+        from modelscan.promotion.types import shown
+
+        with self._promoter(ignore) as promoter:
+            return tuple(shown(one) for one in promoter.store.newest(limit, route))
+
+    @contextmanager
+    def _promoter(self, progress: Callable[[str], None]) -> Iterator[Promoter]:
+        from modelscan.state.server.extra import require_extra
+
+        require_extra("promoting a model")
+        from modelscan.promotion.run import Promoter
+        from modelscan.state.server.audit import local_user
+        from modelscan.state.server.database import open_server
+
+        with open_server(self.config) as database:
+            yield Promoter(self.config, database, self.deployments, local_user(), progress)
 
     # Routes and targets
 

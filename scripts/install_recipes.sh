@@ -15,7 +15,10 @@ torch=$(echo "$pins" | tail -n 1)
 packages=$(echo "$pins" | head -n 1)
 [ -x "$venv/bin/python" ] || .venv/bin/python -m venv "$venv"
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
-"$venv/bin/python" -c 'import torch' 2>/dev/null ||
-    pip install "torch==$torch+cpu" 2>/dev/null || pip install "torch==$torch"
+if ! "$venv/bin/python" -c 'import torch; torch.ones(1)' 2>/dev/null; then
+    pip install --force-reinstall --no-deps "torch==$torch+cpu" 2>/dev/null ||
+        echo "the index has no build of torch $torch for the CPU: its ordinary one follows" >&2
+    pip install "torch==$torch"
+fi
 # shellcheck disable=SC2086 # a list of words
 pip install $packages

@@ -23,13 +23,25 @@ def route_of(deployment: Deployment, route_type: str) -> Route | None:
         name=deployment.route,
         type=route_type,
         base_url=deployment.endpoint,
-        model=deployment.model,
+        model=_routed_model(deployment),
         served_model=deployment.served_model,
         api_key=deployment.api_key,
         context_tokens=deployment.context_tokens,
         tags=(deployment.task,) if deployment.task != "chat" else (),
         deployment=deployment.name,
     )
+
+
+def _routed_model(deployment: Deployment) -> str:
+    """The model of the entry. A version of the registry with an adapter on top is not that
+    version: the entry must not have the tags that the version alone was given.
+    """
+    from modelscan.models.from_registry import is_registered
+
+    plan, request = deployment.plan, deployment.request
+    if plan is None or request is None or not plan.adapters or request.model != deployment.model:
+        return deployment.model
+    return plan.repo if is_registered(deployment.model) else deployment.model
 
 
 def check_free(path: Path, name: str) -> None:

@@ -11,12 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from modelscan.core.adapter import AdaptedModule, AdapterFault, LoraAdapter
+from modelscan.formats.peft_tensors import (
+    BIAS,
+    WHOLE,
+    Halves,
+    halves_of,
+    has_magnitudes,
+    is_named,
+    other_tensors,
+    whole_modules,
+)
 from modelscan.formats.safetensors import Header
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
-_HALF = re.compile(r"^(?P<module>.+)\.lora_(?P<half>A|B|embedding_A|embedding_B)(?:\.weight)?$")
-_MAGNITUDE = re.compile(r"\.lora_magnitude_vector(?:\.weight)?$")
-_PREFIX = "base_model.model."
 _LARGEST = 1e12  # alpha
 _MOST = 1 << 20  # of a rank: a larger one is no rank
 # Keys that change the result, with the value that leaves it as it is.
@@ -37,14 +44,6 @@ class _Stated(NamedTuple):
     rslora: bool
 
 
-class _Halves(NamedTuple):
-    """The shapes of A (rank x inputs) and B (outputs x rank), as they are stored."""
-
-    a: tuple[int, ...] | None
-    b: tuple[int, ...] | None
-    embedding: bool
-
-
 def read_peft(config: Any, header: Header | None, path: str, file_bytes: int = 0) -> LoraAdapter:
     """The adapter of a parsed config and its weights' header (None: they cannot be read).
 
@@ -55,12 +54,14 @@ def read_peft(config: Any, header: Header | None, path: str, file_bytes: int = 0
         return LoraAdapter("peft", path, file_bytes=file_bytes, faults=(fault,))
     faults: list[AdapterFault] = []
     stated = _stated(config, faults)
-    halves = _halves(header) if header is not None else {}
+    halves = halves_of(header) if header is not None else {}
     modules = tuple(_modules(halves, stated))
     targets = _targets(config, faults)
-    dora = bool(config.get("use_dora")) or _has_magnitudes(header)
+    dora = bool(config.get("use_dora")) or has_magnitudes(header)
+    others = other_tensors(header)
     if header is not None:
         faults += _faults_of_tensors(halves, header, stated, dora)
+        faults += _faults_of_others(others, config) if halves else ()
         faults += _faults_of_targets(targets, config, modules)
     ranks = [one.rank for one in modules] or [n for n in (stated.r, *stated.ranks.values()) if n]
     return LoraAdapter(
@@ -75,7 +76,7 @@ def read_peft(config: Any, header: Header | None, path: str, file_bytes: int = 0
         dora=dora,
         rslora=stated.rslora,
         bias=_text(config, "bias") or "none",
-        modules_to_save=_names(config.get("modules_to_save")),
+        modules_to_save=whole_modules(others, _names(config.get("modules_to_save"))),
         trainable_tokens=_token_count(config.get("trainable_token_indices")),
         method=(_text(config, "peft_type") or "LORA").upper(),
         task=_text(config, "task_type"),
@@ -122,21 +123,7 @@ def _targets(config: Mapping[str, Any], faults: list[AdapterFault]) -> tuple[str
     return names
 
 
-def _halves(header: Header) -> dict[str, _Halves]:
-    found: dict[str, _Halves] = {}
-    for tensor in header.tensors:
-        match = _HALF.match(tensor.name)
-        if match is None:
-            continue
-        name = match["module"].removeprefix(_PREFIX)
-        old = found.get(name, _Halves(None, None, False))
-        key = "a" if match["half"].endswith("A") else "b"
-        embedding = match["half"].startswith("embedding")
-        found[name] = old._replace(**{key: tensor.shape}, embedding=embedding)
-    return found
-
-
-def _modules(halves: Mapping[str, _Halves], stated: _Stated) -> Iterator[AdaptedModule]:
+def _modules(halves: Mapping[str, Halves], stated: _Stated) -> Iterator[AdaptedModule]:
     """The modules by name; of a convolution, the sizes are those of its channels."""
     for name, half in sorted(halves.items()):
         a, b = half.a or (), half.b or ()
@@ -153,7 +140,7 @@ def _scale(name: str, rank: int, stated: _Stated) -> float | None:
 
 
 def _faults_of_tensors(
-    halves: Mapping[str, _Halves], header: Header, stated: _Stated, dora: bool
+    halves: Mapping[str, Halves], header: Header, stated: _Stated, dora: bool
 ) -> Iterator[AdapterFault]:
     """Halves without the other one, and ranks that the config does not state."""
     if not halves:
@@ -177,8 +164,20 @@ def _faults_of_tensors(
                 "tensors", f"{name} has rank {has}, the config says {wanted}: of another run?"
             )
             return
-    if dora and header.tensors and not _has_magnitudes(header):
+    if dora and header.tensors and not has_magnitudes(header):
         yield AdapterFault("tensors", "the config says DoRA, the file has no magnitude vectors")
+
+
+def _faults_of_others(others: Iterable[str], config: Mapping[str, Any]) -> Iterator[AdapterFault]:
+    """Tensors that no engine knows, and biases that the config denies."""
+    biased = (_text(config, "bias") or "none") != "none" or bool(config.get("lora_bias"))
+    for name in others:
+        if name.endswith(BIAS) and not biased:
+            yield AdapterFault("tensors", f"the file has the bias {name[:80]}, the config none")
+            return
+        if not name.endswith((WHOLE, BIAS)):
+            yield AdapterFault("tensors", f"{name[:80]} is no tensor of a LoRA adapter")
+            return
 
 
 def _faults_of_targets(
@@ -190,15 +189,10 @@ def _faults_of_targets(
     pattern = config.get("target_modules")
     if isinstance(pattern, str):
         return  # a regular expression of the training's own names
-    other = [one.name for one in modules if not _is_named(one.name, targets)]
+    other = [one.name for one in modules if not is_named(one.name, targets)]
     if other:
         listed = ", ".join(targets[:6])
         yield AdapterFault("tensors", f"{other[0]} is adapted, the config names only {listed}")
-
-
-def _is_named(module: str, targets: Iterable[str]) -> bool:
-    """PEFT's rule: the whole name, or its end after a point."""
-    return any(module == name or module.endswith(f".{name}") for name in targets)
 
 
 def _matching(patterns: Mapping[str, Any], name: str, default: Any) -> Any:
@@ -210,10 +204,6 @@ def _matching(patterns: Mapping[str, Any], name: str, default: Any) -> Any:
         except (re.error, RecursionError):
             continue
     return default
-
-
-def _has_magnitudes(header: Header | None) -> bool:
-    return header is not None and any(_MAGNITUDE.search(one.name) for one in header.tensors)
 
 
 def _rank(value: Any) -> int | None:

@@ -148,10 +148,26 @@ def _look(reference: VersionReference, config: Config) -> ResolvedVersion:
 
 def _as_model(found: ResolvedVersion, notes: tuple[str, ...], config: Config) -> RegisteredModel:
     version = found.version
+    _check_whole(version)
     if version.state != "published":
         what = "a draft, which may change" if version.state == "draft" else "deprecated"
         notes = (*notes, f"{version.name} is {what}")
     return RegisteredModel(version, _text(version, config), notes)
+
+
+def _check_whole(version: ModelVersion) -> None:
+    """Raises NotDeployableError for an adapter: it is loaded with its base, not by itself."""
+    lineage = version.lineage
+    if lineage is None or not lineage.adapter:
+        return
+    base = lineage.base or lineage.base_model or "BASE"
+    place = unquote(urlsplit(version.weights_url or "PATH").path)
+    raise NotDeployableError(
+        f"{version.name} is an adapter of {base}, not a whole model",
+        hint=f"modelscan registry promote {version.name} --route NAME   (or: modelscan deploy "
+        f"{base} --adapter {place})",
+        code="adapter",
+    )
 
 
 def _text(version: ModelVersion, config: Config) -> str:

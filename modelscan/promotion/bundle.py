@@ -59,8 +59,6 @@ class BundledDeployment:
     parallel: int
     parameters: tuple[str, ...]
     wishes: Mapping[str, Any]
-    version: str | None = None
-    version_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,14 @@ class BundleBody:
 
     routing: Mapping[str, Any]
     deployments: tuple[BundledDeployment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BundledVersion:
+    """Which version of its machine's registry a deployment was: its name and its digest."""
+
+    version: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +87,15 @@ class BundledReceipts:
 
 @dataclass(frozen=True, slots=True)
 class RouteBundle:
-    """``places``: where files were on the machine that wrote it, by ``DEPLOYMENT/NAME``."""
+    """``places``: where files were on the machine that wrote it, by ``DEPLOYMENT/NAME``;
+    ``versions``: by deployment. Both are facts of that machine, and no part of the body.
+    """
 
     body: BundleBody
     body_sha256: str
     receipts: BundledReceipts
     places: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, BundledVersion] = field(default_factory=dict)
 
 
 def digest_of(body: BundleBody) -> str:

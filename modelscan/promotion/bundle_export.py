@@ -23,6 +23,7 @@ from modelscan.promotion.bundle import (
     BundledDeployment,
     BundledFile,
     BundledReceipts,
+    BundledVersion,
     RouteBundle,
     digest_of,
 )
@@ -54,6 +55,7 @@ def bundle_of(
     routing = _restricted(data.get("routing") or {}, names)
     rows = {one.name: one for one in deployments}
     bundled, places, entries = [], dict[str, str](), []
+    versions: dict[str, BundledVersion] = {}
     for entry in _providers(routing):
         row = rows.get(entry.get("deployment") or "")
         if row is None:
@@ -63,10 +65,12 @@ def bundle_of(
         bundled.append(one)
         places |= {f"{row.name}/{name}": path for name, path in own.items()}
         entries.append({k: v for k, v in entry.items() if k not in _OF_THE_MACHINE})
+        if (version := _version(str(entry["name"]), row, config)) is not None:
+            versions[row.name] = version
     routing = {**routing, "direct": {**(routing.get("direct") or {}), "providers": entries}}
     body = BundleBody(to_json(routing), tuple(sorted(bundled, key=lambda one: one.name)))
     served = [str(one.get("name")) for one in entries]
-    return RouteBundle(body, digest_of(body), _receipts(config, served), places)
+    return RouteBundle(body, digest_of(body), _receipts(config, served), places, versions)
 
 
 def _restricted(routing: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -119,7 +123,6 @@ def _deployment(
     words = {path: f"adapter:{name}" for name, path in own.items()}
     wishes = to_json(replace(row.request.workload, adapters=(), gpus=None, force=False))
     unset = to_json(Workload())
-    version, digest = _version(entry, row.name, config)
     bundled = BundledDeployment(
         name=row.name,
         entry=entry,
@@ -136,8 +139,6 @@ def _deployment(
         parallel=plan.parallel,
         parameters=tuple(words.get(word, word) for word in plan.parameters),
         wishes={k: v for k, v in wishes.items() if v != unset[k] and k not in _CHOSEN},
-        version=version,
-        version_digest=digest,
     )
     return bundled, places | own
 
@@ -195,22 +196,26 @@ def _has_database(config: Config) -> bool:
     return has_records(config)
 
 
-def _version(route: str, deployment: str, config: Config) -> tuple[str | None, str | None]:
-    """The version of the registry that was promoted, and its digest."""
+def _version(route: str, row: Deployment, config: Config) -> BundledVersion | None:
+    """The version of the registry that was promoted or deployed, and its digest."""
     if not _has_database(config):
-        return None, None
+        return None
+    from modelscan.models.from_registry import is_registered
+    from modelscan.promotion.candidate import find_version
     from modelscan.promotion.store import PromotionStore
-    from modelscan.registry.stored import find_version
+    from modelscan.registry.refused import RegistryRefused
     from modelscan.state.server.audit import local_user
     from modelscan.state.server.database import open_server
 
     with open_server(config) as database:
-        promotion = PromotionStore(database, local_user()).of_deployment(route, deployment)
-        if promotion is None:
-            return None, None
-        with database.reading() as connection:
-            version = find_version(connection, promotion.slug, int(promotion.version))
-    return version.name, version.digest
+        promotion = PromotionStore(database, local_user()).of_deployment(route, row.name)
+        name = promotion.name if promotion is not None else row.model
+        if not is_registered(name):
+            return None
+        with suppress(RegistryRefused):
+            version = find_version(database, name).version
+            return BundledVersion(version.name, version.digest)
+    return None
 
 
 def _receipts(config: Config, entries: Iterable[str]) -> BundledReceipts:

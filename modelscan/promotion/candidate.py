@@ -26,10 +26,15 @@ _NESTED = 4  # an adapter's base that is itself a version, and so on
 
 @dataclass(frozen=True, slots=True)
 class CandidateModel:
-    """What ``deploy`` is given: MODEL, and the adapter's path."""
+    """What runs a version: the place of its weights, or of its base's, and the adapter's path.
+
+    ``name``: the MODEL to deploy. A whole model is deployed by its name of the registry, so that
+    only the weights that the version is are used, and its record and its entry name it.
+    """
 
     model: str
     adapter: Path | None = None
+    name: str | None = None
 
 
 def find_version(database: ServerDatabase, text: str) -> ResolvedVersion:
@@ -51,7 +56,7 @@ def candidate_model(
     place = place_of(version)
     lineage = version.lineage
     if lineage is None or not lineage.adapter:
-        return CandidateModel(place)
+        return CandidateModel(place, name=version.name)
     if lineage.base_model is not None:
         return CandidateModel(lineage.base_model, Path(place))
     if lineage.base is None or depth >= _NESTED:
@@ -106,7 +111,8 @@ def request_of(
     if candidate.adapter is not None:
         workload = replace(workload, adapters=(str(candidate.adapter),))
     return Request(
-        model=candidate.model, workload=workload, name=name, route=False, timeout_s=timeout_s,
+        model=candidate.name or candidate.model, workload=workload, name=name, route=False,
+        timeout_s=timeout_s,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from modelscan.bench.workload import BenchWorkload, shape
 from modelscan.bench.workload_file import BUNDLED, bundled_workload, workload_file
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.route import Route
-from modelscan.evals.foreign import is_foreign
+from modelscan.evals.foreign import is_foreign, require_package
 from modelscan.evals.options import EvalOptions
 from modelscan.evals.runs import run_suite
 from modelscan.evals.subject import ask, find_subject
@@ -101,11 +101,15 @@ def short_bench(name: str, config: Config, say: Say) -> BenchOutcome:
 
 
 def check_gate(gate: PromotionGate) -> None:
-    """Raises UsageError for a gate that is neither a suite nor a workload with checks."""
-    if gate.suite in SUITES or is_foreign(gate.suite):
+    """Raises UsageError for a gate that is neither a suite nor a workload with checks, and
+    NotDeployableError for a task of a package that is not installed.
+    """
+    if gate.suite in SUITES:
         return
     workload = _workload(gate)
-    if workload is None:
+    if workload is None and is_foreign(gate.suite):
+        require_package(gate.suite)
+    elif workload is None:
         find_suite(gate.suite)  # names the nearest suites
     elif not workload.is_checked:
         raise UsageError(
@@ -119,7 +123,8 @@ def _workload(gate: PromotionGate) -> BenchWorkload | None:
     if gate.suite in BUNDLED:
         return bundled_workload(gate.suite)
     path = expand(gate.suite)
-    return workload_file(path) if path.suffix in (".yaml", ".yml") or path.is_file() else None
+    is_path = gate.suite.startswith((".", "/", "~")) or path.suffix in (".yaml", ".yml")
+    return workload_file(path) if is_path or path.is_file() else None
 
 
 def run_gate(gate: PromotionGate, name: str, config: Config, say: Say) -> GateRun:
@@ -176,15 +181,16 @@ def set_route(deployments: Deployments, name: str, route: str | None) -> None:
             session.save(replace(row, route=route, routed=route is not None))
 
 
-def set_served_model(deployments: Deployments, name: str, served: str | None) -> Deployment:
-    """The name by which requests select an adapter; None: it stays."""
+def set_names(deployments: Deployments, name: str, version: str, served: str | None) -> None:
+    """Which version a deployment serves, for its entry; and the name by which requests select its
+    adapter (None: it stays).
+    """
     with deployments.session(name) as session:
         row = session.store.get(name)
         assert row is not None
-        if served is not None and row.served_model != served:
-            row = replace(row, served_model=served)
-            session.save(row)
-        return row
+        changed = replace(row, model=version, served_model=served or row.served_model)
+        if changed != row:
+            session.save(changed)
 
 
 def take_away(deployments: Deployments, name: str, *, keep: bool) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -30,9 +30,12 @@ from modelscan.state.locks import hold
 
 
 def promote(
-    promoter: Promoter, reference: str, route: str, options: PromotionOptions
-) -> PromotionShown:
+    promoter: Promoter, reference: str, route: str, options: PromotionOptions,
+    begun: Callable[[Promotion], None] = lambda _: None,
+) -> PromotionShown:  # fmt: skip
     """Promote ``SLUG[@V|@ALIAS]`` to a route, or continue a promotion of it that was cut off.
+
+    ``begun`` receives the promotion once it is recorded and nothing was refused.
 
     Raises UsageError for an unknown version, route or gate, ModelscanError (``locked``) where
     another command promotes to this route, and what the steps raise.
@@ -57,12 +60,14 @@ def promote(
         serving = promoter.store.of_deployment(route, wanted.before.deployment)
         kind = found(left, wanted, serving)
         if kind == "served" and serving is not None:
+            begun(serving)
             return shown(serving, changed=False)
         if left is not None:
             _check_left(left, kind, reference)
-            return shown(promoter.run(left))
-        promoter.store.begin(wanted)
-        return shown(promoter.run(wanted))
+        else:
+            promoter.store.begin(wanted)
+        begun(left or wanted)
+        return shown(promoter.run(left or wanted))
 
 
 def _check_left(left: Promotion, kind: str, reference: str) -> None:

@@ -68,6 +68,27 @@ class PromotionStore:
             rows = connection.execute(query.order_by(PROMOTIONS.c.started_at.desc())).scalars()
             return [_promotion(body) for body in rows]
 
+    def one(self, promotion_id: str) -> Promotion | None:
+        """A promotion by its id."""
+        query = sa.select(PROMOTIONS.c.body).where(PROMOTIONS.c.id == promotion_id)
+        with self._database.reading() as connection:
+            body = connection.execute(query).scalar()
+        return None if body is None else _promotion(body)
+
+    def newest(
+        self, limit: int, route: str | None = None, state: PromotionState | None = None
+    ) -> Sequence[Promotion]:
+        """At most ``limit`` promotions (of a route, in a state), the newest first."""
+        query = sa.select(PROMOTIONS.c.body)
+        if route is not None:
+            query = query.where(PROMOTIONS.c.route == route)
+        if state is not None:
+            query = query.where(PROMOTIONS.c.state == state)
+        columns = (PROMOTIONS.c.started_at.desc(), PROMOTIONS.c.id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(*columns).limit(limit)).scalars()
+            return [_promotion(body) for body in rows]
+
     def due(self, now: float) -> Sequence[Promotion]:
         """Promotions whose predecessor is to be stopped by now (UNIX time)."""
         query = sa.select(PROMOTIONS.c.body).where(PROMOTIONS.c.retire_at <= now)

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -110,7 +111,7 @@ def _verify(folder: Path, manifest: RecipeManifest) -> None:
 def _check_offline(manifest: RecipeManifest, config: Config) -> None:
     if config.offline and manifest.leaves_machine:
         raise OfflineError(
-            f"it would send: {'; '.join(manifest.leaves_machine)}", hint="leave out --offline"
+            f"it would send: {'; '.join(manifest.leaves_machine)}", hint=config.online_hint()
         )
 
 
@@ -202,12 +203,20 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
         yield line.decode("utf-8", "replace").rstrip("\n").rsplit("\r", 1)[-1]
 
 
+def _ending(code: int) -> str:
+    """How a program ended: by itself, or by a signal (a negative code)."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"was ended by the signal {signal.Signals(-code).name}"
+    return f"was ended by the signal {-code}"
+
+
 def _record(folder: Path, manifest: RecipeManifest, code: int, seconds: float) -> None:
     """Write ``run.json``, or raise ModelscanError for a script that failed."""
     if code != 0:
         raise ModelscanError(
-            f"the recipe's {'job' if manifest.job else 'script'} ended with exit code {code}"
-            f"{_tail(folder)}",
+            f"the recipe's {'job' if manifest.job else 'script'} {_ending(code)}{_tail(folder)}",
             hint=f"cat {shlex.quote(str(folder / LOG))}",
             code="recipe_failed",
             details={"exit_code": code},

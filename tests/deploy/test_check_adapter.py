@@ -92,6 +92,22 @@ def test_what_vllm_refuses(
     assert any(reason in text for text in decision.refusal.reasons)
 
 
+def test_tensors_beside_the_matrices(base: Path, config: Config, tmp_path: Path) -> None:
+    """Whole modules that the config does not name, biases it denies, and names of nothing."""
+    matrices = lora("layers.0.self_attn.q_proj", 8, 128, 128)
+    name = "base_model.model.model.layers.0.self_attn.q_proj"
+    for number, (other, shape, check, reason) in enumerate((
+        ("base_model.model.lm_head.weight", (264, 128), "modules_to_save", "lm_head"),
+        (f"{name}.bias", (128,), "tensors", "the config none"),
+        ("totally.unexpected", (3,), "tensors", "totally.unexpected is no tensor"),
+    )):  # fmt: skip
+        path = write_peft(tmp_path / str(number), {**matrices, other: shape})
+        assert reason in failed(checked(path, base, config))[check]
+    grown = "base_model.model.model.embed_tokens.base_layer.weight"  # rows of a larger vocabulary
+    path = write_peft(tmp_path / "grown", {**matrices, grown: (264, 128)})
+    assert failed(checked(path, base, config)) == {}
+
+
 def test_bases_of_the_catalog_are_told_apart(config: Config, tmp_path: Path) -> None:
     """By their names, also where the sizes agree; an unknown name decides nothing."""
     shapes = lora("layers.0.self_attn.q_proj", 8, 4096, 4096)

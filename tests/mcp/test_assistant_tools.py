@@ -177,7 +177,7 @@ def test_resources_are_documents_and_the_manual(home: Path) -> None:
     assert json.loads(texts["modelscan://deployments"])["schema"] == "modelscan.list/1"
     info = json.loads(texts["modelscan://catalog/models/qwen3-8b"])
     assert info["schema"] == "modelscan.catalog.info/1"
-    assert texts["modelscan://docs/memory"].startswith("# ")
+    assert texts["modelscan://docs/internals/memory"].startswith("# ")
 
 
 def test_no_secret_is_in_a_result(

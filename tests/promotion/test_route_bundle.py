@@ -17,7 +17,8 @@ from modelscan.deploy.deployments import Deployments
 from modelscan.evals.subject import ask, find_subject
 from modelscan.promotion.bundle import RouteBundle, read, written
 from modelscan.promotion.bundle_export import bundle_of
-from modelscan.promotion.bundle_import import BundleImported, BundleOptions, import_bundle
+from modelscan.promotion.bundle_files import BundleOptions
+from modelscan.promotion.bundle_import import BundleImported, import_bundle
 from modelscan.promotion.run import Promoter
 from modelscan.routing.edits import add_provider, add_role
 from modelscan.routing.file import load

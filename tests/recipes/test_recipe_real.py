@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY
 from support.engine_processes import eventually
+from support.gpustack_namespace import unavailable
 from support.patience import COMMAND_S
 from support.recipe_rows import CANARIES, write_chats
 from support.tiny_hf import write_tiny_hf
@@ -22,6 +23,12 @@ PYTHON = REPOSITORY / ".cache" / "recipes" / "venv" / "bin" / "python"
 SMOLLM2 = os.environ.get("SMOLLM2", "")  # before a fixture removes the variable
 pytestmark = [pytest.mark.recipes, pytest.mark.timeout(3600)]
 Run = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's threads wait for each other by spinning: on a busy machine that takes all of it."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
@@ -117,6 +124,48 @@ def test_peft_goes_on_after_an_interrupt(tmp_path: Path, cli: Run, base: Path) -
     plan = cli("plan", str(base), "--adapter", str(adapter), "--gpu", "RTX 4090",
                "--backend", "vllm", "--json")  # fmt: skip
     assert plan.code == 0 or "adapter" in plan.err, plan.err
+
+
+IN_A_NETWORK_OF_ITS_OWN = """
+import subprocess, sys
+sys.path[:0] = sys.argv[1:3]
+from support.gpustack_namespace import enter
+from support.local_session import attempts_to_leave
+enter()
+subprocess.run([sys.executable, "-m", "modelscan", "recipe", "run", *sys.argv[3:]], check=True)
+print("attempts", attempts_to_leave())
+"""
+
+
+@pytest.mark.parametrize("words", [("quantize", "fp8"), ("peft", "lora")])
+def test_planted_code_is_not_run_and_nothing_leaves(
+    words: tuple[str, str], tmp_path: Path, cli: Run, base: Path
+) -> None:
+    """A model with code of its own, a dataset beside a script: the kernel counts what leaves."""
+    reason = unavailable()
+    if reason is not None:
+        pytest.skip(reason)
+    planted = f"open({str(tmp_path / 'ran')!r}, 'w')"
+    for file in (base / "modeling_own.py", tmp_path / "chats.py", tmp_path / "dataset.py"):
+        file.write_text(planted)
+    config = json.loads((base / "config.json").read_text())
+    auto = {"AutoConfig": "modeling_own.Own", "AutoModelForCausalLM": "modeling_own.Own"}
+    (base / "config.json").write_text(json.dumps({**config, "auto_map": auto}))
+    chats, out = write_chats(tmp_path / "chats.jsonl", 8), tmp_path / "out"
+    kind, method = words
+    data = ["--dataset", chats, "--set", "max_steps=2"] if kind == "peft" else []
+    line = ["recipe", "render", kind, base, "--method", method, *data, "--out", out]
+    assert cli(*map(str, line)).code == 0
+    assert not (out / "run.json").exists()  # rendering runs nothing
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_NETWORK_OF_ITS_OWN, str(REPOSITORY / "tests"),
+         str(REPOSITORY), str(out), "--python", str(PYTHON)],
+        capture_output=True, text=True, timeout=COMMAND_S,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1] == "attempts 0"
+    assert (out / "run.json").is_file()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_formats_are_compared_by_evals(tmp_path: Path, cli: Run) -> None:

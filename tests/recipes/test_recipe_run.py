@@ -19,7 +19,7 @@ from support.recipe_rows import CANARIES, write_chats
 from support.tiny_gguf import write_tiny_gguf
 from support.tiny_hf import write_tiny_hf
 
-from modelscan.promotion.fine_tune import read_run
+from modelscan.promotion.run_record import read_run
 from modelscan.recipes.child import variables
 from modelscan.recipes.manifest import SUMS, changed_rendered, read_manifest
 

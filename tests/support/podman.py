@@ -139,6 +139,9 @@ def write_image(archive: Path) -> None:
         tar.add(Path(modelscan.__file__).parent, "/opt/site/modelscan", filter=_kept)
         for library in sorted({one for binary in binaries for one in _libraries(binary)}):
             tar.add(Path(library).resolve(), library)
+        link = tarfile.TarInfo("usr/bin/python")
+        link.type, link.linkname = tarfile.SYMTYPE, f"{_PYTHON}/bin/python3"
+        tar.addfile(link)
         entry = archive.with_name("llama-server")
         entry.write_text(_ENTRY)
         entry.chmod(0o755)

@@ -178,7 +178,7 @@ def edit(
     if_match: IfMatch = None,
 ) -> Document[Any]:
     """Change a model; of SLUG@VERSION a draft, or the state of a published version."""
-    from modelscan.cli.registry.view import model_document, version_document
+    from modelscan.cli.registry.view import model_document, publishing_notes, version_document
     from modelscan.registry.assignments import model_patch, version_patch
     from modelscan.registry.names import version_reference
 
@@ -191,7 +191,9 @@ def edit(
 
         if number is None:
             edit_model(connection, local_user(), slug, patch, etags(if_match))
-            return model_document(shown_model(connection, slug))
+            model = shown_model(connection, slug)
+            notes = publishing_notes(model) if "visibility" in patch else []
+            return model_document(model, notes=notes)
         changed = edit_version(connection, local_user(), slug, number, patch, etags(if_match))
     return version_document(changed)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.core.units import format_bytes, format_count, format_tokens
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
         RegistryModelShown,
         RegistryResolved,
     )
-    from modelscan.registry.types import ModelVersion
+    from modelscan.registry.types import Lineage, ModelVersion
 
 _CHOSEN = {
     "version": "the version",
@@ -53,6 +55,19 @@ def model_document(
     return Document("registry.model", model, blocks, [model.slug], list(warnings))
 
 
+def publishing_notes(model: RegistryModelShown) -> list[str]:
+    """What a public model's local weights need to be published: nothing is uploaded here."""
+    if model.visibility != "public":
+        return []
+    local = [one for one in model.versions if (one.weights_url or "").startswith("file:")]
+    if not local:
+        return []
+    place = unquote(urlsplit(local[0].weights_url or "").path)
+    name = model.slug.rpartition("/")[2]
+    line = shlex.join(["hf", "upload", f"YOUR-NAME/{name}", place])
+    return [f"nothing was uploaded: the files stay on this machine; to publish them: {line}"]
+
+
 def versions_table(versions: Sequence[ModelVersion]) -> Table:
     """Versions, the newest first."""
     rows = [
@@ -84,8 +99,7 @@ def version_document(
         ("size", _bytes(version.size_bytes)),
         ("memory", _memory(version)),
         ("files", _files(version)),
-        ("base", None if lineage is None else lineage.base or lineage.base_model),
-        ("method", None if lineage is None else lineage.method),
+        *([] if lineage is None else _lineage(lineage)),
         ("tags", ", ".join(f"{one.tag} ({one.by})" for one in version.tagged) or None),
         ("digest", f"sha256:{version.digest}"),
         ("created", f"{version.created_at} by {version.created_by}"),
@@ -93,6 +107,26 @@ def version_document(
     ]
     blocks: list[Block] = [Fields(pairs), *(Note(text) for text in notes)]
     return Document("registry.version", version, blocks, [version.name], list(warnings))
+
+
+def _lineage(lineage: Lineage) -> list[tuple[str, object]]:
+    """Where a version comes from: base, method, run, data, and what it kept of the base."""
+    facts = lineage.adapter_facts
+    base = lineage.base or lineage.base_model
+    if base is not None and lineage.base_revision is not None:
+        base = f"{base}, revision {lineage.base_revision}"
+    kept = [("tokenizer", lineage.tokenizer_kept), ("template", lineage.template_kept)]
+    said = [f"{name} {'as' if same else 'not as'} the base's" for name, same in kept
+            if same is not None]  # fmt: skip
+    digests = (("run record", lineage.run_digest), ("dataset", lineage.dataset_digest))
+    return [
+        ("base", base),
+        ("method", lineage.method),
+        ("run", lineage.run),
+        *((name, None if value is None else f"sha256:{value}") for name, value in digests),
+        ("adapter", None if facts is None else f"rank {facts.max_rank}, {facts.format}"),
+        ("kept", ", ".join(said) or None),
+    ]
 
 
 def list_document(answer: RegistryModelList) -> Document[Any]:

@@ -52,7 +52,8 @@ def import_document(
     from modelscan.cli.deployment_view import service
     from modelscan.cli.interrupt import interruptible
     from modelscan.promotion.bundle import read
-    from modelscan.promotion.bundle_import import BundleOptions, import_bundle
+    from modelscan.promotion.bundle_files import BundleOptions
+    from modelscan.promotion.bundle_import import import_bundle
 
     try:
         data = file.read_bytes()

@@ -108,6 +108,7 @@ class ControlApp:
         from modelscan.gateway.control.registry.api import RegistryApi
         from modelscan.gateway.control.registry.curation_api import CurationApi
         from modelscan.gateway.control.registry.hub import HubApi
+        from modelscan.gateway.control.registry.promotion_api import PromotionApi
         from modelscan.registry.desk import CurationDesk
 
         database = self.gateway.database
@@ -116,6 +117,18 @@ class ControlApp:
             **RegistryApi(database, self._actor, desk.policies).handlers(),
             **HubApi(database).handlers(),
             **CurationApi(desk, self._actor).handlers(),
+            **PromotionApi(self.gateway.config, database, self._actor).handlers(),
+        }
+
+    def _stored_handlers(self) -> dict[str, Handler]:
+        """Of what is stored here: pulled weights, and requests with their texts."""
+        from modelscan.gateway.control.cache_api import cache_handlers
+        from modelscan.gateway.control.traces_api import trace_handlers
+
+        config, database = self.gateway.config, self.gateway.database
+        return {
+            **cache_handlers(config, database, self._actor),
+            **trace_handlers(config, database),
         }
 
     def build(self, extra: Sequence[BaseRoute] = (), mounts: Sequence[Mount] = ()) -> Starlette:
@@ -141,6 +154,7 @@ class ControlApp:
         }
         late = LateHandlers(lambda: self.deployments.handlers())
         handlers |= late.at(_under("/v1/deployments"))
+        handlers |= LateHandlers(self._stored_handlers).at(_under("/v1/cache", "/v1/traces"))
         for mount in mounts:
             part = mount(self)
             handlers |= part.handlers

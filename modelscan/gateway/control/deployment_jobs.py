@@ -1,6 +1,6 @@
-"""Changes of deployments that take longer than a request: each runs in a thread of its own.
+"""Changes of deployments and routes that take longer than a request, each in a thread of its own.
 
-One change per deployment at a time; what became of the last one is kept until the next.
+One change per deployment (or route) at a time; what became of the last one is kept until the next.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.threads import in_thread
 from modelscan.state.clock import now_text
 
-Action = Literal["deploy", "start", "stop", "restart", "remove"]
+Action = Literal[
+    "deploy", "start", "stop", "restart", "remove", "set", "upgrade", "promote", "rollback"
+]
 JobState = Literal["running", "done", "failed"]
 _MOST_KEPT, _MOST_AT_ONCE = 200, 8
 
