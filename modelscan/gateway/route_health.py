@@ -86,6 +86,8 @@ def _reason(entry: Known) -> str | None:
         return "a request through modelscan serve starts it"
     if not entry.route.enabled:
         return "disabled"
+    if entry.seen.ends and entry.seen.state is None:  # no deployment of this machine
+        return entry.seen.reason or "it gets no requests"
     if entry.seen.ends:
         return f"its deployment is {entry.seen.state}"
     return "not probed: a third party's, or behind a unix socket"

@@ -33,7 +33,7 @@ INSTRUCTIONS = (
     "(fits: true) or plan; sizes are bytes; null is unknown, not zero. An error's text has a hint "
     "with the command or call that helps."
 )
-_CHANGERS = 2  # commands at once
+_CHANGERS = 2  # processes at once
 SEEING, _OPERATING = frozenset({"read", "operator", "admin"}), frozenset({"operator", "admin"})
 
 
@@ -165,7 +165,8 @@ class Assistance:
 
     async def _run(self, context: Context, row: ToolRow, arguments: ToolArguments) -> Any:
         words = row.words(arguments)
-        if row.effect == "read":
+        # `fits` plans hundreds of models: CPU time that is not the gateway's.
+        if row.effect == "read" and not getattr(arguments, "fits", False):
             return await self.read(words, _no_events, offline=self.offline)
         progress = DeployProgress(context.session.report_progress)
         async with self._changing:

@@ -12,7 +12,7 @@ from modelscan.core.json_reader import json_value
 from modelscan.formats.files import Role, describe
 from modelscan.formats.header_roles import gguf_role, safetensors_role
 from modelscan.formats.reader import reader
-from modelscan.formats.safetensors import Header, parameters_by_dtype, read_header
+from modelscan.formats.safetensors import BadHeader, Header, parameters_by_dtype, read_header
 
 if TYPE_CHECKING:
     from modelscan.formats.gguf import GgufHeader
@@ -89,8 +89,15 @@ def _unlisted(present: Sequence[Path]) -> list[Path]:
 
 
 def _header(path: Path) -> Header:
-    with path.open("rb") as stream:
-        return read_header(reader(stream))
+    """Raises BadHeader with the file's name, UsageError where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return read_header(reader(stream))
+    except BadHeader as error:
+        hint = "download it again: this may be an error page or a Git LFS pointer"
+        raise BadHeader(f"{path}: {error.message}", hint=error.hint or hint) from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", code="unreadable") from error
 
 
 def _model_weights(headers: Mapping[Path, Header]) -> dict[Path, Header]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from modelscan.core.errors import UsageError
 from modelscan.core.units import LARGEST
@@ -56,12 +57,8 @@ def convert(setting: Setting, value: Any, origin: str) -> Plain:
     if isinstance(converted, (int, float)) and not setting.minimum <= converted <= LARGEST:
         limits = f"is not between {setting.minimum:g} and {LARGEST:g}"
         raise _refused(setting, value, origin, limits)
-    if setting.key.endswith("_endpoint") and "@" in str(converted) and origin == "config set":
-        raise UsageError(
-            "credentials in a URL are not accepted",
-            hint=f"modelscan config set {setting.key.replace('endpoint', 'token')} env:NAME",
-            code="literal_secret",
-        )
+    if setting.key.endswith("_endpoint") and origin == "config set":
+        _check_address(setting, str(converted))
     if setting.kind == "secret":
         from modelscan.state.secrets import check_reference
 
@@ -78,6 +75,19 @@ def convert(setting: Setting, value: Any, origin: str) -> Plain:
         except ValueError as error:
             raise _refused(setting, value, origin, f"is no list of networks: {error}") from None
     return converted
+
+
+def _check_address(setting: Setting, address: str) -> None:
+    """Raises UsageError for what is no address of a server, or has credentials."""
+    if "@" in address:
+        raise UsageError(
+            "credentials in a URL are not accepted",
+            hint=f"modelscan config set {setting.key.replace('endpoint', 'token')} env:NAME",
+            code="literal_secret",
+        )
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _refused(setting, address, "config set", "is no address like https://HOST")
 
 
 def _refused(setting: Setting, value: Any, origin: str, why: str) -> UsageError:

@@ -193,6 +193,9 @@ def test_a_password_in_an_endpoint_is_not_kept(
 ) -> None:
     ran = run_in_process("config", "set", "hf_endpoint", "https://me:hunter22@hub.example")
     refused(ran, 2, "credentials in a URL", "hint: modelscan config set hf_token env:NAME")
+    for address in ("hub.example", "ftp://hub.example", "https://"):
+        ran = run_in_process("config", "set", "hf_endpoint", address)
+        refused(ran, 2, "is no address", "hint: modelscan config set hf_endpoint https://")
     assert "hunter22" not in ran.err
     assert not (clean_environment / "config" / "config.toml").exists()
 

@@ -20,6 +20,19 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
+def here(run_in_process: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """In this process, where no library has to be loaded."""
+
+    def run(*words: str, env: dict[str, str] | None = None) -> Any:
+        with monkeypatch.context() as inner:
+            for name, value in (env or {}).items():
+                inner.setenv(name, value)
+            return run_in_process(*words)
+
+    return run
+
+
+@pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     """A machine without hardware, and a folder for programs first on PATH."""
     root = tmp_path / "root"
@@ -42,8 +55,8 @@ def says(folder: Path, name: str, *cases: tuple[str, str], otherwise: str = "exi
     fake_program(folder, name, "\n".join([*lines, f"*) {otherwise};;", "esac"]))
 
 
-def test_nothing_at_all(cli: Run, env: dict[str, str]) -> None:
-    ran = cli("gpu", "--json", env=env)
+def test_nothing_at_all(here: Run, env: dict[str, str]) -> None:
+    ran = here("gpu", "--json", env=env)
     assert ran.code == 0
     assert ran.err == ""
     assert ran.json["gpus"] == []
@@ -52,27 +65,27 @@ def test_nothing_at_all(cli: Run, env: dict[str, str]) -> None:
     assert ran.json["host"]["free_bytes"] == 16 * GIB
 
 
-def test_recorded_nvidia(cli: Run, env: dict[str, str], tmp_path: Path) -> None:
+def test_recorded_nvidia(here: Run, env: dict[str, str], tmp_path: Path) -> None:
     board = Board("NVIDIA L40S", total=46068, reserved=600, used=10000,
                   processes=[(31337, "vllm serve", "9990 MiB")])  # fmt: skip
     says(tmp_path / "bin", "nvidia-smi", ("'-q -x'", nvidia_xml([board])))
-    ran = cli("gpu", "--json", env=env)
+    ran = here("gpu", "--json", env=env)
     (gpu,) = ran.json["gpus"]
     assert gpu["source"] == "nvidia-smi"
     assert gpu["memory_bytes"] == 46068 * MIB
     assert gpu["free_bytes"] == (46068 - 600 - 10000) * MIB
     assert gpu["compute_capability"] == "8.9"
     assert gpu["processes"] == [{"pid": 31337, "name": "vllm serve", "memory_bytes": 9990 * MIB}]
-    human = cli("gpu", env=env)
+    human = here("gpu", env=env)
     assert "31337" in human.out
     assert "NVIDIA L40S" in human.out
 
 
-def test_recorded_rocm(cli: Run, env: dict[str, str], tmp_path: Path) -> None:
+def test_recorded_rocm(here: Run, env: dict[str, str], tmp_path: Path) -> None:
     card = {"VRAM Total Memory (B)": str(16 * GIB), "VRAM Total Used Memory (B)": str(GIB),
             "Card Series": "AMD Radeon RX 9070 XT", "GFX Version": "gfx1201"}  # fmt: skip
     says(tmp_path / "bin", "rocm-smi", ("*--json*", "WARNING: low-power\n" + rocm_json([card])))
-    (gpu,) = cli("gpu", "--json", env=env).json["gpus"]
+    (gpu,) = here("gpu", "--json", env=env).json["gpus"]
     assert (gpu["vendor"], gpu["gfx_target"]) == ("amd", "gfx1201")
     assert gpu["free_bytes"] == 15 * GIB
 
@@ -93,10 +106,10 @@ def test_recorded_rocm(cli: Run, env: dict[str, str], tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_broken_nvidia_smi(
-    cli: Run, env: dict[str, str], tmp_path: Path, script: str, code: str
+    here: Run, env: dict[str, str], tmp_path: Path, script: str, code: str
 ) -> None:
     fake_program(tmp_path / "bin", "nvidia-smi", script)
-    ran = cli("gpu", "--json", env=env)
+    ran = here("gpu", "--json", env=env)
     assert ran.code == 0
     assert ran.json["gpus"] == []
     assert [problem["code"] for problem in ran.json["problems"]] == [code]
@@ -116,10 +129,10 @@ def test_a_broken_nvidia_smi(
     ],
 )
 def test_other_broken_tools(
-    cli: Run, env: dict[str, str], tmp_path: Path, tool: str, script: str
+    here: Run, env: dict[str, str], tmp_path: Path, tool: str, script: str
 ) -> None:
     fake_program(tmp_path / "bin", tool, script)
-    ran = cli("gpu", "--json", env=env)
+    ran = here("gpu", "--json", env=env)
     assert ran.code == 0
     assert ran.json["gpus"] == []
     assert len(ran.json["problems"]) == 1
@@ -127,12 +140,12 @@ def test_other_broken_tools(
 
 
 def test_one_broken_vendor_does_not_hide_another(
-    cli: Run, env: dict[str, str], tmp_path: Path
+    here: Run, env: dict[str, str], tmp_path: Path
 ) -> None:
     fake_program(tmp_path / "bin", "nvidia-smi", "exit 9")
     card = {"VRAM Total Memory (B)": str(GIB), "Card Series": "Radeon RX 6600"}
     says(tmp_path / "bin", "rocm-smi", ("*--json*", rocm_json([card])))
-    ran = cli("gpu", "--json", env=env)
+    ran = here("gpu", "--json", env=env)
     assert [gpu["vendor"] for gpu in ran.json["gpus"]] == ["amd"]
     assert [problem["code"] for problem in ran.json["problems"]] == ["tool_failed"]
 
@@ -191,11 +204,11 @@ def test_nvml_that_hangs(cli: Run, env: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_nvml_that_fails_gives_way_to_the_tool(
-    cli: Run, env: dict[str, str], tmp_path: Path
+    here: Run, env: dict[str, str], tmp_path: Path
 ) -> None:
     env = nvml_env(env, tmp_path, {"devices": [], "init_error": "LibRmVersionMismatch"})
     says(tmp_path / "bin", "nvidia-smi", ("--query*", nvidia_csv([Board()])))
-    ran = cli("gpu", "--json", env=env)
+    ran = here("gpu", "--json", env=env)
     assert [gpu["source"] for gpu in ran.json["gpus"]] == ["nvidia-smi"]
 
 
@@ -218,20 +231,20 @@ def test_without_a_gpu_it_is_quick(env: dict[str, str]) -> None:
     assert best < 0.150
 
 
-def test_watch_is_a_stream(cli: Run, env: dict[str, str]) -> None:
-    ran = cli("gpu", "--watch", "--count", "3", "--interval", "0.2", "--json", env=env)
+def test_watch_is_a_stream(here: Run, env: dict[str, str]) -> None:
+    ran = here("gpu", "--watch", "--count", "3", "--interval", "0.2", "--json", env=env)
     lines = [json.loads(line) for line in ran.out.splitlines()]
     assert [line["event"] for line in lines] == ["gpu"] * 3
     assert all(line["gpus"] == [] for line in lines)
 
 
-def test_facts(cli: Run) -> None:
-    ran = cli("gpu", "facts", "4090 laptop", "--json")
+def test_facts(here: Run) -> None:
+    ran = here("gpu", "facts", "4090 laptop", "--json")
     assert ran.json["facts"][0]["name"] == "GeForce RTX 4090 Mobile"
     check_schema("gpu.facts", ran.json)
-    check_schema("gpu.facts", cli("gpu", "facts", "--json").json)
-    assert cli("gpu", "facts", "-q").out.count("\n") >= 400
-    unknown = cli("gpu", "facts", "RTX 4091")
+    check_schema("gpu.facts", here("gpu", "facts", "--json").json)
+    assert here("gpu", "facts", "-q").out.count("\n") >= 400
+    unknown = here("gpu", "facts", "RTX 4091")
     assert unknown.code == 2
     assert "GeForce RTX 4090" in unknown.err
 

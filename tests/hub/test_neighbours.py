@@ -128,6 +128,23 @@ def test_whatever_is_wrong_with_a_model_is_named(ollama: Kitchen, tiny: bytes) -
         find_neighbour("ollama:gone:lates")
 
 
+def test_what_cannot_be_read_hides_no_other_model(ollama: Kitchen, tiny: bytes) -> None:
+    layer = ollama.blob(tiny)
+    ollama.manifest("registry.ollama.ai/me/zebra/latest", layer)
+    library = ollama.folder / "manifests" / "registry.ollama.ai" / "library"
+    library.mkdir()
+    (library / "notes.txt").write_text("mine")
+    (library / "loop").symlink_to("loop")
+    (library / "dir" / "latest" / "inner").mkdir(parents=True)
+    (ollama.folder / "manifests" / "stray").write_text("")
+    found = problems()
+    assert found["ollama:me/zebra:latest"] is None
+    assert "symbolic links" in str(found["ollama:loop:latest"])
+    assert "is a directory" in str(found["ollama:dir:latest"])
+    assert len(found) == 3
+    assert find_neighbour("ollama:me/zebra").problem is None
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read_is_named(ollama: Kitchen, tiny: bytes) -> None:
     layer = ollama.blob(tiny)
@@ -176,12 +193,16 @@ def test_an_lm_studio_model_is_planned(studio: Path, tiny: bytes, run_in_process
     broken = studio / "lab" / "Broken-GGUF"
     broken.mkdir()
     (broken / "x.gguf").symlink_to(studio / "nowhere")
+    parted = studio / "lab" / "Parted-GGUF"
+    parted.mkdir()
+    (parted / "big-F32-00001-of-00002.gguf").write_bytes(tiny)
     (studio / "lab" / "Empty").mkdir()
     (studio / ".internal").mkdir()
     found = problems()
     assert found["lmstudio:lab/Tiny-GGUF"] is None
     assert "link to nothing" in str(found["lmstudio:lab/Broken-GGUF"])
-    assert len(found) == 2
+    assert found["lmstudio:lab/Parted-GGUF"] == "big-F32-00002-of-00002.gguf is missing"
+    assert len(found) == 3
     planned = run_in_process("plan", "lmstudio:lab/tiny-gguf", "--json").json
     assert planned["verdict"] == "fits"
     assert planned["plan"]["files"] == [str(repository / "tiny-F32.gguf")]

@@ -13,6 +13,7 @@ from support.tiny_gguf import Shape, write_tiny_gguf
 
 from modelscan.core.errors import UsageError
 from modelscan.core.workload import Workload
+from modelscan.formats.safetensors import BadHeader
 from modelscan.models.from_local import from_path
 from modelscan.models.local_files import safetensors_files
 
@@ -158,3 +159,11 @@ def test_a_projector_of_another_model_in_a_shared_folder(
     model = from_path(str(tmp_path / "tiny-vl-Q8_0.gguf"), Workload())
     assert any(f.path.endswith(projector) for f in model.candidates[0].variant.files) is attached
     assert any("named after another model" in text for text in model.warnings) is not attached
+
+
+def test_a_damaged_file_is_named_with_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(BadHeader, match=r"model\.safetensors: not a safetensors file") as failed:
+        safetensors_files(tmp_path)
+    assert "Git LFS" in str(failed.value.hint)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.json_reader import json_value
-from modelscan.formats.files import describe
+from modelscan.formats.files import describe, parts
 from modelscan.hub.neighbours.types import NeighbourModel, NeighbourProgram, reason_of
 
 PREFIX = "lmstudio:"
@@ -40,7 +40,13 @@ def models(folder: Path) -> Iterator[NeighbourModel]:
     if not folder.is_dir():
         return
     for publisher in _folders(folder):
-        for repository in _folders(publisher):
+        try:
+            repositories = _folders(publisher)
+        except OSError as error:  # hides no other publisher
+            problem = f"{publisher} cannot be read: {reason_of(error)}"
+            yield NeighbourModel(_PROGRAM, PREFIX + publisher.name, (), None, None, problem)
+            continue
+        for repository in repositories:
             yield from _model(f"{publisher.name}/{repository.name}", repository)
 
 
@@ -73,6 +79,10 @@ def _problem(folder: Path, files: list[Path], lost: list[Path]) -> str | None:
     partial = next(folder.glob("*.part"), None) or next(folder.glob("downloading_*"), None)
     if partial is not None:
         return f"{partial.name} is a download that is not complete"
+    there = {one.name for one in files}
+    part = next((name for one in files for name in parts(one.name) if name not in there), None)
+    if part is not None:
+        return f"{part} is missing"
     gguf = any(one.suffix.lower() == ".gguf" for one in files)
     return None if gguf or (folder / "config.json").is_file() else "it has no config.json"
 

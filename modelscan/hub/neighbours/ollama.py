@@ -18,6 +18,7 @@ PREFIX = "ollama:"
 _PROGRAM: NeighbourProgram = "Ollama"
 _OF_SERVICES = (Path("/usr/share/ollama/.ollama/models"), Path("/var/lib/ollama/models"))
 _HOST, _NAMESPACE = "registry.ollama.ai", "library"
+_DEPTH = 4  # host, namespace, model, tag
 _LAYER = "application/vnd.ollama.image."
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
 _LARGEST_MANIFEST = 1 << 20
@@ -35,11 +36,24 @@ def models(folder: Path) -> Iterator[NeighbourModel]:
     if not root.is_dir():
         return
     for host in _listed(root):
-        for namespace in _listed(host):
-            for model in _listed(namespace):
-                for tag in _listed(model):
-                    name = _name(host.name, namespace.name, model.name, tag.name)
-                    yield _model(folder, name, tag)
+        yield from _below(folder, host, (host.name,))
+
+
+def _below(folder: Path, place: Path, names: tuple[str, ...]) -> Iterator[NeighbourModel]:
+    """The models of one host, namespace, model or tag; what cannot be read hides no other."""
+    if len(names) == _DEPTH:
+        yield _model(folder, _name(*names), place)
+        return
+    try:
+        inner = _listed(place)
+    except NotADirectoryError:  # a file that belongs to no model
+        return
+    except OSError as error:
+        problem = f"{place} cannot be read: {reason_of(error)}"
+        yield _broken(canonical("/".join(names)), problem)
+        return
+    for one in inner:
+        yield from _below(folder, one, (*names, one.name))
 
 
 def canonical(name: str) -> str:

@@ -112,6 +112,11 @@ def test_a_program_routes_without_a_gateway(
         assert health.code == 5
         assert [e["healthy"] for e in health.json["entries"]] == [False, True]
         assert health.json["entries"][1]["served"] == {"two": 4096}
+        words = ("route", "add", "keyless", "--base-url", "http://127.0.0.1:9", "--model", "m",
+                 "--key", "env:NO_SUCH_KEY")  # fmt: skip
+        assert run_in_process(*words).code == 0
+        rows = run_in_process("route", "health", "--json").json["entries"]
+        assert rows[2]["reason"] == "its key is missing (env:NO_SUCH_KEY)"
         with pytest.raises(RemoteError, match="no answer"):
             router.chat("one", "Hello")
         assert len(one.requests) == before
