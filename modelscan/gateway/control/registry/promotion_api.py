@@ -57,7 +57,7 @@ class WishedCanary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """``share`` of the route's requests for so many seconds."""
 
     share: Annotated[float, Meta(gt=0, lt=1)]
-    seconds: _Seconds = 600.0
+    seconds: Annotated[float, Meta(gt=0, le=30 * 86_400)] = 600.0
 
 
 class WishedPromotion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
