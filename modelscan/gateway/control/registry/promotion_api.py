@@ -50,7 +50,7 @@ from modelscan.state.server.database import ServerDatabase
 _Text = Annotated[str, Meta(min_length=1, max_length=512)]
 _Seconds = Annotated[float, Meta(ge=0, le=30 * 86_400)]
 _CHANGING = ("locked", "promotion_left", "route_changed")
-"""Codes of what a later request, or one after a rollback, is not refused for."""
+"""Codes of refusals that time or a rollback ends: 409."""
 
 
 class WishedCanary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
