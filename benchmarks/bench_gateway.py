@@ -21,7 +21,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,16 +97,26 @@ def answers(port: int) -> bool:
         return False
 
 
+def _as_it_is(_: Path) -> dict[str, str]:
+    return {}
+
+
 @contextmanager
-def gateway(name: str, upstreams: list[int]) -> Iterator[tuple[int, dict[str, float]]]:
-    """A running gateway on processor 0; yields its process id and what its start cost."""
+def gateway(
+    name: str, upstreams: list[int], prepare: Callable[[Path], dict[str, str]] = _as_it_is
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """A running gateway on processor 0; yields its process id and what its start cost.
+
+    ``prepare`` changes its folder before the start and returns further environment variables.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         line = ["taskset", "-c", "0", *command(name, port, upstreams, folder)]
+        variables = environment(folder) | prepare(folder)
         begun = time.perf_counter()
         process = subprocess.Popen(
-            line, env=environment(folder), start_new_session=True,
+            line, env=variables, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:

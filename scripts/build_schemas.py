@@ -67,6 +67,7 @@ BODIES = {
     "stop": "modelscan.deploy.rows:DeploymentList",
     "top": "modelscan.gateway.top.overview:Overview",
     "sizes": "modelscan.core.plan:ModelSizes",
+    "docs": "modelscan.cli.docs:ManualAnswer",
     "skill": "modelscan.cli.skill:Skill",
     "server.audit": "modelscan.state.server.audit:AuditList",
     "server.backup": "modelscan.state.server.backup:BackupWritten",

@@ -1,6 +1,6 @@
 """Twenty things that a new user does, run on real terminals of 80 and 120 columns.
 
-    python -m scripts.build_transcript          # write docs/transcript.md (``make transcript``)
+    python -m scripts.build_transcript    # write docs/internals/transcript.md (``make transcript``)
 
 Everything runs here, offline, in an empty home: the bundled catalog, simulated GPUs, the bundled
 demo model on the embedded engine. Ports, process ids and times are those of the run.
@@ -22,10 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGE = REPOSITORY / "docs" / "transcript.md"
+PAGE = REPOSITORY / "docs" / "internals" / "transcript.md"
 WIDTHS = (80, 120)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _SPINNER = re.compile(r"[\u2800-\u28ff] ")  # erased on a real terminal
+HOME = "/home/you/scratch"  # as long as the folder that it stands for: columns stay aligned
 # Task -> the command lines. ``model.gguf`` is a copy of the demo model.
 TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Which model for my 24 GB card?", ("catalog runnable --gpu 24GiB --limit 5",)),
@@ -43,7 +44,7 @@ TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Upgrade a model", ("upgrade mine", "list --updates")),
     ("Use my own llama-server", ("config set llama_server /bin/ls",)),
     ("Use the ModelScope hub", ("config set source modelscope", "config get source")),
-    ("Work behind a proxy", ("doctor",)),
+    ("Work behind a proxy", ("HTTPS_PROXY=http://proxy.example:3128 modelscan doctor",)),
     ("Add a GPUStack cluster", ("target add lab http://127.0.0.1:9 --key env:NO_SUCH_KEY",)),
     ("Find the address for another tool", ("route list", "route resolve mine")),
     ("See what a context costs", ("plan qwen3-32b --gpu 'RTX 4090' --context 32k",)),
@@ -66,15 +67,20 @@ def page() -> str:
 
 
 def _tasks(width: int) -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="modelscan-") as name:
+    with tempfile.TemporaryDirectory(prefix="you-", dir="/tmp") as name:
         folder = Path(name)
         shutil.copy(REPOSITORY / "examples" / "demo-model.gguf", folder / "model.gguf")
         try:
             for number, (title, lines) in enumerate(TASKS, 1):
-                shown = "".join(f"$ modelscan {line}\n{run(line, folder, width)}" for line in lines)
+                shown = "".join(f"$ {_typed(line)}\n{run(line, folder, width)}" for line in lines)
                 yield f"## {number}. {title}\n\n```text\n{shown}```\n"
         finally:
             run("remove --all --yes", folder, width)
+
+
+def _typed(line: str) -> str:
+    """The line with the program's name; one that begins with a variable has it already."""
+    return line if " modelscan " in line else f"modelscan {line}"
 
 
 def run(line: str, folder: Path, width: int) -> str:
@@ -82,7 +88,7 @@ def run(line: str, folder: Path, width: int) -> str:
     main, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     process = subprocess.Popen(
-        ["sh", "-c", f"{sys.executable} -m modelscan {line}"],
+        ["sh", "-c", _typed(line).replace("modelscan ", f"{sys.executable} -m modelscan ", 1)],
         stdin=side, stdout=side, stderr=side, cwd=folder, env=_environment(folder),
     )  # fmt: skip
     os.close(side)
@@ -115,7 +121,7 @@ def _readable(text: str, folder: Path) -> str:
     plain = _ESCAPE.sub("", text).replace("\r\n", "\n")
     lines = [line.rpartition("\r")[2].rstrip() for line in plain.split("\n")]
     joined = "\n".join(line for line in lines if not _SPINNER.match(line)).strip("\n")
-    joined = joined.replace(str(folder), "~").replace(str(REPOSITORY), "…")
+    joined = joined.replace(str(folder), HOME).replace(str(REPOSITORY), "…")
     return joined + "\n" if joined else ""
 
 

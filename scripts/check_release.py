@@ -1,4 +1,4 @@
-"""Refuses a commit whose CHANGELOG, version and tag disagree (docs/releasing.md).
+"""Refuses a commit whose CHANGELOG, version and tag disagree (docs/internals/releasing.md).
 
     python -m scripts.check_release
 

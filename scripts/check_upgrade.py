@@ -1,77 +1,28 @@
 """A state folder that an earlier version wrote, used by this one.
 
     python -m scripts.check_upgrade [REF]     # default: the newest tag, else PREVIOUS
+    python -m scripts.check_upgrade --record REF…
 
 The earlier version is checked out into a temporary folder and run with this environment's
-packages: settings, a deployment of the demo model, routes, a key, the endpoint's database. Then
-this version lists, starts and removes what is there. Exit status 1 when something was lost.
+packages: settings, a deployment of the demo model, routes, a request with its receipt, a key,
+entries of the registry. Then this version lists, starts and removes what is there. Exit status 1
+when something was lost. ``--record`` keeps the written folders in tests/upgrade/states, where the
+tests read them without an earlier version.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import contextlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from scripts.recorded_states import RECORDED, Places, pack
+from scripts.upgrade_states import REPOSITORY, lost, run, write_state
+
 PREVIOUS = "21abebdd11f1"  # the earliest state that had all of this; until there is a tag
-_EARLIER = (
-    ("config", "set", "goal", "speed"),
-    ("deploy", "demo", "-q"),
-    ("route", "add", "own", "--base-url", "http://127.0.0.1:9", "--model", "m"),
-    ("key", "create", "laptop", "--scope", "read"),
-    ("stop", "demo", "-q"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A command of this version and what its document must say."""
-
-    words: tuple[str, ...]
-    holds: Callable[[Any], bool]
-
-
-KEPT = (
-    Kept(("config", "get", "goal"), lambda d: d["value"] == "speed"),
-    Kept(("list",), lambda d: [one["state"] for one in d["deployments"]] == ["stopped"]),
-    Kept(("show", "demo"), lambda d: d["deployment"]["name"] == "demo"),
-    Kept(("route", "list"), lambda d: {"demo", "own"} <= {one["name"] for one in d["routes"]}),
-    Kept(("route", "validate"), lambda d: bool(d["schema"])),
-    Kept(("key", "list"), lambda d: [one["name"] for one in d["keys"]] == ["laptop"]),
-    Kept(("server", "status"), lambda d: bool(d["schema"])),
-    Kept(("start", "demo"), lambda d: d["deployments"][0]["state"] == "running"),
-    Kept(("remove", "demo", "--yes"), lambda d: d["removed"] == ["demo"]),
-)
-
-
-def run(source: Path, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """A command of the version in a folder, over a state folder."""
-    env = {**os.environ, "PYTHONPATH": str(source), "MODELSCAN_HOME": str(home)}
-    env |= {"MODELSCAN_OFFLINE": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "modelscan", *words],
-        cwd=source, env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-def lost(earlier: Path, home: Path) -> Iterator[str]:
-    """What the earlier version could not write, and what this one does not find again."""
-    for words in _EARLIER:
-        done = run(earlier, home, *words)
-        if done.returncode != 0:
-            yield f"the earlier version: {' '.join(words)}: {done.stderr[-400:]}"
-            return
-    for kept in KEPT:
-        done = run(REPOSITORY, home, *kept.words, "--json")
-        if done.returncode != 0 or not kept.holds(json.loads(done.stdout)):
-            yield f"{' '.join(kept.words)}: {(done.stdout + done.stderr)[:600]}"
 
 
 def earlier_version(reference: str | None) -> str | None:
@@ -91,24 +42,58 @@ def _git(*words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def main() -> int:
-    """Check one earlier version."""
-    commit = earlier_version(sys.argv[1] if len(sys.argv) > 1 else None)
-    if commit is None:
-        sys.stdout.write("no earlier version is in this clone: nothing was checked\n")
-        return 0
+@contextlib.contextmanager
+def _checked_out(commit: str) -> Iterator[tuple[Path, Path]]:
+    """The version's folder, and a state folder for it."""
     with tempfile.TemporaryDirectory(prefix="modelscan-upgrade-") as name:
-        place = Path(name) / "earlier"
+        place, home = Path(name) / "earlier", Path(name) / "home"
         if _git("worktree", "add", "--detach", str(place), commit) is None:
-            sys.stdout.write(f"{commit} could not be checked out\n")
-            return 1
+            raise SystemExit(f"{commit} could not be checked out")
         try:
-            problems = list(lost(place, Path(name) / "home"))
-            run(REPOSITORY, Path(name) / "home", "remove", "--all", "--yes")
+            yield place, home
         finally:
+            run(REPOSITORY, home, "remove", "--all", "--yes")
             _git("worktree", "remove", "--force", str(place))
-    sys.stdout.write("".join(f"{one}\n" for one in problems))
-    sys.stdout.write(f"{commit[:12]}: {len(KEPT)} checks, {len(problems)} lost\n")
+
+
+def check(commit: str) -> list[str]:
+    """What was lost between a commit and this version."""
+    with _checked_out(commit) as (place, home):
+        groups, problems = write_state(place, home)
+        if problems:
+            return problems
+
+        def ask(words: tuple[str, ...]) -> tuple[int, str]:
+            done = run(REPOSITORY, home, *words)
+            return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+
+        return list(lost(groups, ask))
+
+
+def record(commit: str) -> list[str]:
+    """Keep the state folder that a commit writes."""
+    with _checked_out(commit) as (place, home):
+        groups, problems = write_state(place, home)
+        if not problems:
+            file = RECORDED / f"{commit[:12]}.tar.gz"
+            pack(home, file, Places(home, place, Path(sys.executable)), groups)
+        return problems
+
+
+def main() -> int:
+    """Check one earlier version, or record some."""
+    recording = sys.argv[1:2] == ["--record"]
+    wanted = sys.argv[2:] if recording else sys.argv[1:2]
+    commits = [earlier_version(name) for name in wanted] or [earlier_version(None)]
+    problems = []
+    for commit in commits:
+        if commit is None:
+            sys.stdout.write("no earlier version is in this clone: nothing was done\n")
+            continue
+        found = record(commit) if recording else check(commit)
+        sys.stdout.write("".join(f"{one}\n" for one in found))
+        sys.stdout.write(f"{commit[:12]}: {len(found)} lost\n")
+        problems += found
     return 1 if problems else 0
 
 

@@ -32,7 +32,7 @@ _NEEDED = (
     "modelscan/py.typed", "modelscan/schemas/plan.json", "modelscan/_catalogs/index.sqlite3",
     "modelscan/_catalogs/gpus.tsv", "modelscan/_catalogs/quality.tsv",
     "modelscan/_catalogs/snapshots/", "modelscan/_examples/demo-model.gguf",
-    "modelscan/_docs/memory.md",
+    "modelscan/_docs/internals/memory.md", "share/man/man1/modelscan-deploy.1",
 )  # fmt: skip
 _UNWANTED = re.compile(r"^(tests|scripts|benchmarks|docs|examples)/|__pycache__|\.pyc$")
 _VERSION = "import sys; print(sys.version_info[0], sys.version_info[1])"
@@ -63,7 +63,13 @@ CHECKS = (
     ),
     Check(("config", "show", "--json"), lambda out: bool(json.loads(out)["settings"])),
     Check(("completion", "bash"), lambda out: "modelscan" in out),
+    Check(("docs", "serve"), lambda out: out.startswith("# One endpoint")),
+    Check(("docs", "--no-browser"), lambda out: _is_page(Path(out.strip()))),
 )
+
+
+def _is_page(file: Path) -> bool:
+    return "The manual of modelscan" in file.read_text(encoding="utf-8")
 
 
 def _version() -> str:

@@ -1,4 +1,6 @@
-"""docs/reference/json.md from the JSON schemas: every document with its fields and their types."""
+"""docs/reference/json.md and json-types.md from the JSON schemas: every document with its fields,
+and the types that documents share.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 Schema = Mapping[str, Any]
+TYPES = "json-types.md"
 _TYPES = {
     "integer": "whole number", "number": "number", "string": "text", "boolean": "true or false",
     "null": "null",
@@ -23,21 +26,28 @@ unknown or none. Within a version fields may be added, and no field changes its 
 
 
 def json_page(folder: Path) -> str:
-    """One section for each document, then the types that documents share."""
-    documents = {
-        path.name: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("*.json"))
-    }
-    shared = _shared_types(documents)
+    """One section for each document."""
     parts = ["# JSON documents\n", _INTRODUCTION]
+    documents = _documents(folder)
     for name, schema in documents.items():
         if _names_document(schema):
             parts.append(_document(name, schema))
-    if shared:
-        parts.append("# Types\n\nObjects that the documents above name.\n")
-    for title, schema in sorted(shared.items()):
+    return "\n".join(parts).replace("](#", f"]({TYPES}#")
+
+
+def json_types_page(folder: Path) -> str:
+    """One section for each type that documents share."""
+    parts = ["# Types of JSON documents\n\nObjects that the [documents](json.md) name.\n"]
+    for title, schema in sorted(_shared_types(_documents(folder)).items()):
         parts.append(f"## {title}\n\n{_table(schema)}")
     return "\n".join(parts)
+
+
+def _documents(folder: Path) -> dict[str, Schema]:
+    return {
+        path.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+    }
 
 
 def _names_document(schema: Schema) -> bool:

@@ -1,16 +1,20 @@
 """Damages good inputs and runs the pure parsers on them: only the project's own errors, and soon.
 
     python -m scripts.fuzz [--runs 1000000] [--seed 0] [--only config,gguf] [--jobs 2]
+                           [--journal FILE]
 
 Every input follows from the seed and its number, so that a fault can be repeated with
 ``--seed S --only TARGET --first N --runs 1``. A fault is another error, or more than LIMIT_S
-seconds of CPU time. Exit status 1 if there is one.
+seconds of CPU time. Exit status 1 if there is one. With ``--journal``, a run that was stopped goes
+on where it was: every finished batch is a line of that file.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
+import json
 import multiprocessing
 import os
 import random
@@ -19,12 +23,14 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from scripts.fuzz_targets import OWN, TARGETS
 
 LIMIT_S = 5.0  # CPU time of one input
+Batch = tuple[str, int, range]  # target, seed, numbers of the inputs
 
 
 class TooSlow(BaseException):
@@ -89,7 +95,7 @@ def _where(error: BaseException) -> str:
     return f"{frame.filename.rpartition(os.sep + 'modelscan' + os.sep)[2]}:{frame.lineno}"
 
 
-def _batches(options: argparse.Namespace) -> list[tuple[str, int, range]]:
+def _batches(options: argparse.Namespace) -> list[Batch]:
     names = options.only.split(",") if options.only else list(TARGETS)
     total = sum(TARGETS[name].weight for name in names)
     batches = []
@@ -102,9 +108,63 @@ def _batches(options: argparse.Namespace) -> list[tuple[str, int, range]]:
     return batches
 
 
-def _run(batch: tuple[str, int, range]) -> tuple[str, list[Fault], int]:
-    faults, ended = fuzz(*batch)
-    return batch[0], faults, sum(ended.values())
+class Finished(NamedTuple):
+    """A batch that was run: a line of the journal. ``code``: a hash of the parsers' sources."""
+
+    target: str
+    seed: int
+    first: int
+    inputs: int
+    faults: list[Fault]
+    code: str
+
+    @property
+    def key(self) -> tuple[str, int, int, int]:
+        return self.target, self.seed, self.first, self.inputs
+
+
+def _run(batch: Batch) -> Finished:
+    target, seed, numbers = batch
+    faults, ended = fuzz(target, seed, numbers)
+    return Finished(target, seed, numbers.start, sum(ended.values()), faults, "")
+
+
+def code_version() -> str:
+    """A hash of modelscan's sources."""
+    folder = Path(__file__).resolve().parents[1] / "modelscan"
+    texts = (path.read_bytes() for path in sorted(folder.rglob("*.py")))
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:12]
+
+
+def read_journal(path: Path | None) -> list[Finished]:
+    """The batches that a journal has; a line that was cut off is left out."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path and path.exists() else ():
+        with contextlib.suppress(ValueError, TypeError):
+            target, seed, first, inputs, faults, code = json.loads(line)
+            listed = [Fault(*fault) for fault in faults]
+            found.append(Finished(target, seed, first, inputs, listed, code))
+    return found
+
+
+def _finished(options: argparse.Namespace) -> Iterator[Finished]:
+    """Every batch: those of the journal, then the others as they are run."""
+    journal = Path(options.journal) if options.journal else None
+    batches = _batches(options)
+    wanted = {(target, seed, n.start, len(n)): (target, seed, n) for target, seed, n in batches}
+    for batch in read_journal(journal):
+        if wanted.pop(batch.key, None):
+            yield batch
+    code = code_version()
+    if journal:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+    with multiprocessing.Pool(options.jobs) as pool:
+        for batch in pool.imap_unordered(_run, list(wanted.values())):
+            batch = batch._replace(code=code)
+            if journal:
+                with journal.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(batch) + "\n")
+            yield batch
 
 
 def main(arguments: list[str]) -> int:
@@ -114,28 +174,37 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--only", default="")
+    parser.add_argument("--journal", help="go on where this file ends, and note finished batches")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
-    started, done = time.monotonic(), Counter[str]()
+    started = time.monotonic()
+    batches = list(_finished(options))
+    kinds = report(batches, options.seed)
+    codes = {batch.code for batch in batches}
+    seconds = time.monotonic() - started
+    total = sum(batch.inputs for batch in batches)
+    again = f", with {len(codes)} versions of the code" if len(codes) > 1 else ""
+    print(f"{total:,} inputs{again}, {seconds:.0f} s of them now: {kinds} kinds of fault")
+    return 1 if kinds else 0
+
+
+def report(batches: Iterable[Finished], seed: int) -> int:
+    """Print each kind of fault and the inputs by target; the number of kinds."""
+    done: Counter[str] = Counter()
     kinds: dict[tuple[str, str, str], list[Fault]] = {}
-    with multiprocessing.Pool(options.jobs) as pool:
-        for target, faults, count in pool.imap_unordered(_run, _batches(options)):
-            done[target] += count
-            for fault in faults:
-                key = (fault.target, fault.error.partition(":")[0], fault.where)
-                kinds.setdefault(key, []).append(fault)
+    for batch in batches:
+        done[batch.target] += batch.inputs
+        for fault in batch.faults:
+            key = (fault.target, fault.error.partition(":")[0], fault.where)
+            kinds.setdefault(key, []).append(fault)
     for faults in kinds.values():
         first = faults[0]
         print(
             f"{len(faults)} x {first.target}: {first.error} at {first.where}; repeat: --seed "
-            f"{options.seed} --only {first.target} --first {first.number} --runs 1"
+            f"{seed} --only {first.target} --first {first.number} --runs 1"
         )
-    sizes = ", ".join(f"{name} {count:,}" for name, count in sorted(done.items()))
-    seconds = time.monotonic() - started
-    print(
-        f"{sum(done.values()):,} inputs ({sizes}) in {seconds:.0f} s: {len(kinds)} kinds of fault"
-    )
-    return 1 if kinds else 0
+    print(", ".join(f"{name} {count:,}" for name, count in sorted(done.items())))
+    return len(kinds)
 
 
 if __name__ == "__main__":

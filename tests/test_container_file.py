@@ -1,4 +1,7 @@
-"""The container file by its text: no registry is in reach of the tests, so it is not built here."""
+"""The container file by its text; test_container_image.py builds it.
+
+``make test-container`` needs root and the Debian packages.
+"""
 
 from __future__ import annotations
 

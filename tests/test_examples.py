@@ -103,7 +103,7 @@ def test_the_session_of_the_readme(
 
 
 def test_the_example_prompts_are_read() -> None:
-    """The workload and the data set of docs/bench.md."""
+    """The workload and the data set of docs/how-to/bench.md."""
     workload = workload_file(EXAMPLES / "bench-workload.yaml")
     assert [case.id for case in workload.cases] == ["how_long", "as_json"] and workload.is_checked
     lines = (EXAMPLES / "bench-prompts.jsonl").read_text().splitlines()

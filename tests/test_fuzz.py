@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +48,14 @@ def test_another_error_and_a_slow_input_are_faults(monkeypatch: pytest.MonkeyPat
     assert slow.error.startswith("TooSlow")
     assert wrong is not None
     assert wrong.error.startswith("ZeroDivisionError")
+
+
+def test_a_stopped_run_goes_on_where_its_journal_ends(tmp_path: Path):
+    arguments = ["--runs", "30", "--only", "safetensors", "--jobs", "1"]
+    journal = tmp_path / "journal.jsonl"
+    assert fuzz.main([*arguments, "--journal", str(journal)]) == 0
+    whole = journal.read_text()
+    fault = fuzz.Fault("safetensors", 3, "ValueError: made up", "formats/x.py:1")
+    (batch,) = fuzz.read_journal(journal)
+    journal.write_text(json.dumps(batch._replace(faults=[fault])) + "\n" + whole[:20])
+    assert fuzz.main([*arguments, "--journal", str(journal)]) == 1  # read, not run again

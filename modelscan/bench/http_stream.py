@@ -23,6 +23,7 @@ MOST_BYTES = 256 << 20  # of one answer
 _OK = 200
 _CONNECT_S = 10.0
 _SHOWN = 500  # bytes of an error's text
+_END = b"\r\n\r\n"  # of a body in chunks, with or without trailers
 
 
 class Server(NamedTuple):
@@ -49,7 +50,11 @@ class RawAnswer:
 
 
 class StreamConnection(asyncio.Protocol):
-    """An open connection; one request at a time. Callbacks only note what came and when."""
+    """An open connection; one request at a time. Callbacks only note what came and when.
+
+    The body of an answer in chunks is not even parsed until it may be complete: its last bytes are
+    an empty line, which no event's chunk ends with.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -62,6 +67,8 @@ class StreamConnection(asyncio.Protocol):
         self._done: asyncio.Future[None] | None = None
         self._now = 0
         self._bytes = 0
+        self._chunked = False
+        self._unread: list[tuple[int, bytes]] = []
 
     @classmethod
     async def open(cls, server: Server) -> StreamConnection:
@@ -81,7 +88,8 @@ class StreamConnection(asyncio.Protocol):
         """Send a request and wait for the whole answer; failures are in the answer."""
         self._done = asyncio.get_running_loop().create_future()
         self._parser = httptools.HttpResponseParser(self)
-        self._bytes = 0
+        self._bytes, self._chunked = 0, False
+        self._unread.clear()
         data = b"%bcontent-length: %d\r\n\r\n%b" % (self._head, len(body), body)
         self._answer = answer = RawAnswer(perf_counter_ns(), reused=self.used > 0)
         self.used += 1
@@ -110,25 +118,32 @@ class StreamConnection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        """Note the time, let the parser find the parts."""
-        self._now = perf_counter_ns()
+        """Note the time; where the answer may end here, let the parser find its parts."""
+        self._unread.append((perf_counter_ns(), data))
         self._bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail("broken", f"not a valid HTTP answer ({error})")
         if self._bytes > MOST_BYTES:
             self._fail("broken", f"the answer has more than {MOST_BYTES:,} bytes")
+        elif not self._chunked or len(data) < len(_END) or data.endswith(_END):
+            self._parse()
+
+    def _parse(self) -> None:
+        unread, self._unread = self._unread, []
+        try:
+            for self._now, data in unread:
+                self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail("broken", f"not a valid HTTP answer ({error})")
 
     def connection_lost(self, error: Exception | None) -> None:
         """The server closed the connection, or it broke."""
         self.closed = True
+        self._parse()
         answer = self._answer
         if answer is None or answer.end_ns:
             return
         framed = self._framed
         if answer.status is not None and not framed and error is None:
-            self._end()  # HTTP/1.0: the end of the connection is the end of the body
+            self._end(perf_counter_ns())  # HTTP/1.0: the connection's end is the body's
         else:
             self._fail("broken", f"the connection ended in the answer{_because(error)}")
 
@@ -136,14 +151,14 @@ class StreamConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._framed = False
-        self._is_encoded = False
+        self._framed = self._is_encoded = self._chunked = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header: how the body ends, its type."""
         name = name.lower()
         if name in (b"transfer-encoding", b"content-length"):
             self._framed = True
+            self._chunked = value.lower() == b"chunked"
         elif name == b"content-type" and self._answer is not None:
             self._answer.content_type = value.lower()
         elif name == b"content-encoding" and value.lower() != b"identity":
@@ -166,15 +181,15 @@ class StreamConnection(asyncio.Protocol):
             return
         if not self._parser.should_keep_alive():
             self.closed = True
-        self._end()
+        self._end(self._now)
 
     _framed = _is_encoded = False
 
-    def _end(self) -> None:
+    def _end(self, at_ns: int) -> None:
         answer = self._answer
         if answer is None or answer.end_ns:
             return
-        answer.end_ns = perf_counter_ns()
+        answer.end_ns = at_ns
         if answer.status != _OK:
             text = b"".join(part.data for part in answer.parts)[:_SHOWN]
             answer.error = "status"

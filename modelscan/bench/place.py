@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from modelscan.core.errors import OfflineError, RemoteError, UsageError
 from modelscan.core.nearest import nearest
 from modelscan.core.route import Route
+from modelscan.core.tls import TlsFiles
 from modelscan.engines.registry import ENGINES
 from modelscan.net.address import checked, in_own_network, stays_here
 from modelscan.routing.compile import compile as compile_table
@@ -57,6 +58,7 @@ class BenchPlace:
     policy: BodyPolicy | None = None
     deployment: Deployment | None = None
     socket_path: str | None = None  # of a server on a unix socket
+    tls: TlsFiles | None = None  # of https to a server with certificates of one's own
     tier: Tier | None = None
 
     @property
@@ -77,7 +79,8 @@ class BenchPlace:
     @property
     def address(self) -> Address:
         """The server for questions that cost no tokens."""
-        return replace(address_of(self.root, self.key), unix_socket=self.socket_path)
+        address = address_of(self.root, self.key)
+        return replace(address, unix_socket=self.socket_path, tls=self.tls)
 
 
 def find_place(
@@ -191,6 +194,7 @@ def _entry_place(
         asked=name,
         root=route.base_url.rstrip("/") or "http://localhost",
         socket_path=route.unix_socket,
+        tls=table.backends[at].tls,
         model=sent,
         key=None if key is None else key[1],
         service=route.name,

@@ -27,6 +27,7 @@ from modelscan.bench.request import BenchRequest, Progress
 from modelscan.bench.request_body import RequestStyle, first_style, simpler_styles
 from modelscan.bench.stream import RequestResult
 from modelscan.core.errors import AuthError, RemoteError, UsageError
+from modelscan.net.exchange import HttpSettings
 from modelscan.net.proxies import proxy_for
 from modelscan.state.secrets import redact
 from modelscan.supervisor.health import metrics
@@ -230,5 +231,7 @@ def server_of(place: BenchPlace) -> Server:
             hint=f"export NO_PROXY={host}",
             code="proxy",
         )
-    tls = tls_context(None) if place.url.startswith("https:") else None
-    return Server(place.url, place.key, tls)
+    if not place.url.startswith("https:"):
+        return Server(place.url, place.key)
+    files = HttpSettings().with_files(place.tls)
+    return Server(place.url, place.key, tls_context(files.ca_file, files.own))

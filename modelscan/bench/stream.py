@@ -108,7 +108,13 @@ def sse_events(parts: Iterable[Arrival]) -> Iterator[StreamEvent]:
     data: list[bytes] = []
     rest, at_ns = b"", 0
     for part in parts:
-        lines = (rest + part.data).split(b"\n")
+        text = part.data
+        # Nearly every part is one line of data and an empty one.
+        is_event = text.startswith(b"data: ") and text.find(b"\n") == len(text) - 2
+        if is_event and text.endswith(b"\n\n") and not (rest or data or b"\r" in text):
+            yield StreamEvent(part.at_ns, text[6:-2])
+            continue
+        lines = (rest + text).split(b"\n")
         rest = lines.pop()
         for line in lines:
             line = line.removesuffix(b"\r")
@@ -167,10 +173,15 @@ class _Reading:
         if chunk.error:
             self.fault = self.fault or f"the server ended the answer: {chunk.error!s:.200}"
         self._facts(chunk)
-        kinds = {kind for choice in chunk.choices or () for kind in self._tokens(choice)}
-        if kinds:
+        visible = hidden = False
+        for choice in chunk.choices or ():
+            if self._visible(choice):
+                visible = True
+            elif _is_thought(choice.delta):
+                hidden = True
+        if visible or hidden:
             self.token_ns.append(event.at_ns)
-        if "visible" in kinds and self.visible_ns is None:
+        if visible and self.visible_ns is None:
             self.visible_ns = event.at_ns
 
     def _facts(self, chunk: _Chunk) -> None:
@@ -182,20 +193,19 @@ class _Reading:
         if isinstance(chunk.usage, dict):
             _read_usage(result, chunk.usage)
 
-    def _tokens(self, choice: _Choice) -> Iterator[Literal["visible", "hidden"]]:
-        """The kinds of tokens in a choice; a finish reason is noted."""
+    def _visible(self, choice: _Choice) -> bool:
+        """Whether it has text or tool calls; the text and a finish reason are noted."""
         if isinstance(choice.finish_reason, str):
             self.result.finish_reason = choice.finish_reason
         delta = choice.delta
         content = choice.text if delta is None else delta.content or choice.text
-        if content:
-            if isinstance(content, str):
-                self.texts.append(content)
-            yield "visible"
-        if delta is not None and delta.tool_calls:
-            yield "visible"
-        if delta is not None and (delta.reasoning_content or delta.reasoning):
-            yield "hidden"
+        if isinstance(content, str) and content:
+            self.texts.append(content)
+        return bool(content) or (delta is not None and bool(delta.tool_calls))
+
+
+def _is_thought(delta: _Delta | None) -> bool:
+    return delta is not None and bool(delta.reasoning_content or delta.reasoning)
 
 
 def measured(t0_ns: int, parts: Iterable[Arrival], end_ns: int) -> RequestResult:

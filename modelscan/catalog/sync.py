@@ -86,7 +86,7 @@ def choose(names: Sequence[str], config: Config) -> tuple[tuple[Source, ...], li
     if config.offline and remote:
         raise OfflineError(
             f"offline: {', '.join(remote)} cannot be fetched",
-            hint="run it without --offline (and unset MODELSCAN_OFFLINE)",
+            hint=config.online_hint(),
         )
     return fetchable, unconfigured
 

@@ -37,16 +37,17 @@ def run(arguments: Sequence[str], context: Context | None = None) -> int:
         return _fail(context, error)
     except (KeyboardInterrupt, click.exceptions.Abort):
         return _interrupted(context)
-    except BrokenPipeError:
-        return _quiet_pipe()
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):  # Click exits this way on a closed pipe
             return _quiet_pipe()
         raise
     except OSError as error:  # of a disk, a folder or a socket: not a bug of modelscan
+        own = context.output.stdout is sys.stdout  # else the process's stdout is of others
+        if own and isinstance(error, BrokenPipeError):
+            return _quiet_pipe()
         if context.flags.debug:
             raise
-        if error.filename is None:  # stdout's disk is full
+        if own and error.filename is None:  # stdout's disk is full
             _silence_stdout()
         return _fail(context, _system_error(error))
 

@@ -93,6 +93,7 @@ COMMANDS: tuple[Entry, ...] = (
         _ROUTE,
     ),
     Entry("mcp", "modelscan.cli.mcp:app", "Offer tools to an assistant (stdio).", _ROUTE),
+    Entry("docs", "modelscan.cli.docs:app", "Read the manual.", _SELF),
     Entry("skill", "modelscan.cli.skill:app", "Print a SKILL.md for an assistant.", _ROUTE),
     Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry(

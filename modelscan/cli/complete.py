@@ -58,6 +58,14 @@ def _config() -> Config:
     return load({"offline": True}, tolerant=True)
 
 
+def _pages(incomplete: str) -> list[str]:
+    """Pages of the manual, by their last part as well."""
+    from modelscan.manual.pages import manual_pages
+
+    names = [page.name for page in manual_pages()]
+    return _beginning([*(name.rpartition("/")[2] for name in names), *names], incomplete)
+
+
 def _models(incomplete: str) -> list[str]:
     """Ids of the catalog by their beginning, then by the beginning of their own name."""
     from modelscan.catalog.index.current import open_index
@@ -232,6 +240,7 @@ _FROM_FILES = (("deploy",), ("plan",), ("estimate",), ("pull",), ("catalog",))
 # By the first word of the command and the parameter, then by the parameter alone.
 _BY_GROUP: dict[tuple[str, str], Completer] = {
     ("chat", "name"): _chat_partners,
+    ("docs", "page"): _pages,
     ("bench", "route"): _chat_partners,
     ("bench", "report"): _bench_reports,
     ("bench", "a"): _bench_reports,

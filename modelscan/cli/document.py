@@ -70,7 +70,18 @@ class Bar:
     total_bytes: int
 
 
-Block = Table | Fields | Text | Note | Bar
+@dataclass(frozen=True, slots=True)
+class Markdown:
+    """A page of the manual: drawn on a terminal, in a pipe printed as it is.
+
+    ``page``: its name, which links in it are relative to.
+    """
+
+    text: str
+    page: str
+
+
+Block = Table | Fields | Text | Note | Bar | Markdown
 
 
 @dataclass(frozen=True, slots=True)

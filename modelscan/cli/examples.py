@@ -169,6 +169,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "bench ingest": ("bench ingest run.json",),
     "bench export": ("bench export results.json",),
     "mcp": ("mcp", "mcp --allow-changes"),
+    "docs": ("docs", "docs serve", "docs --search 'kv cache'", "docs --output site"),
     "skill": ("skill",),
     "key create": (
         "key create laptop",

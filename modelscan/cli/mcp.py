@@ -9,6 +9,7 @@ import typer
 
 from modelscan.cli.context import Context
 from modelscan.cli.framework import single
+from modelscan.cli.inside import printed_inside
 
 
 def mcp(
@@ -31,7 +32,7 @@ def mcp(
 
     if sys.stdin is not None and sys.stdin.isatty():
         context.output.stderr.write("an assistant's messages are expected on stdin (Ctrl-C ends)\n")
-    serve_stdio(allow_changes=allow_changes, offline=context.config.offline)
+    serve_stdio(printed_inside, allow_changes=allow_changes, offline=context.config.offline)
     return 0
 
 

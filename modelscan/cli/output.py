@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Text
+from modelscan.cli.document import Bar, Block, Document, Fields, Markdown, Note, Table, Text
 from modelscan.core.errors import ModelscanError
 
 
@@ -190,6 +190,8 @@ class Output:
             self._write((safe(block.text) if self.mode is Mode.HUMAN else block.text) + "\n")
         elif isinstance(block, Note):
             self.note(block.text)
+        elif isinstance(block, Markdown):
+            self._markdown(block)
         elif isinstance(block, Bar) and self.mode is Mode.HUMAN:
             from modelscan.cli.terminal import draw_bar
 
@@ -208,6 +210,14 @@ class Output:
 
         rows = [[flat(for_person(value)) for value in row] for row in table.rows]
         self._write(draw_table(table, rows, self.width, color=self.color))
+
+    def _markdown(self, block: Markdown) -> None:
+        if self.mode is Mode.PIPE:
+            self._write(block.text)
+            return
+        from modelscan.cli.manual_page import draw_markdown
+
+        self._write(draw_markdown(block, self.width, color=self.color))
 
     def _fields(self, fields: Fields) -> None:
         if self.mode is Mode.PIPE:

@@ -136,9 +136,10 @@ def _assistance(mcp: bool, allow_changes: bool, offline: bool) -> Sequence[BaseR
     from modelscan.state.server.extra import require_package
 
     require_package("serve --mcp", "mcp")
+    from modelscan.cli.inside import printed_inside
     from modelscan.mcp.http import mcp_routes
 
-    return mcp_routes(allow_changes=allow_changes, offline=offline)
+    return mcp_routes(printed_inside, allow_changes=allow_changes, offline=offline)
 
 
 def _check_alone(**given: object) -> None:

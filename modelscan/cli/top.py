@@ -120,10 +120,9 @@ def _bar(one: DeviceFigures) -> Bar | None:
     """A device's memory: what deployments reported (else what was promised), and other programs."""
     if not one.total_bytes or (one.used_bytes is None and not one.promised_bytes):
         return None
-    own = one.promised_bytes if one.measured_bytes is None else one.measured_bytes
-    others = max(0, (one.used_bytes or 0) - own)
     label = "host" if one.index is None else f"GPU {one.index}"
-    return Bar(label, (("deployments", own), ("other programs", others)), one.total_bytes)
+    parts = (("deployments", one.own_bytes), ("other programs", one.other_bytes or 0))
+    return Bar(label, parts, one.total_bytes)
 
 
 def _rate(value: float | None) -> str | None:

@@ -35,7 +35,9 @@ def uninstall(
     table = Table(
         ("WHAT", "KIND", "SIZE"), rows, ("SIZE",), empty="modelscan has written nothing here"
     )
-    blocks: list[Block] = [table, *(Note(f"stays: {note}") for note in answer.kept)]
+    done = "these were removed" if yes else "these would be removed; nothing was changed"
+    state = [Note(done)] if answer.items else []
+    blocks: list[Block] = [table, *state, *(Note(f"stays: {note}") for note in answer.kept)]
     if answer.items and not yes:
         again = "modelscan uninstall --yes" + (" --weights" if weights else "")
         return Document("uninstall", answer, blocks, [i.what for i in answer.items], hint=again)

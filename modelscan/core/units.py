@@ -111,6 +111,11 @@ def format_speed(value: float | None) -> str | None:
     return f"{rounded:,.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """``1 entry``, ``2 entries``; without ``many`` the word gets an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def format_count(value: int | float | None) -> str:
     """Parameters and similar counts: ``8.19B``, ``494M``; unknown is ``-``."""
     if value is None:

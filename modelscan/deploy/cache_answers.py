@@ -92,7 +92,8 @@ def cache_updates(config: Config) -> CacheUpdates:
     """Compare with the hubs' newest revisions; raises UsageError with ``--offline``."""
     if config.offline:
         raise UsageError(
-            "updates needs the hubs, and --offline forbids requests", hint="leave out --offline"
+            f"{config.offline_because('')}, and updates are known to the hubs only",
+            hint=config.online_hint(),
         )
     items = tuple(cached.updates(config))
     return CacheUpdates(items, sum(row.status == "changed" for row in items))

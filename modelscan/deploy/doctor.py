@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal
 from modelscan.core.container import RUNTIMES
 from modelscan.core.errors import ModelscanError
 from modelscan.core.machine import ENGINE_MISSING
-from modelscan.core.units import GIB, format_bytes
+from modelscan.core.units import GIB, counted, format_bytes
+from modelscan.deploy.check import Check
+from modelscan.deploy.network_checks import network, remote
 from modelscan.engines import ollama, vllm
 from modelscan.state.paths import paths
 
 if TYPE_CHECKING:
-    from modelscan.net.client import HttpClient
     from modelscan.state.config import Config
 
 MIN_FREE_BYTES = 2 * GIB
@@ -40,16 +41,6 @@ TOOLS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """``status`` ``absent``: not installed, and optional."""
-
-    name: str
-    status: Literal["ok", "warning", "error", "absent"]
-    detail: str
-    hint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Every check; ``errors`` counts those with the status ``error``."""
 
@@ -64,10 +55,6 @@ def diagnose(load: Callable[[], Config], *, probe: bool = False) -> Diagnosis:
     return Diagnosis(checks, sum(check.status == "error" for check in checks))
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def _groups(load: Callable[[], Config], probe: bool) -> list[Callable[[], Iterator[Check]]]:
     """The groups of checks; with unreadable settings only those that need no settings."""
     try:
@@ -76,13 +63,13 @@ def _groups(load: Callable[[], Config], probe: bool) -> list[Callable[[], Iterat
         broken = Check("settings", "error", error.message, error.hint)
         return [_python, lambda: iter((broken,)), _folders, _extras, _tools]
     with_config = (
-        _store, _routing, _targets, _catalog, _gpus, _engines, _selected, _missing_engines,
+        network, _store, _routing, _targets, _catalog, _gpus, _engines, _selected, _missing_engines,
     )  # fmt: skip
     groups: list[Callable[[], Iterator[Check]]] = [
         _python, functools.partial(_settings, config), _folders, _extras,
         *(functools.partial(check, config) for check in with_config), _tools,
     ]  # fmt: skip
-    return [*groups, functools.partial(_remote, config)] if probe else groups
+    return [*groups, functools.partial(remote, config)] if probe else groups
 
 
 def _python() -> Iterator[Check]:
@@ -143,7 +130,7 @@ def _store(config: Config) -> Iterator[Check]:
         return
     try:
         with Store.look(file) as store:
-            yield Check("store", "ok", f"{file}: {_count(len(store.all()), 'deployment')}")
+            yield Check("store", "ok", f"{file}: {counted(len(store.all()), 'deployment')}")
     except ModelscanError as error:
         yield Check("store", "error", error.message, error.hint)
 
@@ -154,10 +141,12 @@ def _routing(config: Config) -> Iterator[Check]:
     path = config.routing_file
     file = check(path)
     if file.errors:
-        detail = f"{path}: {_count(len(file.errors), 'error')}"
+        detail = f"{path}: {counted(len(file.errors), 'error')}"
         yield Check("routing file", "error", detail, "modelscan route validate")
     else:
-        state = f"{len(file.routes)} entries" if path.exists() else "does not exist yet"
+        state = (
+            counted(len(file.routes), "entry", "entries") if path.exists() else "does not exist yet"
+        )
         yield Check("routing file", "ok", f"{path}: {state}")
 
 
@@ -245,27 +234,3 @@ def _missing_engines(config: Config) -> Iterator[Check]:
     for gap in lacking:
         status: Literal["warning", "absent"] = "absent" if gap.code == ENGINE_MISSING else "warning"
         yield Check(f"engine {gap.name}", status, gap.reason, gap.command)
-
-
-def _remote(config: Config) -> Iterator[Check]:
-    from modelscan.hub.http_client import http_client
-
-    with http_client(config) as http:
-        for key in ("modelsdev_endpoint", "hf_endpoint", "modelscope_endpoint"):
-            url = str(config.value(key))
-            if config.offline:
-                yield Check(url, "absent", "not checked: --offline")
-            else:
-                yield _answers(http, url, key)
-
-
-def _answers(http: HttpClient, url: str, key: str) -> Check:
-    """A warning where no answer arrives; any HTTP status counts as an answer."""
-    try:
-        limits = http.settings.limits(pauses_s=(), max_redirects=0)
-        status: int | None = http.send("HEAD", url, limits=limits).status
-    except ModelscanError as error:
-        status = error.details.get("status")
-        if status is None:
-            return Check(url, "warning", error.message, f"check {key}")
-    return Check(url, "ok", f"HTTP status {status}")

@@ -2,7 +2,7 @@
 
 A row is written *before* a process can start and updated *after* the new state was observed: when
 a command is killed at any point, ``deploy.reconcile`` derives the state from what runs. See
-docs/lifecycle.md.
+docs/explanation/lifecycle.md.
 """
 
 from __future__ import annotations

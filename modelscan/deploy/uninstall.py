@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,7 +55,7 @@ def items(config: Config, *, weights: bool) -> tuple[Trace, ...]:
 
 def kept(config: Config, *, weights: bool) -> tuple[str, ...]:
     """What the removal leaves, each with the command that removes it."""
-    notes = ["the program: pip uninstall modelscan"]
+    notes = [f"the program: {_program()}"]
     pulled = () if weights else list_cached(config)
     if pulled:
         size = sum(one.size_bytes for one in pulled)
@@ -65,6 +66,16 @@ def kept(config: Config, *, weights: bool) -> tuple[str, ...]:
     if clusters:
         notes.append(f"on other servers: {', '.join(clusters)} (modelscan remove NAME ends them)")
     return tuple(notes)
+
+
+def _program() -> str:
+    """The command of the installer whose environment this is."""
+    where = Path(sys.prefix).parts[-3:-1]
+    installers: dict[tuple[str, ...], str] = {
+        ("pipx", "venvs"): "pipx uninstall",
+        ("uv", "tools"): "uv tool uninstall",
+    }
+    return f"{installers.get(where, 'pip uninstall')} modelscan-deploy"
 
 
 def uninstall(config: Config, *, weights: bool) -> Uninstalled:

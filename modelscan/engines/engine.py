@@ -107,7 +107,8 @@ class Engine(ABC):
     take a list, as JSON or separated by commas.
     ``owned``: options that modelscan sets itself -> what to write instead (``owned_options``);
     ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
-    of an option's name. ``log_words``: a pattern of words that only its log has.
+    of an option's name. ``log_words``: a pattern of words that only its log has;
+    ``log_mark``: one of them is enough, because most of its log is of the engine that it runs.
     ``caps_context``: it serves at most the trained context, whatever its options say.
     ``images``: its official container images; None if there are none.
     ``ignores_eos``: a request may have ``ignore_eos``, and its answer then has a fixed length.
@@ -140,6 +141,7 @@ class Engine(ABC):
     owned_variables: ClassVar[frozenset[str]] = frozenset()
     abbreviates: ClassVar[bool] = False
     log_words: ClassVar[str] = ""
+    log_mark: ClassVar[str] = ""
     switches: ClassVar[frozenset[str]] = frozenset()
     json_lists: ClassVar[frozenset[str]] = frozenset()
     comma_lists: ClassVar[frozenset[str]] = frozenset()

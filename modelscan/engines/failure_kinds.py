@@ -127,5 +127,5 @@ def _environment(engine: str) -> tuple[Rule, ...]:
              "what NCCL says with the variable NCCL_DEBUG=INFO"),
         rule("package", r"No module named '[\w.]+'|undefined symbol|ImportError: [^\n]*|"
              r"PackageNotFoundError[^\n]*",
-             f"the environment of {engine} is incomplete: reinstall it, see docs/engines.md"),
+             f"the environment of {engine} is incomplete: reinstall it (modelscan docs engines)"),
     )  # fmt: skip

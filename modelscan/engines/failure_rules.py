@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from modelscan.core.remedy import Remedy
 from modelscan.engines.base import EngineFailure, FailureKind
 from modelscan.engines.log_errors import MAIN, LogError, LogLine, log_errors, log_lines, whole_text
+from modelscan.engines.log_text import last_failure
 
 _LONGEST = 300
 
@@ -68,9 +69,16 @@ def number(text: str | None) -> float | None:
     return float(text.replace(",", "")) if text else None
 
 
-def recognise(rules: Sequence[Rule], log: str) -> EngineFailure | None:
-    """The cause in the log with its advice; None if the log has no error."""
-    lines = log_lines(log)
+def recognise(rules: Sequence[Rule], log: str, begins: re.Pattern[str]) -> EngineFailure | None:
+    """The cause in the log with its advice; None if the log has no error.
+
+    ``begins``: lines with which a start begins; the last one with an error counts.
+    """
+    return last_failure(log, begins, lambda rows: _of_start(rules, rows))
+
+
+def _of_start(rules: Sequence[Rule], rows: Sequence[str]) -> EngineFailure | None:
+    lines = log_lines(rows)
     errors = log_errors(lines)
     cause = _cause(rules, errors)
     if cause is not None:

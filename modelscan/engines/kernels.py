@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,9 +37,9 @@ _PLATFORMS = {"nvidia": None, "amd": "rocm", "intel": "xpu"}  # vendor -> list o
 _XPU_FORMATS = ("FP8", "FP8-BLOCK", "MXFP4", "MXFP8", "GPTQ-INT8", "W8A16")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kernels:
-    """The formats that an engine's builds have kernels for.
+    """The formats that an engine's builds have kernels for; one object per engine.
 
     ``minimum``: the lowest NVIDIA compute capability where the version's build list is not known;
     ``amd_targets``: gfx targets of its ROCm build; ``xpu``: whether there is a build for Intel
@@ -72,6 +73,18 @@ class Kernels:
         how the checkpoint says that it was quantized; ``deprecated``: methods that the version
         refuses by default are allowed.
         """
+        return _answer(self, gpu, quantization, original, version, stored, deprecated)
+
+    def search(
+        self,
+        gpu: Gpu,
+        quantization: str | None,
+        original: bool,
+        version: str | None,
+        stored: StoredQuantization | None,
+        deprecated: bool,
+    ) -> Support:
+        """The answer of ``on``; a refusal names the versions that would run it."""
         support = self._judge(gpu, quantization, original, version, stored, deprecated)
         if support or gpu.vendor not in _PLATFORMS:
             return support
@@ -198,6 +211,19 @@ class Kernels:
         if plain or (listed and method is not None and name in _XPU_FORMATS):
             return Support(NATIVE, build, (f"needs {self.title} built for Intel XPU",))
         return absent(f"{name} has no kernel in {build}")
+
+
+@functools.lru_cache(maxsize=4096)  # a plan asks the same of every file, and of every version
+def _answer(
+    kernels: Kernels,
+    gpu: Gpu,
+    quantization: str | None,
+    original: bool,
+    version: str | None,
+    stored: StoredQuantization | None,
+    deprecated: bool,
+) -> Support:
+    return kernels.search(gpu, quantization, original, version, stored, deprecated)
 
 
 def built_for(facts: VersionFacts) -> set[Capability]:

@@ -116,11 +116,13 @@ def option_name(name: str) -> str:
 
 
 def lora_rule(title: str, facts: VersionFacts, question: LaunchQuestion) -> Support | None:
-    """Adapters on a class that takes none."""
+    """Adapters on a class that takes none; an engine without such a list wraps modules of any."""
     asked = question.workload.adapters or flag(question.workload, "enable-lora")
+    if not asked or not facts.rows("lora"):
+        return None
     names = question.shape.architecture.checkpoint.classes
     listed = [name for name in names if facts.has("architecture", name)]
-    if not asked or not listed or any(facts.has("lora", name) for name in listed):
+    if not listed or any(facts.has("lora", name) for name in listed):
         return None
     when = facts.when("lora", listed[0])
     known = f"; {title} does {when}" if when else ""

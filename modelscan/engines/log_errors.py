@@ -87,9 +87,9 @@ class _Reading:
     next: int = 0  # lines before it belong to an exception
 
 
-def log_lines(log: str) -> tuple[LogLine, ...]:
+def log_lines(rows: Sequence[str]) -> tuple[LogLine, ...]:
     """Every line without colours and prefixes."""
-    return tuple(_line(number, raw) for number, raw in enumerate(log.splitlines(), 1))
+    return tuple(_line(number, raw) for number, raw in enumerate(rows, 1))
 
 
 def _line(number: int, raw: str) -> LogLine:

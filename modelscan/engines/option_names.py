@@ -5,6 +5,7 @@ The estimate reads a user's ``--param`` and the plan writes its flags with the s
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,7 +54,12 @@ class OptionNames(NamedTuple):
     @property
     def all(self) -> frozenset[str]:
         """Every option that changes what the engine allocates."""
-        return frozenset(name for names in self for name in names)
+        return _all(self)
+
+
+@functools.lru_cache(maxsize=16)
+def _all(names: OptionNames) -> frozenset[str]:
+    return frozenset(name for spellings in names for name in spellings)
 
 
 @dataclass(frozen=True, slots=True)

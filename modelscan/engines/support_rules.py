@@ -7,6 +7,7 @@ SGLang's list of supported GPUs; llama.cpp's and Ollama's build options.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,6 +53,7 @@ def absent(reason: str) -> Support:
     return Support(None, reason)
 
 
+@functools.lru_cache(maxsize=256)
 def capability(text: str | None) -> Capability | None:
     """``"8.9"`` -> (8, 9): versions, so that 10.0 > 9.0."""
     if not text:

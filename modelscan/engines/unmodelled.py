@@ -7,6 +7,7 @@ Anything else is named, so that a new option is named before its effect is known
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from modelscan.engines.command_line import folded
@@ -52,6 +53,7 @@ def unmodelled_notes(engine: Engine, workload: Workload) -> tuple[str, ...]:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def _harmless(name: str) -> bool:
     words = frozenset(name.replace("_", "-").split("-"))
     return bool(words & _TOPICS) and not words & _ALLOCATES

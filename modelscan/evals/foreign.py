@@ -70,6 +70,8 @@ def run_foreign(
         generation=Generation(
             options.temperature, options.seed, options.max_tokens, extra_body(subject, options)
         ),
+        socket_path=subject.socket_path,
+        tls=subject.tls,
     )
     started, load, eval_id = now_text(), host_load(), new_id()
     result = run_job(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelscan.core.tls import TlsFiles
 from modelscan.evals.items import SandboxKind, TaskFailure
 from modelscan.routing.table import ToolPolicySpec
 
@@ -30,7 +31,8 @@ class EvalJob:
     """A run of one suite, or of a task of another package (``task``), or a proof of suites.
 
     ``verify``: the scripted answers are graded instead of a model's. ``hosts``: the only hosts
-    (name, port) that the process may connect to.
+    (name, port) that the process may connect to. ``socket_path``: of a server on a unix socket;
+    ``tls``: files of https to it.
     """
 
     suites: tuple[str, ...] = ()
@@ -47,6 +49,8 @@ class EvalJob:
     generation: Generation = field(default_factory=Generation)
     sandbox: SandboxKind | None = None
     tool_policy: ToolPolicySpec | None = None
+    socket_path: str | None = None
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

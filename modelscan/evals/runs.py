@@ -134,6 +134,8 @@ def job_of(
         ),
         sandbox=sandbox,
         tool_policy=policy.spec,
+        socket_path=subject.socket_path,
+        tls=subject.tls,
     )
 
 

@@ -1,6 +1,8 @@
-"""Runs the code of an answer apart from this machine: bubblewrap, docker, or (by choice) nothing.
+"""Runs the code of an answer apart from this machine: in bubblewrap, a container, or (by choice)
+with limits only.
 
-bubblewrap and docker: no network, no files of the machine but the system's read-only programs, an
+``docker`` is a container of docker, or of podman where only that has the image. bubblewrap and
+containers: no network, no files of the machine but the system's read-only programs, an
 empty environment, limits of time, memory, processes and output. ``local`` has only the limits.
 """
 
@@ -15,18 +17,21 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from modelscan.core.errors import NotDeployableError
+from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.core.units import MIB
 from modelscan.evals.items import CodeEnd, CodeResult, RunCode, SandboxKind
 
 DOCKER_IMAGE = "python:3.12-slim"
 _MEMORY_BYTES = 768 * MIB  # of address space: an interpreter alone maps 30 to 300 MiB
 _OUTPUT_BYTES = 1 * MIB
+_CONTAINERS = ("docker", "podman")
+_PYTHON = ("-I", "-S", "-B", "-c")
+_NO_START = (125, 126, 127)  # the exit codes of both where a container did not start
 _HINT = "apt install bubblewrap"
 
 
@@ -59,23 +64,33 @@ def choose_sandbox(asked: SandboxKind | None, *, confirmed: bool = False) -> San
             return kind
     missing = {
         "bwrap": "bubblewrap does not work here",
-        "docker": f"docker does not work here, or lacks {DOCKER_IMAGE}",
+        "docker": f"neither docker nor podman has {DOCKER_IMAGE} here",
     }
     raise NotDeployableError(
         "this suite runs a model's code, and there is no sandbox: "
-        + (missing[asked] if asked else "neither bubblewrap nor docker works here"),
-        hint=f"docker pull {DOCKER_IMAGE}" if asked == "docker" else _HINT,
+        + (missing[asked] if asked else "neither bubblewrap, docker nor podman works here"),
+        hint=_pull_hint() if asked == "docker" else _HINT,
         code="no_sandbox",
     )
+
+
+def _pull_hint() -> str:
+    program = next((one for one in _CONTAINERS if shutil.which(one)), "docker")
+    return f"{program} pull {DOCKER_IMAGE}"
 
 
 def _works(kind: SandboxKind) -> bool:
     """Whether a program starts in it."""
     if kind == "docker":
-        commands = (["docker", "image", "inspect", DOCKER_IMAGE],)
-    else:
-        commands = ([*_bwrap(), "true"],)
-    return all(_succeeds(command) for command in commands)
+        return container_program() is not None
+    return _succeeds([*_bwrap(), "true"])
+
+
+def container_program() -> str | None:
+    """docker or podman: the first one that works and has the image; None: neither."""
+    return next(
+        (one for one in _CONTAINERS if _succeeds([one, "image", "inspect", DOCKER_IMAGE])), None
+    )
 
 
 def _succeeds(command: Sequence[str]) -> bool:
@@ -87,40 +102,73 @@ def _succeeds(command: Sequence[str]) -> bool:
 
 
 def runner(kind: SandboxKind, limits: CodeLimits = LIMITS) -> RunCode:
-    """A function that runs a program with a standard input in that sandbox."""
+    """A function that runs a program with a standard input in that sandbox.
+
+    It raises ModelscanError where a container does not start: that is no fault of the program.
+    """
+    if kind == "docker":
+        return _in_containers(container_program() or _CONTAINERS[0], limits)
 
     def run(program: str, stdin: str) -> CodeResult:
         with tempfile.TemporaryDirectory(prefix="modelscan-code-") as folder:
-            name = f"modelscan-code-{secrets.token_hex(8)}"
-            command = _command(kind, program, limits, name)
-            try:
-                return _run(command, stdin.encode("utf-8", "replace"), Path(folder), limits)
-            finally:
-                if kind == "docker":  # a container outlives the client that is ended
-                    _succeeds(["docker", "rm", "--force", name])
+            command = _command(kind, program, limits)
+            variables = {"PATH": os.environ.get("PATH", ""), "HOME": folder}
+            return _run(command, stdin, Path(folder), limits, variables)
 
     return run
 
 
-def _command(kind: SandboxKind, program: str, limits: CodeLimits, name: str) -> list[str]:
-    python = ["-I", "-S", "-B", "-c", program]
+def _in_containers(client: str, limits: CodeLimits) -> RunCode:
+    end = ["--time", "0"] if client == "podman" else []
+
+    def run(program: str, stdin: str) -> CodeResult:
+        name = f"modelscan-code-{secrets.token_hex(8)}"
+        command = [client, *_container(program, limits, name)]
+        with tempfile.TemporaryDirectory(prefix="modelscan-code-") as folder:
+            try:
+                # The client needs its own variables (HOME, DOCKER_HOST); a container gets none.
+                result = _run(command, stdin, Path(folder), limits, dict(os.environ))
+            finally:  # a container outlives the client that is ended
+                _succeeds([client, "rm", "--force", *end, name])
+        _check_started(client, result)
+        return result
+
+    return run
+
+
+def _check_started(client: str, result: CodeResult) -> None:
+    """Raises ModelscanError where the client's message is all that came."""
+    said = result.stderr.strip()
+    failed = result.exit_code in _NO_START and not result.stdout
+    if failed and said.startswith((f"{client}:", "Error:")):
+        raise ModelscanError(
+            f"{client} started no container: {said.splitlines()[0][:300]}",
+            hint=f"{client} run --rm --network none {DOCKER_IMAGE} python -c 'print(1)'",
+            code="no_sandbox",
+        )
+
+
+def _container(program: str, limits: CodeLimits, name: str) -> list[str]:
+    return [
+        "run", "--rm", "-i", "--name", name, "--pull", "never", "--network", "none",
+        "--read-only", "--tmpfs", "/tmp", "--memory", str(_MEMORY_BYTES),  # noqa: S108
+        "--memory-swap", str(_MEMORY_BYTES), "--cpus", "1", "--pids-limit", "64",
+        "--ulimit", f"cpu={limits.cpu_s}:{limits.cpu_s + 1}", "--ulimit", "core=0",
+        "--ulimit", "nofile=64:64", "--ulimit", "nproc=4096:4096", "--cap-drop", "ALL",
+        "--security-opt", "no-new-privileges", "--user", "65534:65534", DOCKER_IMAGE,
+        "python", *_PYTHON, program,
+    ]  # fmt: skip
+
+
+def _command(kind: SandboxKind, program: str, limits: CodeLimits) -> list[str]:
     limited = [
         "prlimit", f"--as={_MEMORY_BYTES}", f"--cpu={limits.cpu_s}:{limits.cpu_s + 1}", "--core=0",
         f"--fsize={64 * MIB}", "--nofile=64", "--nproc=4096", "--",
     ]  # fmt: skip
-    if kind == "docker":
-        return [
-            "docker", "run", "--rm", "-i", "--name", name, "--pull", "never", "--network", "none",
-            "--read-only", "--tmpfs", "/tmp", "--memory", str(_MEMORY_BYTES),  # noqa: S108
-            "--memory-swap", str(_MEMORY_BYTES), "--cpus", "1", "--pids-limit", "64",
-            "--ulimit", f"cpu={limits.cpu_s}", "--ulimit", "core=0", "--cap-drop", "ALL",
-            "--security-opt", "no-new-privileges", "--user", "65534:65534", DOCKER_IMAGE,
-            "python", *python,
-        ]  # fmt: skip
     interpreter = os.path.realpath(sys.executable)
     outside = [] if kind == "local" else _bwrap()
     prlimit = limited if shutil.which("prlimit") else []
-    return [*outside, *prlimit, interpreter, *python]
+    return [*outside, *prlimit, interpreter, *_PYTHON, program]
 
 
 def _bwrap() -> list[str]:
@@ -146,20 +194,24 @@ def _interpreter_folders() -> list[str]:
     return [] if base == "/usr" or base.startswith("/usr/") else [base]
 
 
-def _run(command: Sequence[str], stdin: bytes, folder: Path, limits: CodeLimits) -> CodeResult:
+def _run(
+    command: Sequence[str], stdin: str, folder: Path, limits: CodeLimits, env: Mapping[str, str]
+) -> CodeResult:
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
-        env={"PATH": os.environ.get("PATH", ""), "HOME": str(folder)},
+        env=env,
         start_new_session=True,
     )
     assert process.stdin and process.stdout and process.stderr
     texts: dict[str, bytes] = {}
     threads = [
-        threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True),
+        threading.Thread(
+            target=_feed, args=(process.stdin, stdin.encode("utf-8", "replace")), daemon=True
+        ),
         threading.Thread(target=_read, args=(process.stdout, texts, "out"), daemon=True),
         threading.Thread(target=_read, args=(process.stderr, texts, "err"), daemon=True),
     ]

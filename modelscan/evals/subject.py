@@ -18,12 +18,14 @@ from modelscan.bench.place import BenchPlace, find_place
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.foreign import mapping, rows, text, whole
+from modelscan.core.tls import TlsFiles
 from modelscan.deploy.deployments import Deployments
 from modelscan.hub import checksums
 from modelscan.net.address import in_own_network, stays_here
 from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, json_body
+from modelscan.net.local import LocalTransport
 from modelscan.net.transport import transport_for
 from modelscan.routing.answers import find_route
 from modelscan.routing.built_in import role_named
@@ -57,11 +59,13 @@ class EvalSubject:
     entry: str | None = None  # of the routing file
     tier: Tier | None = None
     gateway: bool = False  # whether requests go to a modelscan serve, which keeps receipts
+    socket_path: str | None = None  # of a server on a unix socket
+    tls: TlsFiles | None = None  # of https to a server with certificates of one's own
 
     @property
     def local(self) -> bool:
         """Whether its server is on this machine."""
-        return stays_here(self.endpoint)
+        return self.socket_path is not None or stays_here(self.endpoint)
 
 
 def find_subject(
@@ -90,7 +94,10 @@ def _behind(subject: EvalSubject, root: str | None, *, required: bool) -> EvalSu
     """The same model, requested from a gateway that serves the name."""
     if root is None or subject.entry is None:
         return subject
-    behind = replace(subject, endpoint=root, model=subject.route, api_key=None, gateway=True)
+    behind = replace(
+        subject, endpoint=root, model=subject.route, api_key=None, gateway=True, socket_path=None,
+        tls=None,
+    )  # fmt: skip
     served = (row.get("id") for row in rows(_try(behind, "/v1/models").get("data")))
     return behind if required or subject.route in served else subject
 
@@ -125,7 +132,8 @@ def _of_place(name: str, place: BenchPlace) -> EvalSubject:
         place.key, context_tokens=place.context_tokens,
         known_model=place.model_id if place.service else None,
         engine=f"{engine} {place.engine_version}" if engine and place.engine_version else engine,
-        entry=place.service, tier=place.tier or _tier_of(place),
+        entry=place.service, tier=place.tier or _tier_of(place), socket_path=place.socket_path,
+        tls=place.tls,
     )  # fmt: skip
     return _with_deployment(subject, place.deployment) if place.deployment else subject
 
@@ -217,11 +225,15 @@ def _behind_gateway(subject: EvalSubject, config: Config) -> EvalSubject:
 def ask(subject: EvalSubject, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A JSON object from the subject's server. Raises RemoteError or AuthError."""
     settings = HttpSettings(timeout_s=_ASK_S if body is None else 600.0, pauses_s=())
+    settings = settings.with_files(subject.tls)
     headers, data = json_body(body) if body is not None else ({}, None)
     if subject.api_key:
         headers["Authorization"] = f"Bearer {subject.api_key}"
     url = subject.endpoint + path
-    with HttpClient(settings, transport_for(url, settings)) as client:
+    transport = (
+        LocalTransport(subject.socket_path) if subject.socket_path else transport_for(url, settings)
+    )
+    with HttpClient(settings, transport) as client:
         answer = client.send("GET" if body is None else "POST", url, headers=headers, body=data)
     try:
         return dict(mapping(answer.json()))

@@ -1,4 +1,4 @@
-"""The names of tensors in a PEFT adapter: LoRA matrices, and what else the file has. Pure.
+"""The names of tensors in a PEFT adapter: LoRA matrices, and what else is in the file. Pure.
 
 Names: peft 0.21 (``get_peft_model_state_dict``).
 """

@@ -66,6 +66,7 @@ OTHER = PathScope(
 """Every other path below ``/v1/``, if its first part is not one of the control application."""
 CONTROL_AREAS = frozenset((
     "models", "cluster", "nodes", "deployments", "registry", "events", "keys", "traces", "audit",
+    "cache",
 ))  # fmt: skip
 """First parts of paths below ``/v1/`` that never go to a backend."""
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -29,6 +30,15 @@ OnEvent = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 class CommandError(ModelscanError):
     """The failure that a command printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a command wrote on its standard streams, and its exit status."""
+
+    code: int
+    out: str
+    err: str
 
 
 async def run_command(words: Sequence[str], on_event: OnEvent, *, offline: bool) -> dict[str, Any]:
@@ -61,15 +71,14 @@ async def _read(process: asyncio.subprocess.Process, on_event: OnEvent) -> dict[
     assert process.stdout is not None
     document: dict[str, Any] | None = None
     while line := await _line(process.stdout):
-        with contextlib.suppress(ValueError):
-            value = json.loads(line)
-            if not isinstance(value, dict):
-                continue
-            name = value.pop("event", None)
-            if "schema" in value:
-                document = value
-            elif name is not None:
-                await on_event({"event": name, **value})
+        value = _row(line)
+        if value is None:
+            continue
+        name = value.pop("event", None)
+        if "schema" in value:
+            document = value
+        elif name is not None:
+            await on_event({"event": name, **value})
     return document
 
 
@@ -77,9 +86,7 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
     try:
         return await stream.readline()
     except ValueError:
-        raise ModelscanError(
-            f"the answer is longer than {_LONGEST_LINE >> 20} MiB", hint="use a smaller limit"
-        ) from None
+        raise _too_long() from None
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -92,6 +99,27 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await process.wait()
         if process.returncode is None:
             process.kill()
+
+
+def document_of(printed: Printed) -> dict[str, Any]:
+    """The last line of a command that is a document; raises CommandError with its error."""
+    if len(printed.out) > _LONGEST_LINE:
+        raise _too_long()
+    documents = [row for row in map(_row, printed.out.splitlines()) if row and "schema" in row]
+    return _checked(documents[-1] if documents else None, printed.code, printed.err)
+
+
+def _row(line: str | bytes) -> dict[str, Any] | None:
+    """A line that is a JSON object."""
+    with contextlib.suppress(ValueError):
+        value = json.loads(line)
+        return value if isinstance(value, dict) else None
+    return None
+
+
+def _too_long() -> ModelscanError:
+    text = f"the answer is longer than {_LONGEST_LINE >> 20} MiB"
+    return ModelscanError(text, hint="use a smaller limit")
 
 
 def _checked(document: dict[str, Any] | None, code: int | None, words: str) -> dict[str, Any]:

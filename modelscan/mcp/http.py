@@ -18,15 +18,17 @@ from modelscan.gateway.control.app import Caller
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.scopes import MCP_PATH
 from modelscan.mcp.confirm import Context
+from modelscan.mcp.inside import Command, InsideCommands
 from modelscan.mcp.server import SEEING, Assistance
 
 _SESSIONS = 256
 _METHODS = ("POST", "DELETE")
 
 
-def mcp_routes(*, allow_changes: bool, offline: bool) -> tuple[BaseRoute, ...]:
-    """What ``serve`` mounts."""
-    return (Route(MCP_PATH, endpoint=McpEndpoint(allow_changes=allow_changes, offline=offline)),)
+def mcp_routes(command: Command, *, allow_changes: bool, offline: bool) -> tuple[BaseRoute, ...]:
+    """What ``serve`` mounts; ``command`` runs a command line in this process."""
+    endpoint = McpEndpoint(command, allow_changes=allow_changes, offline=offline)
+    return (Route(MCP_PATH, endpoint=endpoint),)
 
 
 def request_scopes(context: Context) -> frozenset[str]:
@@ -38,8 +40,9 @@ def request_scopes(context: Context) -> frozenset[str]:
 class McpEndpoint:
     """The protocol's server as an ASGI application; its sessions begin with the first request."""
 
-    def __init__(self, *, allow_changes: bool, offline: bool) -> None:
-        assistance = Assistance(allow_changes, offline, request_scopes)
+    def __init__(self, command: Command, *, allow_changes: bool, offline: bool) -> None:
+        read = InsideCommands(command)
+        assistance = Assistance(read, allow_changes, offline, request_scopes)
         self._sessions = StreamableHTTPSessionManager(assistance.server(), max_sessions=_SESSIONS)
         self._running: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from modelscan.core.errors import UsageError
-from modelscan.state.bundled import docs_dir
+from modelscan.manual.pages import manual_pages
 
 SCHEME = "modelscan"
 JSON, MARKDOWN = "application/json", "text/markdown"
@@ -62,24 +62,17 @@ def model_of(uri: str) -> str | None:
 
 
 def pages() -> Mapping[str, str]:
-    """The pages of the manual: their names and first headings."""
-    files = sorted(docs_dir().rglob("*.md"))
-    return {
-        file.relative_to(docs_dir()).with_suffix("").as_posix(): _heading(file.read_text("utf-8"))
-        for file in files
-    }
+    """The pages of the manual: their names and titles."""
+    return {one.name: one.title for one in manual_pages()}
 
 
 def page(uri: str) -> str:
     """A page's text; raises UsageError for an unknown one."""
     name = _path(uri)[len(_PAGES) :]
-    if name not in pages():
+    found = next((one for one in manual_pages() if one.name == name), None)
+    if found is None:
         raise UsageError(f"there is no page '{name}'", hint=f"pages: {', '.join(pages())}")
-    return (docs_dir() / f"{name}.md").read_text("utf-8")
-
-
-def _heading(text: str) -> str:
-    return text.partition("\n")[0].lstrip("# ").strip()
+    return found.text()
 
 
 def _path(uri: str) -> str:

@@ -33,7 +33,7 @@ INSTRUCTIONS = (
     "(fits: true) or plan; sizes are bytes; null is unknown, not zero. An error's text has a hint "
     "with the command or call that helps."
 )
-_READERS, _CHANGERS = 4, 2  # commands at once
+_CHANGERS = 2  # commands at once
 SEEING, _OPERATING = frozenset({"read", "operator", "admin"}), frozenset({"operator", "admin"})
 
 
@@ -52,13 +52,15 @@ def everything(_: Context) -> frozenset[str]:
 
 @dataclass(slots=True)
 class Assistance:
-    """The handlers. ``scopes``: of a request's caller."""
+    """The handlers. ``read`` runs commands that only read, ``run`` those that change something;
+    ``scopes``: of a request's caller.
+    """
 
+    read: Runner
     allow_changes: bool = False
     offline: bool = False
     scopes: Callable[[Context], frozenset[str]] = everything
     run: Runner = run_command
-    _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READERS))
     _changing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CHANGERS))
 
     def server(self) -> Server[Any]:
@@ -159,13 +161,15 @@ class Assistance:
             return f"{row.description.rstrip('.')}: {name}?"
         words = [word for word in row.words(arguments) if word != "--progress"]
         words.insert(1, "--dry-run")
-        document = await self.run(words, _no_events, offline=self.offline)
-        return deploy_question(document)
+        return deploy_question(await self.read(words, _no_events, offline=self.offline))
 
     async def _run(self, context: Context, row: ToolRow, arguments: ToolArguments) -> Any:
+        words = row.words(arguments)
+        if row.effect == "read":
+            return await self.read(words, _no_events, offline=self.offline)
         progress = DeployProgress(context.session.report_progress)
-        async with self._reading if row.effect == "read" else self._changing:
-            return await self.run(row.words(arguments), progress.event, offline=self.offline)
+        async with self._changing:
+            return await self.run(words, progress.event, offline=self.offline)
 
     # Resources
 
@@ -220,8 +224,7 @@ class Assistance:
         model = resources.model_of(uri)
         if model is not None and is_path(model) and not self.scopes(context) & _OPERATING:
             raise UsageError(f"'{model}' is a file of the server", hint=resources.MODEL_TEMPLATE)
-        async with self._reading:
-            document = await self.run(words, _no_events, offline=self.offline)
+        document = await self.read(words, _no_events, offline=self.offline)
         return document_text(document), resources.JSON
 
     def _require_read(self, context: Context) -> None:

@@ -24,7 +24,7 @@ from modelscan.formats.quantization_config import (
 )
 from modelscan.memory.architecture.config_fields import whole
 from modelscan.memory.module_paths import matches, plain
-from modelscan.memory.stored_bits import grouped, torchao_bits
+from modelscan.memory.stored_bits import grouped, stated_width, torchao_bits
 
 Rule = tuple[str, float | None]
 _REGEX = re.compile(r"[\\^$*+?{}\[\]|()]")
@@ -214,8 +214,15 @@ def mlx_bits(entry: Mapping[str, Any]) -> float | None:
     return bits_per_weight(mlx_name(entry))
 
 
+def _exllama(details: Mapping[str, Any]) -> ModuleFormats:
+    """ExLlama quantizes the output head as well, to ``head_bits``."""
+    bits = stated_width(details.get("head_bits"))
+    return ModuleFormats(rules=(("lm_head", bits),), head=True) if bits else ModuleFormats()
+
+
 _READERS: dict[str, Callable[[Mapping[str, Any]], ModuleFormats]] = {
     "compressed-tensors": _compressed, "quark": _quark, "torchao": _torchao, "mlx": _mlx,
+    **dict.fromkeys(("exl2", "exl3"), _exllama),
     **dict.fromkeys(("gptq", "gptq-marlin", "gptqmodel"), _gptq),
     **dict.fromkeys(("auto-round", "autoround", "inc"), _autoround),
 }  # fmt: skip

@@ -70,8 +70,13 @@ def _torchao(config: Mapping[str, Any]) -> float | None:
 
 def _stated(config: Mapping[str, Any]) -> float | None:
     """ExLlama states bits per weight directly, as a fraction."""
-    bits = config.get("bits")
-    return float(bits) if isinstance(bits, (int, float)) and 0 < bits <= 16 else None
+    return stated_width(config.get("bits"))
+
+
+def stated_width(bits: Any) -> float | None:
+    """Bits per weight that are stated as a number; None if it is none, or not plausible."""
+    plain = isinstance(bits, (int, float)) and not isinstance(bits, bool)
+    return float(bits) if plain and 0 < bits <= 16 else None
 
 
 def _aqlm(config: Mapping[str, Any]) -> float | None:

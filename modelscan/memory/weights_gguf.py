@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from modelscan.core.architecture import Architecture, Tensor, Weights
 
 EMBEDDING = "token_embd.weight"
@@ -12,6 +14,7 @@ INPUT_TENSORS = (EMBEDDING, "position_embd.weight", "token_types.weight", "token
 _BLOCK_DIGITS = 6  # a longer number is no block of any model
 
 
+@functools.lru_cache(maxsize=16_384)  # models share their tensors' names
 def layer_of(name: str) -> int | None:
     """The block number of a tensor ``blk.N.…``; None for other tensors."""
     if not name.startswith("blk."):

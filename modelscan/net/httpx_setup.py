@@ -59,6 +59,21 @@ def environment() -> Mapping[str, str]:
     return {f"{name}_proxy": value for name, value in urllib.request.getproxies().items()}
 
 
+def way_to(url: str) -> str:
+    """``direct``, or the proxy of an address with its variable; nothing is sent.
+
+    Raises UsageError for variables of proxies or TLS that cannot be used.
+    """
+    clients = Clients(None)
+    try:
+        clients.get(httpx.Client, url)
+    finally:
+        for client in clients.created():
+            client.close()
+    proxy = proxy_for(url, environment())
+    return f"by {public(proxy.url)} ({proxy.variable})" if proxy else "direct"
+
+
 _VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.plan import Plan, ResolvedModel
-from modelscan.core.units import format_bytes, format_tokens
+from modelscan.core.units import format_bytes, format_speed, format_tokens
 from modelscan.core.workload import BACKENDS
 from modelscan.engines.flags import environment, render
 from modelscan.engines.origins import origins
@@ -282,9 +282,10 @@ def _speed(fitting: FittingOption) -> list[str]:
         return []
     between = ""
     if speed.low is not None and speed.high is not None:
-        between = f" ({speed.low:.0f} to {speed.high:.0f})"
+        between = f" ({format_speed(speed.low)} to {format_speed(speed.high)})"
     here = f", {MEASURED_HERE}" if MEASURED_HERE in speed.basis else ""
-    return [f"about {speed.decode_tokens_per_s:.0f} tokens/s for one request{between}{here}"]
+    rate = format_speed(speed.decode_tokens_per_s)
+    return [f"about {rate} tokens/s for one request{between}{here}"]
 
 
 def most_available(inventory: Inventory) -> int:

@@ -38,13 +38,18 @@ _DEVICES_DOUBLED = 0.005  # of two equal options, the one that leaves devices fr
 _SPLIT_DOUBLED = 0.1  # llama.cpp's layers run in turn on several GPUs: no faster than one
 _SERVER_CARD_BYTES = 40 * GIB  # cards built to serve many requests at once
 _NO_BATCHING = 0.15  # llama.cpp on such a card
+_POOL_HALVED = 0.1  # there, a pool with room for less than so many requests of full length
+_POOL_REQUESTS = 4.0
 _RECIPE = -0.05  # the catalog's maintainers publish a recipe for it
 _WEIGHT_ONLY = 0.01
-_EIGHT_BITS_WEIGHT_ONLY = 0.05  # FP8 on a card without its arithmetic gains memory, not speed
+# A format made for arithmetic that the card lacks gains memory, not speed: FP8, and NVFP4, where
+# people start an integer format of the same size.
+_FLOAT_WEIGHT_ONLY = 0.05
 _EMULATED = 0.5  # no kernel for the format: whatever else is there is what people run
 _ONLINE = 0.05  # quantized while loading: every start reads and converts the 16-bit weights
-TIGHT_SHARE = 0.87  # of the free memory: beyond it each 1 % costs 0.01, as it leaves no room for a
-# longer context, another program or a second model
+TIGHT_SHARE = 0.87  # of the free memory: what is beyond costs, as it leaves no room for a longer
+# context, another program or a second model; the whole device beyond would cost this:
+_TIGHTNESS = 1.25
 _EXPECTED = 0.02  # the file's name and size are predicted, not listed
 _UPCAST = 0.1  # more bytes than the model was published in, for nothing
 _PUBLISHERS = {"maker": 0.0, "known": 0.03, "other": 0.1}
@@ -91,7 +96,7 @@ def cost(fitting: FittingOption, wishes: Workload) -> Cost:
         "offload": _OFFLOAD[fitting.offload],
         "margin": _WITHIN_MARGIN if fitting.within_margin else 0.0,
         "room": _crowding(fitting),
-        "slots": _waiting(fitting, wishes),
+        "slots": max(_waiting(fitting, wishes), _small_pool(fitting)),
         "devices": _DEVICES_DOUBLED * math.log2(max(1, len(fitting.option.gpus))),
         "engine": _engine(fitting.option, wishes),
     }
@@ -135,7 +140,7 @@ def _crowding(fitting: FittingOption) -> float:
         for device in fitting.estimate.per_gpu
         if device.free_bytes
     ]
-    return max(0.0, max(shares, default=0.0) - TIGHT_SHARE)
+    return _TIGHTNESS * max(0.0, max(shares, default=0.0) - TIGHT_SHARE)
 
 
 def _waiting(fitting: FittingOption, wishes: Workload) -> float:
@@ -145,6 +150,18 @@ def _waiting(fitting: FittingOption, wishes: Workload) -> float:
         return 0.0
     rate = _ASKED_SLOTS_HALVED if wishes.context_tokens else _SLOTS_HALVED
     return rate * math.log2(max(1.0, fitting.estimate.parallel / concurrency))
+
+
+def _small_pool(fitting: FittingOption) -> float:
+    """The cost of a pool that weights leave little room for, on cards that serve many."""
+    concurrency = fitting.estimate.max_concurrency
+    if not engine(fitting.option.backend).reserves_pool or not concurrency:
+        return 0.0
+    if not _is_server_card(fitting.option.gpus):
+        return 0.0
+    context = max(1, fitting.estimate.context_tokens)
+    requests = concurrency * context / min(context, fitting.target_tokens)
+    return _POOL_HALVED * max(0.0, math.log2(_POOL_REQUESTS / requests))
 
 
 def _slowness(speed: float | None) -> float:
@@ -168,20 +185,32 @@ def _engine(option: Option, wishes: Workload) -> float:
     if option.drawback is not None:
         value += option.drawback.cost
     if option.support.kind == "weight_only":
-        bits = bits_per_weight(option.candidate.variant.quantization)
-        eight = bits is not None and 8 <= bits < 16
-        value += _EIGHT_BITS_WEIGHT_ONLY if eight else _WEIGHT_ONLY
+        value += _FLOAT_WEIGHT_ONLY if _needs_arithmetic(option) else _WEIGHT_ONLY
     if option.support.emulated:
         value += _EMULATED
     return value
+
+
+def _needs_arithmetic(option: Option) -> bool:
+    name = option.candidate.variant.quantization
+    bits = bits_per_weight(name)
+    return (name or "").startswith("NVFP4") or (bits is not None and 8 <= bits < 16)
 
 
 def _llamacpp_on(gpus: tuple[Gpu, ...]) -> float:
     """The cost of what llama.cpp leaves unused of large or several GPUs."""
     if not gpus or gpus[0].unified_memory:
         return 0.0
-    large = (gpus[0].memory_bytes or 0) >= _SERVER_CARD_BYTES
-    return (_NO_BATCHING if large else 0.0) + _SPLIT_DOUBLED * math.log2(len(gpus))
+    batching = _NO_BATCHING if _is_server_card(gpus) else 0.0
+    return batching + _SPLIT_DOUBLED * math.log2(len(gpus))
+
+
+def _is_server_card(gpus: tuple[Gpu, ...]) -> bool:
+    return (
+        bool(gpus)
+        and not gpus[0].unified_memory
+        and (gpus[0].memory_bytes or 0) >= _SERVER_CARD_BYTES
+    )
 
 
 def order(fitting: FittingOption, wishes: Workload) -> tuple[float, float, int, str, str]:

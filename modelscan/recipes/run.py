@@ -111,7 +111,7 @@ def _verify(folder: Path, manifest: RecipeManifest) -> None:
 def _check_offline(manifest: RecipeManifest, config: Config) -> None:
     if config.offline and manifest.leaves_machine:
         raise OfflineError(
-            f"it would send: {'; '.join(manifest.leaves_machine)}", hint="leave out --offline"
+            f"it would send: {'; '.join(manifest.leaves_machine)}", hint=config.online_hint()
         )
 
 

@@ -28,11 +28,13 @@ from modelscan.registry.stored import (
 from modelscan.registry.types import ModelVersion, RegistryModel
 from modelscan.state.clock import seconds_of
 from modelscan.state.server.audit import Actor
-from modelscan.state.server.registry_tables import ALIASES, MODELS, TAGS, VERSIONS
+from modelscan.state.server.engines import refresh_statistics
+from modelscan.state.server.registry_tables import ALIASES, MODELS, TAGS, TERMS, VERSIONS
 
 SCHEMA = "modelscan.registry.export/1"
 Stored = TypeVar("Stored", RegistryModel, ModelVersion)
 MOST_LINE = 4 * 1024 * 1024
+_MANY = 500  # rows at once, after which a database's statistics are stale
 
 
 def exported(connection: sa.Connection) -> Iterator[str]:
@@ -81,6 +83,8 @@ def imported(
                 raise _wrong(number, f"has the version {version.version} a second time")
             versions.append(version)
     _finish(connection, who, model, versions, last, counts)
+    if counts[0] + counts[1] >= _MANY:
+        refresh_statistics(connection, MODELS, VERSIONS, TAGS, ALIASES, TERMS)
     return counts[0], counts[1], counts[2]
 
 

@@ -147,6 +147,14 @@ class Config:
                 return f"{name} is set" if origin != name else f"{key} is set in {origin}"
         return None
 
+    def online_hint(self) -> str:
+        """How requests become possible where ``offline`` is set: a command to paste."""
+        origin = self.origins.get("offline", "flag")
+        if origin == "flag":
+            return "run it without --offline"
+        name = origin.removeprefix("env:")
+        return f"unset {name}" if origin != name else "modelscan config set offline --unset"
+
     def value(self, key: str) -> Value:
         """The value of the setting with that name. Raises UsageError for an unknown name."""
         setting_value: Value = getattr(self, known(key).key)
@@ -175,7 +183,7 @@ SETTINGS = _table()
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
 # Variables of other tools that users may already have set.
-_FOREIGN = {
+OTHER_VARIABLES = {
     "hf_endpoint": "HF_ENDPOINT", "hf_offline": "HF_HUB_OFFLINE",
     "modelscope_endpoint": "MODELSCOPE_ENDPOINT",
 }  # fmt: skip
@@ -222,7 +230,7 @@ def load(
 
 def _from_environment(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
     rows = [(s.key, s.variable, env[s.variable]) for s in SETTINGS if env.get(s.variable)]
-    rows += [(key, name, env[name]) for key, name in _FOREIGN.items() if env.get(name)]
+    rows += [(key, name, env[name]) for key, name in OTHER_VARIABLES.items() if env.get(name)]
     return rows
 
 

@@ -70,7 +70,7 @@ def locate(engine: str, setting: str | None) -> Installed | None:
     Raises UsageError if ``setting`` names a place without this engine.
     """
     if setting is None:
-        return _search(engine, _marks())
+        return _search(engine)
     for python in _pythons_of(setting):
         installed = probe(engine, python)
         if installed is not None:
@@ -92,13 +92,7 @@ def missing(engine: str) -> ModelscanError:
     )
 
 
-def _marks() -> tuple[str, ...]:
-    return tuple(os.environ.get(name, "") for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "PATH"))
-
-
-@functools.lru_cache(maxsize=16)
-def _search(engine: str, marks: tuple[str, ...]) -> Installed | None:
-    """``marks``: the environment variables that the result depends on."""
+def _search(engine: str) -> Installed | None:
     for python in dict.fromkeys(_candidates(engine)):
         installed = probe(engine, python)
         if installed is not None:
@@ -143,9 +137,34 @@ def _pythons_of(place: str) -> list[str]:
     return [*([os.fsdecode(match[1])] if match else []), *neighbour]
 
 
-@functools.lru_cache(maxsize=32)
 def probe(engine: str, python: str) -> Installed | None:
-    """Look for the engine in one Python; None if it has none, fails or does not exist."""
+    """Look for the engine in one Python; None if it has none, fails or does not exist.
+
+    What was found is kept until something is installed there: a gateway lives for weeks.
+    """
+    return _probe(engine, python, _packages_changed(python))
+
+
+def forget() -> None:
+    """Look again in every Python."""
+    _probe.cache_clear()
+
+
+def _packages_changed(python: str) -> tuple[int, ...]:
+    """When a package was last added to or removed from the folders that this Python may read."""
+    prefix, version = Path(python).parent.parent, "lib/python3*"
+    places = (
+        *prefix.glob(f"{version}/site-packages"),
+        *prefix.glob(f"{version}/dist-packages"),
+        *prefix.glob(f"local/{version}/dist-packages"),
+        *Path.home().glob(f".local/{version}/site-packages"),
+        Path(python),
+    )
+    return tuple(place.stat().st_mtime_ns for place in places if place.exists())
+
+
+@functools.lru_cache(maxsize=32)
+def _probe(engine: str, python: str, _: tuple[int, ...]) -> Installed | None:
     package = registry.engine(engine).package
     if package is None:
         return None

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from modelscan.manual.site import MANUAL_CSS
+from modelscan.state.bundled import docs_dir
+
 FOLDER = Path(__file__).resolve().parent / "static"
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_PICTURES = {**_KINDS, ".png": "image/png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class Asset:
 def assets() -> Mapping[str, Asset]:
     """Every file by its name below ``static/``; read once."""
     files = (file for file in FOLDER.rglob("*") if file.suffix in _KINDS)
-    return {str(file.relative_to(FOLDER).as_posix()): _asset(file) for file in files}
+    own = {str(file.relative_to(FOLDER).as_posix()): _asset(file) for file in files}
+    return {**own, "manual.css": _asset(MANUAL_CSS)}
 
 
 def asset_url(name: str) -> str:
@@ -36,6 +41,14 @@ def asset_url(name: str) -> str:
 def asset_at(path: str) -> Asset | None:
     """The file at an address; None: there is none, or its bytes are others now."""
     return next((one for one in assets().values() if one.url == path), None)
+
+
+def picture(name: str) -> Asset | None:
+    """A picture of the manual by its file name; None: there is none."""
+    folder = docs_dir() / "images"
+    file = next((one for one in folder.glob("*") if one.name == name), None)
+    kind = _PICTURES.get(file.suffix) if file else None
+    return Asset(f"/docs/images/{name}", kind, file.read_bytes()) if file and kind else None
 
 
 def _asset(file: Path) -> Asset:

@@ -11,12 +11,20 @@ import jinja2
 from modelscan.web import words
 from modelscan.web.assets import asset_url
 from modelscan.web.charts import bar
+from modelscan.web.charts.course import course
 from modelscan.web.charts.curve import curve
 from modelscan.web.charts.intervals import intervals
+from modelscan.web.charts.pace import pace
 from modelscan.web.charts.scatter import scatter
 from modelscan.web.charts.spark import spark
 from modelscan.web.charts.waterfall import waterfall
+from modelscan.web.visit import View, Visit
 
+_NAVIGATION = (
+    ("Here", "/"), ("Find", "/find"), ("Traffic", "/traffic"), ("Scores", "/scores"),
+    ("Registry", "/registry"), ("System", "/system"), ("Docs", "/docs"),
+)  # fmt: skip
+_OWNERS = {"/model": "/find", "/compare": "/find", "/deployment": "/"}
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 # Cards that people have; any other can be written.
 CARDS = (
@@ -33,15 +41,24 @@ def templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     for name in ("gib", "size", "tokens", "speed", "whole", "count", "loss", "seconds", "share",
-                 "plural", "short_name"):  # fmt: skip
+                 "plural", "short_name", "moment"):  # fmt: skip
         made.globals[name] = made.filters[name] = getattr(words, name)
     made.globals.update(
         asset=asset_url, cards=CARDS, path_of=path_of, memory_bar=bar.memory_bar,
         small_bar=bar.small_bar, swatch=bar.swatch, alike=bar.alike, pieces_of=bar.pieces_of,
         legend=bar.legend, scatter=scatter, curve=curve, spark=spark, waterfall=waterfall,
-        intervals=intervals,
+        intervals=intervals, course=course, pace=pace,
     )  # fmt: skip
     return made
+
+
+def page_text(visit: Visit, view: View, *, exposed: bool = False) -> str:
+    """A page as HTML. ``exposed``: of a gateway that others reach, whose pages need a key."""
+    first = f"/{visit.path.split('/')[1]}"
+    return templates().get_template(view.template).render(
+        path=visit.path, query=visit.values, link=visit.link, navigation=_NAVIGATION,
+        owner=_OWNERS.get(first, first), exposed=exposed, **view.values,
+    )  # fmt: skip
 
 
 def path_of(text: str) -> str:

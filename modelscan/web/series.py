@@ -18,7 +18,7 @@ class Series:
     """Columns of equal length; ``t``: the beginning of each interval, UNIX time; None: unknown.
 
     ``tokens_per_s``: output tokens of requests that ended in the interval, ``ttft_…`` and
-    ``latency_…`` of these in seconds, ``errors``: those that were refused or failed.
+    ``latency_…`` of these in seconds, ``errors_per_s``: those that were refused or failed.
     """
 
     of: str | None
@@ -26,7 +26,7 @@ class Series:
     t: tuple[float, ...]
     requests_per_s: Column
     tokens_per_s: Column
-    errors: Column
+    errors_per_s: Column
     ttft_p50_s: Column
     ttft_p95_s: Column
     latency_p50_s: Column
@@ -64,17 +64,22 @@ def series(
         of=of,
         step_s=step,
         t=times,
-        requests_per_s=tuple(one.requests / step for one in buckets),
-        tokens_per_s=tuple(one.tokens / step for one in buckets),
-        errors=tuple(float(one.errors) for one in buckets),
-        ttft_p50_s=tuple(quantile(one.ttft, 0.5) for one in buckets),
-        ttft_p95_s=tuple(quantile(one.ttft, 0.95) for one in buckets),
-        latency_p50_s=tuple(quantile(one.latency, 0.5) for one in buckets),
-        latency_p95_s=tuple(quantile(one.latency, 0.95) for one in buckets),
+        requests_per_s=_short(one.requests / step for one in buckets),
+        tokens_per_s=_short(one.tokens / step for one in buckets),
+        errors_per_s=_short(one.errors / step for one in buckets),
+        ttft_p50_s=_short(quantile(one.ttft, 0.5) for one in buckets),
+        ttft_p95_s=_short(quantile(one.ttft, 0.95) for one in buckets),
+        latency_p50_s=_short(quantile(one.latency, 0.5) for one in buckets),
+        latency_p95_s=_short(quantile(one.latency, 0.95) for one in buckets),
         waiting=gauges["waiting"],
         kv_cache_used=gauges["kv_cache_used"],
         running=gauges["running"],
     )
+
+
+def _short(values: Iterable[float | None]) -> Column:
+    """Four significant digits: more cannot be seen, and would be most of the answer's bytes."""
+    return tuple(None if value is None else float(f"{value:.4g}") for value in values)
 
 
 def _count(bucket: _Bucket, receipt: Receipt) -> None:

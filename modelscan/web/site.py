@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
@@ -19,21 +21,27 @@ from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.top.overview import Overview
 from modelscan.web import guard
-from modelscan.web.assets import asset_at
-from modelscan.web.environment import templates
+from modelscan.web.assets import asset_at, picture
+from modelscan.web.environment import page_text
 from modelscan.web.gather import Documents
+from modelscan.web.gather_models import ModelDocuments
 from modelscan.web.live import LiveLooks
 from modelscan.web.pages import deployment as deployment_page
 from modelscan.web.pages import here as here_page
+from modelscan.web.pages import manual as manual_page
 from modelscan.web.visit import View, Visit, visit_of
 
-_NAVIGATION = (
-    ("Here", "/"), ("Find", "/find"), ("Traffic", "/traffic"), ("Scores", "/scores"),
-    ("Registry", "/registry"), ("System", "/system"),
-)  # fmt: skip
-_OWNERS = {"/model": "/find", "/compare": "/find", "/deployment": "/"}
 _SECONDS, _POINTS = 3600, 180
 _MOST_SECONDS = 30 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class LogShown:
+    """The last lines of a deployment's log; ``error``: why there are none."""
+
+    name: str
+    lines: tuple[str, ...]
+    error: str | None
 
 
 class Site:
@@ -44,15 +52,16 @@ class Site:
         self._workspace = workspace
         self.live = LiveLooks(control, workspace)
         self.documents = Documents(workspace, control.gateway.database)
+        self.models = ModelDocuments(workspace)
 
     def handlers(self) -> dict[str, Handler]:
         """By the paths of ``scopes.PAGES``."""
         documents = self.documents
         return {
             "/": self._here,
-            "/find": self._page(documents.find),
-            "/model/{id:path}": self._page(documents.model),
-            "/compare": self._page(documents.compare),
+            "/find": self._page(self.models.find),
+            "/model/{id:path}": self._page(self.models.model),
+            "/compare": self._page(self.models.compare),
             "/deployment/{name}": self._deployment,
             "/traffic": self._page(documents.traffic),
             "/traffic/{trace}": self._page(lambda v: documents.request(v, v.parts["trace"])),
@@ -60,10 +69,14 @@ class Site:
             "/scores/compare": self._page(documents.scores_compare),
             "/registry": self._page(documents.registry),
             "/system": self._page(documents.system),
+            "/docs": self._page(manual_page.view),
+            "/docs/images/{file}": self._picture,
+            "/docs/{page:path}": self._page(manual_page.view),
             "/export/{form}/{id:path}": self._export,
             "/static/{file:path}": self._static,
             "/api/v1/live": self._live,
             "/api/v1/series": self._series,
+            "/api/v1/log": self._log,
             "/api/v1/sizes/{id:path}": self._sizes,
         }
 
@@ -115,17 +128,13 @@ class Site:
             snippets,
             self._control.deployments.jobs.get(name),
             endpoint,
+            self.documents.courses(name, entries or (name,), tuple(self.live.samples)),
         )
         return deployment_page.view(visit, answer)
 
     def render(self, visit: Visit, view: View) -> Response:
         """A page as an answer, with the headers of all pages."""
-        parts = visit.path.split("/")
-        owner = _OWNERS.get(f"/{parts[1]}", f"/{parts[1]}")
-        text = templates().get_template(view.template).render(
-            path=visit.path, query=visit.values, link=visit.link, navigation=_NAVIGATION,
-            owner=owner, exposed=not self._control.gateway.options.loopback, **view.values,
-        )  # fmt: skip
+        text = page_text(visit, view, exposed=not self._control.gateway.options.loopback)
         headers = {**guard.HEADERS, **guard.NOT_KEPT}
         return Response(text, view.status, headers, "text/html; charset=utf-8")
 
@@ -137,11 +146,19 @@ class Site:
             raise HttpProblem(404, "path_not_found", f"there is no file {request.url.path}")
         return Response(found.data, headers={**guard.HEADERS, **guard.KEPT}, media_type=found.kind)
 
+    async def _picture(self, request: Request) -> Response:
+        found = picture(visit_of(request).parts["file"])
+        if found is None:
+            raise HttpProblem(404, "path_not_found", f"there is no file {request.url.path}")
+        return Response(
+            found.data, headers={**guard.HEADERS, **guard.MOMENT}, media_type=found.kind
+        )
+
     async def _export(self, request: Request) -> Response:
         visit = visit_of(request)
         form = visit.parts["form"]
         try:
-            text = await asyncio.to_thread(self.documents.export, visit, form)
+            text = await asyncio.to_thread(self.models.export, visit, form)
         except ModelscanError as error:
             return self.render(visit, problem_view(visit, error))
         name = "".join(c if c.isalnum() else "-" for c in request.path_params["id"])[:60]
@@ -150,10 +167,7 @@ class Site:
 
     async def _live(self, request: Request) -> Response:
         shown = await self.live.look()
-        headers = {**guard.HEADERS, **guard.MOMENT, "ETag": shown.etag}
-        if request.headers.get("if-none-match") == shown.etag:
-            return Response(status_code=304, headers=headers)
-        return Response(shown.body, headers=headers, media_type="application/json")
+        return _tagged(request, shown.body, guard.MOMENT, shown.etag)
 
     async def _series(self, request: Request) -> Response:
         visit = visit_of(request)
@@ -169,10 +183,16 @@ class Site:
         headers = {**guard.HEADERS, **guard.MOMENT}
         return Response(body, headers=headers, media_type="application/json")
 
+    async def _log(self, request: Request) -> Response:
+        name = visit_of(request).text("of")
+        lines, fault = await asyncio.to_thread(self.documents.log, name)
+        body = msgspec.json.encode(envelope("deployment.log", LogShown(name, lines, fault)))
+        return _tagged(request, body, guard.NOT_KEPT)
+
     async def _sizes(self, request: Request) -> Response:
         visit = visit_of(request)
         try:
-            answer = await asyncio.to_thread(self.documents.sized, visit)
+            answer = await asyncio.to_thread(self.models.sized, visit)
         except ModelscanError as error:
             raise HttpProblem(status_of(error), error.code, error.message) from error
         body = msgspec.json.encode(envelope("sizes", answer.sizes, answer.warnings))
@@ -197,6 +217,17 @@ class Site:
         values = {"title": HTTPStatus(problem.status).phrase, "message": problem.detail,
                   "hint": None, "near": ()}  # fmt: skip
         return self.render(visit, View("problem.html", values, problem.status))
+
+
+def _tagged(
+    request: Request, body: bytes, kept: Mapping[str, str], etag: str | None = None
+) -> Response:
+    """A document with its ETag, or 304 where the visitor has it already."""
+    tag = etag or f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+    headers = {**guard.HEADERS, **kept, "ETag": tag}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
 
 
 def problem_view(visit: Visit, error: ModelscanError) -> View:

@@ -6,6 +6,7 @@ from modelscan.core.units import GIB, MIB, format_speed
 
 UNKNOWN = "–"
 _DECIMAL = 1000
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def gib(value: float | None, digits: int = 1) -> str:
@@ -84,3 +85,11 @@ def short_name(name: str) -> str:
     for prefix in ("NVIDIA GeForce ", "NVIDIA ", "AMD Radeon ", "Intel "):
         name = name.removeprefix(prefix)
     return name
+
+
+def moment(text: str | None, *, seconds: bool = False) -> str:
+    """A time as it is stored (RFC 3339, UTC), short: 30 Nov 09:14."""
+    if not text or len(text) < 16 or not text[5:7].isdigit():
+        return text or UNKNOWN
+    month = _MONTHS[int(text[5:7]) - 1]
+    return f"{int(text[8:10])} {month} {text[11 : 19 if seconds else 16]}"

@@ -39,7 +39,7 @@ def models() -> tuple[Model, ...]:
 
 
 def test_how_many(models: tuple[Model, ...]) -> None:
-    """What docs/catalog.md promises of the models that have weights."""
+    """What docs/internals/catalog.md promises of the models that have weights."""
     architectures = [m.architecture for m in models if m.variants and m.architecture]
     partial = sum(bool(a.get(PARTIAL)) for a in architectures)
     assert len(architectures) - partial > 680

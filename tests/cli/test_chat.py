@@ -50,8 +50,10 @@ def test_uninstall_lists_and_then_removes_everything(demo: Run, home: Path, cli:
     listed = demo("uninstall", "--json").json
     assert listed["removed"] is False
     assert {"deployment", "folder"} <= {item["kind"] for item in listed["items"]}
-    assert cli("uninstall").err.count("uninstall --yes") == 0  # a pipe gets no hints
-    assert demo("uninstall", "--yes").code == 0
+    shown = cli("uninstall").err
+    assert shown.count("uninstall --yes") == 0  # a pipe gets no hints
+    assert "these would be removed" in shown and "pip uninstall modelscan-deploy" in shown
+    assert "these were removed" in demo("uninstall", "--yes").err
     assert not any(home.rglob("*.sqlite3"))
     assert demo("list", "--json").json["deployments"] == []
     assert demo("uninstall", "--json").json["items"] == []

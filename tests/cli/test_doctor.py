@@ -62,3 +62,29 @@ def test_a_working_folder_that_was_deleted(
     gone.rmdir()
     assert run_in_process("list").code == 0
     assert run_in_process("plan", "demo", "-q").code == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "status", "words"),
+    [
+        (
+            "HTTPS_PROXY",
+            "http://me:s3cr3t@proxy.example:3128",
+            "ok",
+            "by http://proxy.example:3128",
+        ),
+        ("HTTPS_PROXY", "proxy.example:abc", "error", "HTTPS_PROXY=http://proxy.example:abc"),
+        ("SSL_CERT_FILE", "/none.pem", "error", "SSL_CERT_FILE=/none.pem"),
+        ("UNRELATED", "1", "ok", "models.dev, 127.0.0.1:9: direct"),
+    ],
+)
+def test_how_requests_would_leave(
+    run_in_process: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, status: str,
+    words: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(variable, value)
+    ran = run_in_process("doctor", "--json")
+    row = next(check for check in ran.json["checks"] if check["name"] == "network")
+    assert (row["status"], words in row["detail"]) == (status, True), row
+    assert (row["hint"] is None) is (status == "ok")
+    assert "s3cr3t" not in ran.out

@@ -106,6 +106,7 @@ RAN = (
     "target remove second", "service run", "doctor", "config show", "config path",
     "config get routing_file", "config set goal speed", "config set goal", "config set gaol 1",
     "engine list", "engine install llama.cpp --offline", "engine install vllm --offline --dry-run",
+    "docs --list", "docs how-to/index", "docs settings", "docs nosuch", "docs --search 'kv cache'", "docs --no-browser",
     "engine use llama.cpp", "engine remove llama.cpp", "uninstall", "remove crashed --yes", f"remove {LONG} --drain 0",
 )  # fmt: skip
 

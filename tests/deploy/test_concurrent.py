@@ -25,7 +25,7 @@ def deploy(model_file: Path, *options: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_twenty_deploys_at_once(
     run_in_process: Callable[..., Ran], home: Path, model_file: Path, config: Config
 ) -> None:

@@ -20,15 +20,15 @@ from modelscan.cli.framework import Root
 
 PAGES = sorted(
     page
-    for page in (REPOSITORY / "docs").rglob("*.md")
-    if "```console\n" in page.read_text() and page.parent.name in ("tutorial", "how-to")
+    for page in (REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md"))
+    if "```console\n" in page.read_text()
 )
 _PLAIN = re.compile(r"^```(?:sh|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _DEADLINE_S = 900.0
 
 
 def name_of(page: Path) -> str:
-    return page.relative_to(REPOSITORY / "docs").as_posix()
+    return page.relative_to(REPOSITORY).as_posix().removeprefix("docs/")
 
 
 @pytest.mark.timeout(1200)
@@ -37,7 +37,7 @@ def name_of(page: Path) -> str:
 def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     typed = commands(with_free_ports(page.read_text()))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1"}
+    env = {**os.environ, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1", "HOME": str(tmp_path)}
     ended = run(typed, env, tmp_path, _DEADLINE_S)
     for one, after in zip(typed, ended, strict=True):
         assert after.status == one.status, f"$ {one.command}\n{after.output}"

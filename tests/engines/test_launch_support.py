@@ -109,6 +109,8 @@ AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}
         # adapters and tasks
         ("vllm", "0.32.0", {"architectures": ["FalconForCausalLM"]}, {"enable_lora": None}, "LoRA"),
         ("vllm", "0.32.0", {}, {"enable_lora": None}, None),
+        ("sglang", "0.5.23", {}, {"enable_lora": None}, None),  # modules of any class
+        ("sglang", "0.4.9", {"architectures": ["Gemma2ForCausalLM"]}, {"enable_lora": None}, None),
         ("vllm", "0.32.0", {}, {"task": "speech_to_text"}, "does not transcribe"),
         ("vllm", "0.32.0", {"architectures": ["WhisperForConditionalGeneration"]},
          {"task": "speech_to_text"}, None),

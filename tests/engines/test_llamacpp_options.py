@@ -20,9 +20,10 @@ from modelscan.core.units import GIB, MIB
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate
 from modelscan.engines.llamacpp.dry_run import arguments
+from modelscan.engines.llamacpp.prediction_blocks import with_prediction_blocks
 from modelscan.engines.llamacpp.settings import from_workload
 from modelscan.formats.gguf import parse_header
-from modelscan.memory.shape import from_gguf
+from modelscan.memory.shape import from_config, from_gguf
 from modelscan.supervisor.dry_run.run import MODULE
 from scripts.sparse_families import qwen_hybrid
 from scripts.sparse_gguf import header, write
@@ -200,3 +201,34 @@ def engine(
         figures = {name: float(size) * MIB for name, size in _FIGURE.findall(text)}
         contexts.append({**figures, "compute": float(_COMPUTE.findall(text)[-1]) * MIB})
     return weights, contexts
+
+
+HYBRID = {
+    "architectures": ["Qwen3_5ForCausalLM"], "model_type": "qwen3_5_text", "hidden_size": 1024,
+    "intermediate_size": 3072, "num_hidden_layers": 8, "num_attention_heads": 8,
+    "num_key_value_heads": 2, "head_dim": 128, "vocab_size": 32000, "tie_word_embeddings": False,
+    "max_position_embeddings": 32768, "mtp_num_hidden_layers": 1, "full_attention_interval": 4,
+    "linear_num_key_heads": 8, "linear_num_value_heads": 16, "linear_key_head_dim": 128,
+    "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4, "dtype": "bfloat16",
+}  # fmt: skip
+
+
+def test_prediction_blocks_of_a_file_that_is_not_here_are_named_with_their_size() -> None:
+    model = from_config(HYBRID, quantization="Q8_0", format="gguf")
+    plain = found(model, cards(24))
+    drafting = found(model, cards(24), "spec-type=draft-mtp", "spec-draft-n-max=1")
+    assert drafting.parts.weights_bytes == plain.parts.weights_bytes
+    assert any("prediction blocks, about" in warning for warning in drafting.warnings)
+    whole = with_prediction_blocks(model)
+    counted = found(whole, cards(24), "spec-type=draft-mtp", "spec-draft-n-max=1")
+    assert counted.parts.weights_bytes > plain.parts.weights_bytes
+    assert not any("prediction blocks" in warning for warning in counted.warnings)
+
+
+def test_a_drafting_context_keeps_as_many_inputs_as_its_model_s_pipeline() -> None:
+    model = with_prediction_blocks(from_config(HYBRID, quantization="Q8_0", format="gguf"))
+    draft = ("spec-type=draft-mtp", "spec-draft-n-max=1", "tensor-split=1,1")
+    alone, both = found(model, cards(24), *draft[:2]), found(model, cards(24, 24), *draft)
+    assert alone.host is not None
+    assert both.host is not None
+    assert both.host.parts.compute_bytes > 3.5 * alone.host.parts.compute_bytes

@@ -91,3 +91,16 @@ def test_keys_and_values_share_a_type(shape: ModelShape) -> None:
     one = ollama.estimate(shape, Workload(kv_cache_k="q8_0"), None)
     same = ollama.estimate(shape, Workload(kv_cache_k="q8_0", kv_cache_v="q8_0"), None)
     assert one.parts == same.parts
+
+
+def test_a_file_from_before_latent_caches_is_named() -> None:
+    latent = LLAMA_8B | {
+        "architectures": ["DeepseekV2ForCausalLM"], "model_type": "deepseek_v2", "head_dim": 128,
+        "kv_lora_rank": 512, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128,
+        "num_attention_heads": 16, "num_hidden_layers": 27,
+    }  # fmt: skip
+    model = from_config(latent, quantization="Q5_K_M", format="gguf")
+    note = ollama.estimate(model, Workload(context_tokens=4096), cards(24)).warnings[-1]
+    assert "caches every head: 1.05 GiB instead of 122 MiB" in note
+    plain = from_config(LLAMA_8B, quantization="Q5_K_M", format="gguf")
+    assert ollama.estimate(plain, Workload(), cards(24)).warnings == ()

@@ -57,8 +57,7 @@ def package(root: Path, engine: str, version: str, *, torch: str = "2.9.0") -> s
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    installed.probe.cache_clear()
-    installed._search.cache_clear()
+    installed.forget()
 
 
 def test_an_environment_is_found_by_python_folder_or_command(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from modelscan.evals.items import SuiteRequest
 from modelscan.evals.suites.registry import SUITES
 
 pytest.importorskip("inspect_ai")
+# Each starts a process that imports inspect: seconds of CPU time, minutes on a very busy machine.
+pytestmark = pytest.mark.timeout(1800)
 Run = Callable[..., Ran]
 TOOLS = SUITES["tools"].make(SuiteRequest())
 STRUCTURED = SUITES["structured"].make(SuiteRequest())
@@ -154,9 +156,9 @@ def test_ctrl_c_keeps_what_was_graded(clean_environment: Path) -> None:
              f"{server.url}#scripted", "--json"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
         )  # fmt: skip
-        eventually(lambda: len(server.requests) > 2 and len(graded(clean_environment)) == 2, 300)
+        eventually(lambda: len(server.requests) > 2 and len(graded(clean_environment)) == 2, 900)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=900)
     report: dict[str, Any] = json.loads(out)
     assert process.returncode == 130, err
     assert (report["status"], report["scores"]) == ("cancelled", [])

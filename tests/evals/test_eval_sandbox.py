@@ -8,14 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
+from support.podman import IMAGE, Podman
 
-from modelscan.core.errors import NotDeployableError
+from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.evals import sandbox
 from modelscan.evals.items import CodeResult, EvalItem, ModelAnswer, SuiteRequest
 from modelscan.evals.sandbox import CodeLimits, choose_sandbox, runner
 from modelscan.evals.suites import coding
 from modelscan.evals.suites.planted import planted_answers
 from modelscan.evals.suites.registry import SUITES
+
+pytest_plugins = ("support.podman_fixtures",)
 
 
 def works() -> bool:
@@ -190,7 +193,8 @@ DOCKER = """#!/bin/sh
 printf '%s\\n' "$*" >> "$DOCKER_LOG"
 case "$1" in
   image) exit "$DOCKER_IMAGE_MISSING" ;;
-  run) shift $(($# - 5)); exec python3 "$@" ;;
+  run) if [ -n "$DOCKER_BROKEN" ]; then echo "docker: Error response from daemon: gone" >&2; exit 125; fi
+       shift $(($# - 5)); exec python3 "$@" ;;
 esac
 """
 
@@ -212,10 +216,10 @@ def test_docker_runs_without_network_files_and_rights(docker: Path) -> None:
     grade = coding.grade(CLAMP, ModelAnswer(f"```python\n{RIGHT}```"), runner("docker"))
     assert grade.value == 1.0, grade.reason
     looked, ran, removed = docker.read_text().split("\nrun ")[0], "", docker.read_text()
-    assert looked == f"image inspect {sandbox.DOCKER_IMAGE}"
+    assert set(looked.splitlines()) == {f"image inspect {sandbox.DOCKER_IMAGE}"}
     ran = removed.partition("\nrun ")[2]
     for words in (
-        "--rm -i --name modelscan-code-", "--pull never", "--network none", "--read-only",
+        "--ulimit nofile=64:64 --ulimit nproc=4096:4096", "--rm -i --name modelscan-code-", "--pull never", "--network none", "--read-only",
         "--cap-drop ALL", "--security-opt no-new-privileges", "--user 65534:65534",
         "--pids-limit 64", "--memory 805306368 --memory-swap 805306368",
         f"{sandbox.DOCKER_IMAGE} python -I -S -B -c",
@@ -239,3 +243,73 @@ def test_docker_without_the_image_is_refused(docker: Path) -> None:
         choose_sandbox("docker")
     assert caught.value.hint == f"docker pull {sandbox.DOCKER_IMAGE}"
     assert sandbox.DOCKER_IMAGE in caught.value.message
+
+
+def test_a_daemon_that_is_gone_is_no_fault_of_the_answer(
+    docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runner("docker")
+    monkeypatch.setenv("DOCKER_BROKEN", "1")
+    with pytest.raises(ModelscanError) as caught:
+        coding.grade(CLAMP, ModelAnswer(f"```python\n{RIGHT}```"), run)
+    assert "daemon" in caught.value.message
+    assert str(caught.value.hint).startswith("docker run ")
+
+
+# A real container, by podman.
+
+
+@pytest.fixture
+def container(podman: Podman, monkeypatch: pytest.MonkeyPatch) -> str:
+    """podman is the only program that has the image."""
+    monkeypatch.setenv("PATH", f"{podman.folder}:{os.environ['PATH']}")
+    monkeypatch.setattr(sandbox, "DOCKER_IMAGE", IMAGE)
+    if sandbox.container_program() != "podman":
+        pytest.skip("docker has an image of that name")
+    return choose_sandbox("docker")
+
+
+def test_a_real_container_grades_like_bubblewrap(container: str) -> None:
+    run = runner("docker")
+    assert container == "docker"
+    for label, answer in planted_answers(SUITES["coding"], CLAMP):
+        grade = coding.grade(CLAMP, answer, run)
+        assert grade.value == (label == "reference"), (label, grade.reason)
+
+
+INSIDE = """
+import os, socket
+print(os.getuid(), sorted(os.environ))
+for path in ("/work", "/home", "/root/.ssh", "/etc/shadow"):
+    try:
+        print(path, os.listdir(path) if os.path.isdir(path) else open(path).read())
+    except OSError as error:
+        print(path, type(error).__name__)
+for action in (lambda: open("/opt/x", "w"), lambda: socket.create_connection(("192.0.2.1", 80), 3)):
+    try:
+        print(action())
+    except OSError as error:
+        print("refused", type(error).__name__)
+print(input())
+"""
+
+
+def test_a_real_container_has_nothing_of_this_machine(
+    container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "sk-planted-0123456789")
+    result = runner("docker")(INSIDE, "from outside")
+    assert (result.end, result.exit_code) == ("exited", 0), result
+    assert result.stdout.startswith("65534 ")
+    assert "SECRET_TOKEN" not in result.stdout
+    assert "sk-planted" not in result.stdout
+    assert result.stdout.count("refused") == 2
+    assert result.stdout.endswith("from outside\n")
+    assert "root:" not in result.stdout
+
+
+def test_a_real_container_that_hangs_is_removed(container: str, podman: Podman) -> None:
+    result = runner("docker", SHORT)("import time\nwhile True: time.sleep(1)", "")
+    assert result.end == "timeout"
+    assert podman("ps", "--all", "--quiet") == ""
+    assert runner("docker", SHORT)("while True: pass", "").end == "timeout"

@@ -146,7 +146,10 @@ def test_positions_without_probabilities_are_left_out() -> None:
     ("output", "value"),
     [("[1]4.1,[2]5.0,\nFinal estimate: PPL = 5.9062 +/- 0.03270\n", 5.9062), ("", None),
      ("Unexpected negative standard deviation of log(prob)\n", None),
-     ("Final estimate: PPL = nan", None)],
+     ("Final estimate: PPL = nan", None),
+     ("0.43 minutes\n[1]12.5,[2]15.0,\n\n1.16.8 I perplexity: 71.84 seconds per pass - ETA 1.17.544.249 I "
+      "Final estimate: PPL = 18.8802 +/- 2.65952\n", 18.8802),
+     ("Final estimate: PPL = 1.5e+03 +/- 2", 1500.0)],
 )  # fmt: skip
 def test_perplexity_of_the_programs_output(output: str, value: float | None) -> None:
     assert parse_perplexity(output) == value

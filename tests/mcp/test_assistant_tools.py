@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from conftest import Ran
 from mcp.client.client import Client
-from support.assistants import User, over_http, over_stdio, talk, text_of
+from support.assistants import ACCEPT, START, User, inside, over_http, over_stdio, talk, text_of
 from support.served import Served, serving
 
 from modelscan.mcp.tools import TOOLS
@@ -25,6 +25,7 @@ READING = {
     "registry_resolve",
 }  # fmt: skip
 FITTING = {"text": "qwen3-8b", "fits": True, "gpu": "24GiB", "limit": 1}
+PLANTED = "sk-or-v1-" + "5e" * 32
 CHANGING = {"deploy", "start", "stop", "remove"}
 
 
@@ -73,6 +74,9 @@ def test_a_life_over_stdio(home: Path) -> None:
 
 
 def test_a_life_over_http_with_an_older_client(gateway: Served) -> None:
+    """Without keys: only under this machine's names, and not from pages."""
+    for header in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+        assert gateway.ask("POST", "/mcp", START, **ACCEPT, **header)[0] in (403, 421)
     user = User()
     steps = talk(over_http(gateway.url, mode="legacy", user=user), life)
     assert len(user.questions) == 4
@@ -89,8 +93,8 @@ def test_tools_are_the_commands_and_only_read_unless_changes_are_allowed(home: P
     async def tools(client: Client) -> dict[str, Any]:
         return {one.name: one for one in (await client.list_tools()).tools}
 
-    reading = talk(over_stdio(mode="auto", user=None), tools)
-    everything = talk(over_stdio("--allow-changes", mode="legacy", user=None), tools)
+    reading = talk(inside(mode="auto", user=None), tools)
+    everything = talk(inside(mode="legacy", user=None, allow_changes=True), tools)
     assert set(reading) == READING
     assert set(everything) == READING | CHANGING
     for name, tool in everything.items():
@@ -109,9 +113,9 @@ def test_a_call_that_is_not_confirmed_changes_nothing(home: Path, run_in_process
         return text_of(done)
 
     for mode, user in (("auto", User("decline")), ("legacy", User(agrees=False))):
-        text = talk(over_stdio("--allow-changes", "--offline", mode=mode, user=user), refused)
+        text = talk(inside(mode=mode, user=user, allow_changes=True), refused)
         assert "did not agree" in text
-    text = talk(over_stdio("--allow-changes", "--offline", mode="auto", user=None), refused)
+    text = talk(inside(mode="auto", user=None, allow_changes=True), refused)
     assert "confirm: true" in text
     assert run_in_process("list", "--json").json["deployments"] == []
 
@@ -122,9 +126,9 @@ def test_an_argument_does_not_replace_the_user_where_the_client_can_ask(home: Pa
         return text_of(done)
 
     user = User("decline")
-    talk(over_stdio("--allow-changes", mode="auto", user=user), sure)
+    talk(inside(mode="auto", user=user, allow_changes=True), sure)
     assert len(user.questions) == 1
-    text = talk(over_stdio("--allow-changes", mode="auto", user=None), sure)
+    text = talk(inside(mode="auto", user=None, allow_changes=True), sure)
     assert text.startswith("there is no deployment 'nothing'")
 
 
@@ -139,7 +143,7 @@ def test_errors_have_their_hints(home: Path) -> None:
         assert all(one.is_error for one in done)
         return [text_of(one) for one in done]
 
-    texts = talk(over_stdio("--offline", mode="auto", user=None), wrong)
+    texts = talk(inside(mode="auto", user=None), wrong)
     assert texts[0] == "there is no deployment 'nothing'\n\nhint: modelscan list"
     assert all("\n\nhint: " in one for one in texts)
     assert "--allow-changes" in texts[-1]
@@ -150,7 +154,7 @@ def test_a_model_that_does_not_fit_is_an_answer(home: Path) -> None:
     async def plan(client: Client) -> Any:
         return await client.call_tool("plan", {"model": "qwen3-32b", "gpu": "8GiB"})
 
-    done = talk(over_stdio("--offline", mode="auto", user=None), plan)
+    done = talk(inside(mode="auto", user=None), plan)
     assert not done.is_error
     assert done.structured_content["schema"] == "modelscan.plan/1"
 
@@ -169,11 +173,33 @@ def test_resources_are_documents_and_the_manual(home: Path) -> None:
                 await client.read_resource(uri)
         return texts
 
-    texts = talk(over_stdio("--offline", mode="auto", user=None), read)
+    texts = talk(inside(mode="auto", user=None), read)
     assert json.loads(texts["modelscan://deployments"])["schema"] == "modelscan.list/1"
     info = json.loads(texts["modelscan://catalog/models/qwen3-8b"])
     assert info["schema"] == "modelscan.catalog.info/1"
-    assert texts["modelscan://docs/memory"].startswith("# ")
+    assert texts["modelscan://docs/internals/memory"].startswith("# ")
+
+
+def test_no_secret_is_in_a_result(
+    home: Path, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", PLANTED)
+    words = ("route", "provider", "add", "hosted", "openrouter", "--model", "a/b")
+    assert run_in_process(*words).code == 0
+    made = run_in_process("key", "create", "laptop", "--json").json["key"]
+
+    async def everything(client: Client) -> str:
+        calls = [("route_list", {}), ("route_explain", {"name": "a/b"}), ("list", {}), ("gpu", {}),
+                 ("catalog_search", {"text": "a/b"})]  # fmt: skip
+        texts = [text_of(await client.call_tool(name, values)) for name, values in calls]
+        for row in (await client.list_resources()).resources:
+            if "docs/" not in row.uri:
+                texts.append((await client.read_resource(row.uri)).contents[0].text)
+        return "\n".join(texts)
+
+    text = talk(inside(mode="auto", user=None), everything)
+    assert "openrouter" in text
+    assert PLANTED not in text and made not in text
 
 
 def test_every_tool_is_a_command_with_these_options(run_in_process: Run) -> None:

@@ -238,6 +238,13 @@ def test_formats_that_state_their_bits(own, bits):
     assert size(own) == pytest.approx(expected(bits, bits), rel=1e-6)
 
 
+def test_exllama_quantizes_the_head_to_bits_of_its_own():
+    plain = size({"quant_method": "exl3", "bits": 3.5})
+    head = size({"quant_method": "exl3", "bits": 3.5, "head_bits": 6})
+    table = config()["vocab_size"] * config()["hidden_size"]
+    assert plain - head == pytest.approx(table * (16 - 6) / 8, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     "own",
     [

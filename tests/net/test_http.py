@@ -23,7 +23,7 @@ from modelscan.net.exchange import HttpLimits, HttpSettings, json_body
 from modelscan.net.local import LocalTransport
 
 pytest_plugins = ["support.http_fixtures"]
-pytestmark = pytest.mark.timeout(60)  # a deadline that does not work hangs
+pytestmark = pytest.mark.timeout(300)  # a deadline that does not work hangs
 
 
 def settings(**options: Any) -> HttpSettings:

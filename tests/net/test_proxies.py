@@ -29,7 +29,7 @@ from modelscan.targets.gpustack.client import Client, Connection
 from modelscan.targets.ollama.client import OllamaClient
 
 pytest_plugins = ["support.http_fixtures"]
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 ONCE = HttpSettings(timeout_s=10.0, pauses_s=())
 
 

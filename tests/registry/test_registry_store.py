@@ -14,6 +14,7 @@ from modelscan.registry.refused import RegistryRefused
 from modelscan.registry.resolve import resolve_reference
 from modelscan.registry.search import search_models
 from modelscan.registry.stored import find_model, find_version
+from modelscan.registry.transfer import exported, imported
 from modelscan.registry.types import (
     Lineage,
     RegistryFilter,
@@ -201,6 +202,22 @@ def test_pages_have_every_model_once(server_database: ServerDatabase) -> None:
         with pytest.raises(RegistryRefused) as wrong:
             search_models(connection, RegistryFilter(), cursor="garbage")
         assert refused(wrong) == "invalid"
+
+
+def test_many_models_are_imported_with_fresh_statistics(server_database: ServerDatabase) -> None:
+    """Without them PostgreSQL searches as if its tables were empty, for about a minute."""
+    with server_database.writing() as connection:
+        for number in range(600):
+            model(connection, f"acme/m{number:03}")
+        lines = [one.encode() for one in exported(connection)]
+        for number in range(600):
+            delete_model(connection, ANN, f"acme/m{number:03}")
+    with server_database.writing() as connection:
+        assert imported(connection, ANN, lines) == (600, 0, 0)
+        if connection.dialect.name == "postgresql":
+            known = sa.text("SELECT reltuples FROM pg_class WHERE relname = 'registry_models'")
+            assert connection.execute(known).scalar_one() == 600
+        assert [one.encode() for one in exported(connection)] == lines
 
 
 def test_a_reference_means_one_version(server_database: ServerDatabase) -> None:

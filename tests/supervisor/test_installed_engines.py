@@ -34,8 +34,7 @@ MACHINE = Inventory(
 def a_machine_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelscan.gpu.inventory.inventory", lambda *_: MACHINE)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    installed.probe.cache_clear()
-    installed._search.cache_clear()
+    installed.forget()
 
 
 def environment(root: Path, version: str, name: str = "vllm") -> str:
@@ -119,3 +118,21 @@ def test_one_that_is_here_is_chosen_unasked(
     model = write_tiny_hf(tmp_path / "tiny")
     plan = planned(model, Workload(context_tokens=1024))
     assert (plan.backend, plan.backend_version) == ("vllm", "0.28.0")
+
+
+def test_an_engine_that_is_installed_later_is_found(tmp_path: Path) -> None:
+    """In a process that has looked before: a gateway, an assistant's server."""
+    python = tmp_path / "bin" / "python"
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    for folder in (python.parent, site):
+        folder.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    assert installed.probe("vllm", str(python)) is None
+    info = site / "vllm-0.32.0.dist-info"
+    info.mkdir()
+    (site / "vllm").mkdir()
+    (site / "vllm" / "__init__.py").write_text("")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n")
+    found = installed.probe("vllm", str(python))
+    assert found is not None and found.version == "0.32.0"

@@ -16,6 +16,14 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ElicitResult
 from support.patience import COMMAND_S
 
+from modelscan.cli.inside import printed_inside
+from modelscan.mcp.inside import InsideCommands
+from modelscan.mcp.server import Assistance
+
+START = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+    "protocolVersion": "2025-06-18", "capabilities": {},
+    "clientInfo": {"name": "test", "version": "1"}}}  # fmt: skip
+ACCEPT = {"Accept": "application/json, text/event-stream"}
 Talk = Callable[[Client], Awaitable[Any]]
 
 
@@ -39,6 +47,17 @@ async def over_stdio(*arguments: str, mode: str, user: User | None) -> AsyncIter
     )
     callback = None if user is None else user.answer
     async with Client(stdio_client(command), mode=mode, elicitation_callback=callback) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def inside(
+    *, mode: str, user: User | None, allow_changes: bool = False
+) -> AsyncIterator[Client]:
+    """The server in this process: for the many cases whose transport does not matter."""
+    server = Assistance(InsideCommands(printed_inside), allow_changes, offline=True).server()
+    callback = None if user is None else user.answer
+    async with Client(server, mode=mode, elicitation_callback=callback) as client:
         yield client
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import perf_counter_ns
@@ -49,6 +50,7 @@ class BenchServer(LoopThread):
     def __init__(
         self, *, first_s: float = 0.0, gap_s: float = 0.0, text: str = "word ",
         refused: tuple[str, ...] = (), engine_metrics: str = "", unix: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.first_s, self.gap_s, self.text = first_s, gap_s, text
@@ -60,18 +62,20 @@ class BenchServer(LoopThread):
         self.authorizations: list[bytes | None] = []
         self.most_open = self._open = 0
         self.port = 0
-        self._unix = unix
+        self._unix, self._tls = unix, tls
         self.begin(self._listen())
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def _listen(self) -> None:
         if self._unix is not None:
             self._server = await asyncio.start_unix_server(self._serve, self._unix, limit=1 << 22)
             return
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 22)
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", 0, limit=1 << 22, ssl=self._tls
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +22,15 @@ class AnsweringServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, answers: Mapping[str, ModelAnswer]) -> None:
+    def __init__(
+        self, answers: Mapping[str, ModelAnswer], tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self.socket = tls.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.answers = dict(answers)
         self.refused: set[str] = set()
         self.silent: set[str] = set()
@@ -31,12 +39,12 @@ class AnsweringServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
 
 
 @contextmanager
-def answering(suite: EvalSuite) -> Iterator[AnsweringServer]:
-    server = AnsweringServer({item.prompt: item.reference for item in suite.items})
+def answering(suite: EvalSuite, tls: ssl.SSLContext | None = None) -> Iterator[AnsweringServer]:
+    server = AnsweringServer({item.prompt: item.reference for item in suite.items}, tls)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -66,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((body, {k.lower(): v for k, v in self.headers.items()}))
         prompt = body["messages"][-1]["content"]
         if prompt in self.server.silent:
-            self.server.ended.wait(120)
+            self.server.ended.wait()
         if prompt in self.server.refused:
             self._send(400, {"error": {"message": "the prompt is refused", "type": "invalid"}})
             return

@@ -80,7 +80,8 @@ def namespace() -> subprocess.Popen[str] | None:
     return keeper
 
 
-def with_image(folder: Path, real: str, keeper: subprocess.Popen[str] | None) -> Podman:
+def wrapped(folder: Path, real: str, keeper: subprocess.Popen[str] | None) -> Podman:
+    """podman with its storage and settings in a folder."""
     settings = folder / "containers.conf"
     limits = [
         min(4096, resource.getrlimit(kind)[1])
@@ -97,6 +98,12 @@ def with_image(folder: Path, real: str, keeper: subprocess.Popen[str] | None) ->
     program.chmod(0o755)
     made = Podman(folder)
     made.trust(None)
+    return made
+
+
+def with_image(folder: Path, real: str, keeper: subprocess.Popen[str] | None) -> Podman:
+    made = wrapped(folder, real, keeper)
+    program = folder / "podman"
     archive = folder / "image.tar"
     write_image(archive)
     variables = (f"PYTHONHOME={_PYTHON}", "PYTHONPATH=/opt/site")
@@ -132,6 +139,9 @@ def write_image(archive: Path) -> None:
         tar.add(Path(modelscan.__file__).parent, "/opt/site/modelscan", filter=_kept)
         for library in sorted({one for binary in binaries for one in _libraries(binary)}):
             tar.add(Path(library).resolve(), library)
+        link = tarfile.TarInfo("usr/bin/python")
+        link.type, link.linkname = tarfile.SYMTYPE, f"{_PYTHON}/bin/python3"
+        tar.addfile(link)
         entry = archive.with_name("llama-server")
         entry.write_text(_ENTRY)
         entry.chmod(0o755)

@@ -5,15 +5,29 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from support.container_base import with_base
 from support.podman import Podman, namespace, with_image
+
+Make = Callable[[Path, str, "subprocess.Popen[str] | None"], Podman]
 
 
 @pytest.fixture(scope="session")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     """podman with the engine's image; skips where no container can run."""
+    yield from _podman(tmp_path_factory.mktemp("podman"), with_image)
+
+
+@pytest.fixture(scope="session")
+def podman_with_base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """podman with a base image for the container file; skips where there can be none."""
+    yield from _podman(tmp_path_factory.mktemp("podman-base"), with_base)
+
+
+def _podman(folder: Path, make: Make) -> Iterator[Podman]:
     real = shutil.which("podman")
     for lacking, why in (
         (real is None, "podman is not installed"),
@@ -22,10 +36,9 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     ):
         if lacking:
             pytest.skip(why)
-    folder = tmp_path_factory.mktemp("podman")
     keeper = namespace()
     try:
-        yield with_image(folder, str(real), keeper)
+        yield make(folder, str(real), keeper)
     finally:
         subprocess.run(
             [folder / "podman", "rm", "--force", "--all"], capture_output=True, check=False

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.browser import chromium, find_chromium
+from support.web_gallery import Gallery, gallery_site
 from support.web_site import WebSite, web_site
 
 
@@ -33,3 +34,10 @@ def axe() -> Path:
     """axe.min.js of the package that brings it along."""
     bundled = pytest.importorskip("axe_playwright_python")
     return Path(bundled.__file__).with_name("axe.min.js")
+
+
+@pytest.fixture(scope="session")
+def gallery() -> Iterator[str]:
+    """The address of crowded and empty pages."""
+    with gallery_site(Gallery()) as url:
+        yield url

@@ -76,6 +76,32 @@ def test_neighbours_of_the_kinds_are_found(text: str, kind: str) -> None:
     assert f"[redacted:{kind}:1]" in redacted(text)
 
 
+@pytest.mark.parametrize("text", [
+    "redis://:p/s#KEPTaa1b2c3@cache:6379/0", "curl -b 'sid=KEPTaa1b2c3' https://x.example",
+    'curl --cookie "theme=dark; sid=KEPTaa1b2c3" https://x.example', "curl -b sid=KEPTaa1b2c3 x.example",
+    "setx GITHUB_TOKEN KEPTaa1b2c3", "set -x OPENAI_API_KEY KEPTaa1b2c3",
+    "db.example.com:5432:app:bob:KEPTaa1b2c3", "localhost:*:*:bob:KEPTaa1b2c3",
+    "<password>KEPTaa1b2c3</password>", "<ns:apiKey type='x'>KEPTaa1b2c3</ns:apiKey>",
+    "define('DB_PASSWORD', 'KEPTaa1b2c3');", 'os.environ["API_KEY"] = "KEPTaa1b2c3"',
+    'monkeypatch.setenv("HF_TOKEN", "KEPTaa1b2c3")', "das Passwort lautet KEPTaa1b2c3",
+    "le mot de passe est KEPTaa1b2c3", "la contraseña es KEPTaa1b2c3", "password changed to KEPTaa1b2c3",
+    r"open %USERPROFILE%\KEPTaa1b2c3", r"$env:APPDATA\KEPTaa1b2c3", "cat $HOME/KEPTaa1b2c3",
+    "cat ${HOME}/KEPTaa1b2c3/x",
+])  # fmt: skip
+def test_other_ways_to_write_them(text: str) -> None:
+    for form in (text, {"content": f"Hi, {text} ok?"}, [{"role": "user", "content": f"({text})"}]):
+        assert "KEPTaa1b2c3" not in json.dumps(redacted(form))
+
+
+@pytest.mark.parametrize("text", [
+    "token = tokenizer.next()", "secret = load_secret()", "password = input('Password: ')",
+    "names = ['password', 'username']", "http://localhost:3000/users/@me", "curl -b cookies.txt x",
+    "<password>string</password>", "ratio 1::2", "https://example.com:443/@scope/package",
+])  # fmt: skip
+def test_code_and_names_stay(text: str) -> None:
+    assert redacted(text) == text
+
+
 def test_equal_values_have_one_number() -> None:
     text = "a@b.de wrote to c@d.de and to a@b.de"
     assert (

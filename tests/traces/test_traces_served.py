@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conftest import Ran
 from support.served import engines, routed, serving, until, write_routing
 
 from modelscan.api import Workspace
@@ -156,6 +157,39 @@ def test_tool_policies_decide_what_is_offered(access: TraceAccess) -> None:
         "tool policy 'careful': deny delete_*; confirm write_*; others allow",
         "tool policy 'trainee': allow search; others deny (keys bob only)",
     ]
+
+
+def test_decisions_are_shown_and_exported(
+    access: TraceAccess, run_in_process: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """allow, deny and confirm: in `trace show`, in both exports, and in their provenance."""
+    key = KeyStore(access.database).create("ada", KeyLimits())[1]
+    policy = {"name": "careful", "deny": ["delete_*"], "confirm": ["write_*"]}
+    with engines("one") as (one,):
+        home = access.config.paths.config.parent
+        write_routing(home, routed(one.entry(), tool_policies=[policy]))
+        with serving() as gateway:
+            tools = offered("search", "write_file", "delete_file")
+            assert post(gateway.url, "/v1/chat/completions", key, model="one", tools=tools)
+            assert gateway.chat("one", key)[0] == 200
+            guarded, plain = spans(access, 2)
+    decided = {"search": "allow", "write_file": "confirm", "delete_file": "deny"}
+    shown = run_in_process("trace", "show", guarded.trace_id)
+    line = next(line for line in shown.out.splitlines() if line.startswith("approvals"))
+    assert line.split("\t")[1] == ", ".join(f"{k}: {v} (careful)" for k, v in decided.items())
+    document = run_in_process("trace", "show", guarded.trace_id, "--json").json
+    assert {one["tool"]: one["decision"] for one in document["span"]["approvals"]} == decided
+    assert "approvals\tnone" in run_in_process("trace", "show", plain.trace_id).out
+    rows, otlp = tmp_path / "spans.jsonl", tmp_path / "spans.json"
+    assert run_in_process("trace", "export", str(rows), "--format", "jsonl").code == 0
+    assert run_in_process("trace", "export", str(otlp), "--format", "otlp-json").code == 0
+    head, *lines = map(json.loads, rows.read_text().splitlines())
+    assert head["provenance"]["tool_policy"] == ["careful"]
+    exported = next(one for one in lines if one["trace_id"] == guarded.trace_id)
+    assert {one["tool"]: one["decision"] for one in exported["approvals"]} == decided
+    for tool, decision in decided.items():
+        assert f'"modelscan.tool_approvals.{tool}"' in otlp.read_text()
+        assert f'"{decision} (careful)"' in otlp.read_text()
 
 
 def post(url: str, path: str, key: str, **fields: object) -> str | None:

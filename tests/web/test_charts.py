@@ -18,9 +18,11 @@ from modelscan.core.plan import (
 from modelscan.core.units import GIB
 from modelscan.core.verdict import Verdict
 from modelscan.web.charts.bar import Piece, alike, grouped, memory_bar, small_bar, swatch
+from modelscan.web.charts.course import Line, course
 from modelscan.web.charts.curve import curve
 from modelscan.web.charts.frame import binary_step, step_of
 from modelscan.web.charts.intervals import Interval, intervals
+from modelscan.web.charts.pace import Paced, pace
 from modelscan.web.charts.scatter import scatter
 from modelscan.web.charts.spark import spark
 from modelscan.web.charts.waterfall import phases, waterfall
@@ -182,3 +184,62 @@ def test_small_pictures() -> None:
 def test_steps_of_axes(span: float, most: int, step: float) -> None:
     assert step_of(span, most) == pytest.approx(step)
     assert span / binary_step(span, most) <= most
+
+
+TIMES = [1_790_000_000.0 + 60 * n for n in range(60)]
+
+
+def test_a_course_has_gaps_round_steps_and_says_the_last_and_the_highest() -> None:
+    values = [None if 20 <= n < 30 else 10.0 + n for n in range(60)]
+    root = svg(course(TIMES, [Line("tokens/s", values)], "tokens/s"))
+    label = root.attrib["aria-label"]
+    assert "tokens/s: last 69.0, highest 69.0" in label
+    lines = [one for one in root.iter("path") if one.attrib["class"] == "kv k0"]
+    assert len(lines) == 2
+    assert {"0", "20", "40", "60", "80"} <= set(words(root))
+
+
+def test_a_course_of_two_columns_is_a_band_only_where_both_are_known() -> None:
+    low = [None if n < 30 else 0.5 for n in range(60)]
+    lines = [Line("p50", low), Line("p95", [2.0] * 60, "k1")]
+    root = svg(course(TIMES, lines, "seconds", band=True))
+    bands = [one for one in root.iter("path") if one.attrib["class"] == "band"]
+    assert len(bands) == 1 and bands[0].attrib["d"].count("L") == 59
+    alone = svg(course(TIMES, [Line("x", [None, 3.0] + [None] * 58)], "s"))
+    assert [one.attrib["class"] for one in alone.iter("circle")] == ["pt k0"]
+
+
+def test_nothing_over_time_is_no_picture() -> None:
+    assert course(TIMES, [Line("x", [0.0] * 60)], "s") == ""
+    assert course(TIMES, [Line("x", [None] * 60)], "s") == ""
+    assert course([1.0], [Line("x", [1.0])], "s") == ""
+
+
+@pytest.mark.parametrize("span", [600, 3600, 86_400, 604_800, 30 * 86_400])
+def test_a_course_has_some_times_on_its_axis(span: int) -> None:
+    times = [1_790_000_000.0 + span / 60 * n for n in range(60)]
+    root = svg(course(times, [Line("x", [1.0] * 60)], "s"))
+    bottom = max(float(one.attrib["y"]) for one in root.iter("text"))
+    shown = [one for one in root.iter("text") if float(one.attrib["y"]) > bottom - 12]
+    assert 2 <= len(shown) <= 6
+
+
+def test_quality_against_speed_names_models_and_their_memory() -> None:
+    rows = [Paced("a", 0.9, 50.0, 8 * GIB), Paced(HOSTILE, 0.7, 120.0, None)]
+    root = svg(pace(rows, "wide", "accuracy"))
+    assert root.attrib["aria-label"].startswith(
+        "accuracy against speed. a: 0.90, 50.0 tokens/s, 8.0 GiB"
+    )
+    assert pace(rows[:1], "wide", "accuracy") == ""
+
+
+def test_ticks_of_a_difference_are_round_and_have_a_zero() -> None:
+    root = svg(intervals([Interval("d", 0.333, 0.21, 0.45, 60)], "wide", "x", zero=True))
+    ticks = [one.text for one in root.iter("text") if one.attrib["class"] == "tick"]
+    assert ticks == ["-0.4", "-0.2", "0", "0.2", "0.4"]
+
+
+def test_a_named_part_has_its_name_where_a_wide_bar_has_room() -> None:
+    pieces = [Piece("weights", "coder", 20 * GIB), Piece("weights", "a-long-name" * 9, 3 * GIB)]
+    texts = words(svg(memory_bar("GPU 0", pieces, 24 * GIB, named=True)))
+    assert texts[:2] == ["coder 20.0", "20.0"] and "3.0" in texts

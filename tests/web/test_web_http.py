@@ -20,7 +20,7 @@ CARD = "gpu=RTX+4090"
 PAGES = (
     "/", "/find?gpu=RTX+4090", "/find", "/model/alibaba/qwen3-8b?gpu=RTX+4090",
     "/compare?model=qwen3-8b&model=qwen3-32b&gpu=RTX+4090", "/deployment/demo", "/traffic",
-    "/scores", "/system", "/registry",
+    "/scores", "/system", "/registry", "/docs", "/docs/how-to/serve", "/docs?q=proxy",
 )  # fmt: skip
 SCHEMAS = Path(__file__).parents[2] / "modelscan" / "schemas"
 
@@ -60,6 +60,10 @@ def test_a_page_is_whole_guarded_light_and_without_foreign_files(site: WebSite, 
         ("/traffic/ffffffffffffffffffffffffffffffff", 404, "there is no request"),
         ("/scores/compare?run=a&run=b", 404, "there is no report"),
         ("/find?gpu=RTX+4090&q=zzzzzz", 200, "No model matches all of this"),
+        ("/docs/nosuch", 404, "the manual has no page"),
+        ("/docs/..%2f..%2fREADME", 400, "not a plain path"),
+        ("/docs?q=zzzzzz", 200, "Nothing in the manual has all words"),
+        ("/docs/images/nosuch.png", 404, "there is no file"),
         ("/nosuch", 404, "there is no path"),
         ("/static/nosuch.js", 404, "there is no file"),
     ],
@@ -81,7 +85,8 @@ def test_what_others_wrote_is_never_markup(site: WebSite) -> None:
     """Names of models and entries, file names, engines' answers and log lines, queries."""
     for path in ("/", "/traffic", "/deployment/demo", f"/find?{CARD}&q=%3Cscript%3Ealert(1)%3C/script%3E",
                  "/model/%3Cscript%3Ealert(1)%3C/script%3E", "/model/a?gpu=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
-                 "/compare?model=%3Cimg%20src=x%20onerror=alert(1)%3E", "/deployment/%3Cb%3E", "/scores/compare?run=%3Cb%3E"):  # fmt: skip
+                 "/compare?model=%3Cimg%20src=x%20onerror=alert(1)%3E", "/deployment/%3Cb%3E", "/scores/compare?run=%3Cb%3E",
+                 "/docs?q=%3Cscript%3Ealert(1)%3C/script%3E", "/docs/%3Cscript%3Ealert(1)%3C/script%3E"):  # fmt: skip
         page = site.get(path)[1]
         assert "<script>alert" not in page and "<img src=x" not in page, path
     traffic = site.get("/traffic")[1]

@@ -150,11 +150,11 @@ def _dataset(file: Path, output_tokens: int | None) -> BenchWorkload:
             return read_dataset(lines, str(file), output_tokens)
     except OSError as error:
         raise UsageError(
-            f"cannot read {file}: {error.strerror}", hint="see docs/bench.md"
+            f"cannot read {file}: {error.strerror}", hint="modelscan docs bench"
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"cannot read {file}: it is not UTF-8 text", hint="see docs/bench.md"
+            f"cannot read {file}: it is not UTF-8 text", hint="modelscan docs bench"
         ) from error
 
 

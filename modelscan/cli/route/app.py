@@ -13,6 +13,7 @@ from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.cli.framework import command, group
 from modelscan.cli.route.health import health
 from modelscan.core.errors import EXIT_REMOTE, EXIT_USAGE
+from modelscan.core.units import counted
 
 if TYPE_CHECKING:
     from modelscan.core.finding import Finding
@@ -95,7 +96,7 @@ def validate(
         )
     ]
     if not cells:
-        blocks = [Note(f"{path}: {answer.routes} entries, no problems")]
+        blocks = [Note(f"{path}: {counted(answer.routes, 'entry', 'entries')}, no problems")]
     messages = [finding.message for finding in answer.findings]
     code = 0 if answer.valid else EXIT_USAGE
     return Document("route.validate", answer, blocks, messages, exit_code=code)

@@ -65,7 +65,7 @@ def _context(context: SpanContext | None) -> str | None:
 
 def _approvals(span: Span) -> str:
     if span.approvals is None:
-        return "none: no policy decides about tools here"
+        return "none: no tool policy applies, or no tool was offered"
     return ", ".join(f"{one.tool}: {one.decision} ({one.policy})" for one in span.approvals)
 
 

@@ -6,7 +6,6 @@ every formula checked against the engine's own dry run (benchmarks/bench_memory.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from modelscan.core.architecture import Architecture, Attention, Layer
@@ -98,10 +97,10 @@ def state_bytes(layer: Layer, settings: Settings) -> int:
 
 def bytes_per_token(architecture: Architecture, settings: Settings) -> int:
     """Growth per token of context: layers that see everything (their own cells only)."""
-    growing = Counter(
-        layer for layer in architecture.layers
+    growing = [
+        (layer, count) for layer, count in architecture.layer_counts
         if layer.attention not in SLIDING or settings.swa_full
-    )  # fmt: skip
+    ]  # fmt: skip
     if not has_cache(architecture):
         return 0
     return sum(
@@ -110,5 +109,5 @@ def bytes_per_token(architecture: Architecture, settings: Settings) -> int:
             layer_bytes_per_cell(layer, architecture, settings)
             + (indexer_bytes(layer, architecture, settings) if layer.owns_cache else 0)
         )
-        for layer, count in growing.items()
+        for layer, count in growing
     )

@@ -40,6 +40,7 @@ def _predicting(case: Case, settings: Settings) -> tuple[Case, ...]:
         placement, layers=placement.prediction, prediction=(),
         moved=moved(tensors, rules, placement.prediction, placement.output),
         host_experts=frozenset(range(len(placement.prediction)) if experts else ()),
+        drafts_pipelined=placement.pipelined,
     )  # fmt: skip
     facts = replace(case.facts, graph=drafting.draft_graph(case.facts.graph, settings))
     return (Case(blocks, settings, facts, there, case.workload),)

@@ -17,7 +17,6 @@ from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp.given import canonical, option
 from modelscan.engines.llamacpp.options import drafters
 from modelscan.engines.llamacpp.settings import cache_type, whole_number
-from modelscan.memory import weights_gguf
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
@@ -114,7 +113,4 @@ def notes(drafted: Drafting, shape: ModelShape) -> tuple[str, ...]:
             "llama.cpp refuses draft-mtp: the file has no multi-token-prediction blocks",
             hint="--param spec-type=none",
         )
-    stored = len(shape.architecture.layers)
-    if not any((weights_gguf.layer_of(tensor.name) or 0) >= stored for tensor in shape.tensors):
-        return ("draft-mtp: the size of the prediction blocks is not known and not counted",)
     return ()

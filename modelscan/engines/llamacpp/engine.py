@@ -42,7 +42,10 @@ class LlamaCpp(Engine):
     title = "llama.cpp"
     formats = ("gguf",)
     option_names = flags.NAMES
-    log_words = r"\b(?:llama_|ggml_|gguf_|GGML_)\w+|\bsrv +\w+|llama-server"
+    log_words = (
+        r"\b(?:llama_|ggml_|gguf_|GGML_)\w+|\bsrv +\w+|llama-server|"
+        r"^error: (?:invalid|unknown) argument: -"
+    )
     harmless = flags.HARMLESS
     program_setting: ClassVar[str | None] = "llama_server"
     caps_context = True

@@ -7,11 +7,12 @@ off, print the text alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import Rule, rule
+from modelscan.engines.log_text import last_failure
 
 _LONGEST = 4000  # characters of a line that are looked at
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -30,6 +31,11 @@ _ECHO = re.compile(
     re.IGNORECASE,
 )
 _SPACES = re.compile(r"\s+")
+# Options are read first, so their errors come before any other line of a start.
+_BEGINS = re.compile(
+    r"^(?:[\d. ]+I )?(?:build_info: |build: \d+ \()|^error: (?:invalid|unknown) argument|"
+    r"^error while handling argument"
+)
 _PORT = re.compile(r"port:? (\d+)")
 _NEWER = "pip install --upgrade xllamacpp   (or install a newer llama-server: "
 
@@ -71,8 +77,14 @@ _WEAK = ("driver",)
 
 
 def failure(log: str) -> EngineFailure | None:
-    """The first error (the cause; later ones follow from it); None without one."""
-    lines = list(_error_lines(log))
+    """The first error of the last start that has one (later ones follow from it); None without
+    one.
+    """
+    return last_failure(log, _BEGINS, _of_start)
+
+
+def _of_start(rows: Sequence[str]) -> EngineFailure | None:
+    lines = list(_error_lines(rows))
     found = [(number, text, one) for number, text in lines if (one := _rule(text))]
     strong = [entry for entry in found if entry[2][0].kind not in _WEAK]
     causes = [(number, text) for number, text in lines if not _ECHO.search(text)]
@@ -97,10 +109,10 @@ def _rule(text: str) -> tuple[Rule, re.Match[str]] | None:
     return next(((one, match) for one in RULES if (match := one.pattern.search(text))), None)
 
 
-def _error_lines(log: str) -> Iterator[tuple[int, str]]:
+def _error_lines(texts: Sequence[str]) -> Iterator[tuple[int, str]]:
     """Line numbers and texts of errors: by their level where the log has levels, else by their
     words."""
-    rows = [_ANSI.sub("", row[:_LONGEST]) for row in log.splitlines()]
+    rows = [_ANSI.sub("", row[:_LONGEST]) for row in texts]
     levels = [_LEVELLED.match(row) for row in rows]
     levelled = any(levels)
     for number, (row, match) in enumerate(zip(rows, levels, strict=True), 1):

@@ -11,9 +11,9 @@ from modelscan.memory import weights_gguf
 from modelscan.memory.architecture.from_gguf import block_tensors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FileLayout:
-    """The parts of a file's tensors that the estimate needs, by block."""
+    """The parts of a file's tensors that the estimate needs, by block; compared by identity."""
 
     shape: ModelShape
     kinds: list[Block]  # one of each sort: most models have one or two

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.engines.llamacpp.options import ALIASES
 
@@ -12,6 +14,12 @@ if TYPE_CHECKING:
 _OFF = ("false", "0", "off")
 
 
+class _Given(NamedTuple):
+    position: int
+    value: str  # "true" for a bare flag
+
+
+@functools.lru_cache(maxsize=4096)
 def canonical(name: str) -> str:
     """The long name of an option: ``ot`` and ``override_tensor`` are ``override-tensor``."""
     plain = name.replace("_", "-")
@@ -20,10 +28,8 @@ def canonical(name: str) -> str:
 
 def option(workload: Workload, name: str) -> str | None:
     """The value of the option with this long name (the last one wins); "true" for a bare flag."""
-    for key, value in reversed(workload.parameters):
-        if canonical(key) == name:
-            return "true" if value is None else value
-    return None
+    given = _last(workload.parameters).get(name)
+    return None if given is None else given.value
 
 
 def every(workload: Workload, name: str) -> tuple[str, ...]:
@@ -33,9 +39,17 @@ def every(workload: Workload, name: str) -> tuple[str, ...]:
 
 def switched(workload: Workload, name: str, off: str | None = None) -> bool:
     """Whether a switch is set: ``name``, unless its opposite ``off`` follows."""
-    for key, value in reversed(workload.parameters):
-        if canonical(key) == name:
-            return (value or "true").lower() not in _OFF
-        if off is not None and canonical(key) == off:
-            return False
-    return False
+    given = _last(workload.parameters)
+    mine, opposite = given.get(name), given.get(off) if off is not None else None
+    if mine is None or (opposite is not None and opposite.position > mine.position):
+        return False
+    return (mine.value or "true").lower() not in _OFF
+
+
+@functools.lru_cache(maxsize=512)  # an estimate looks up a dozen options on every device
+def _last(parameters: tuple[tuple[str, str | None], ...]) -> Mapping[str, _Given]:
+    """The last of each option, by its long name."""
+    return {
+        canonical(key): _Given(position, "true" if value is None else value)
+        for position, (key, value) in enumerate(parameters)
+    }

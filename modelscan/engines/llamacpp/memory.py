@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import functools
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
-from modelscan.core.units import MIB
+from modelscan.core.units import MIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp import NAME, cache, compute, drafting
 from modelscan.engines.llamacpp import settings as settings_of
@@ -18,6 +18,7 @@ from modelscan.engines.llamacpp.draft_contexts import contexts
 from modelscan.engines.llamacpp.file_layout import file_layout
 from modelscan.engines.llamacpp.given import option, switched
 from modelscan.engines.llamacpp.overrides import HOST
+from modelscan.engines.llamacpp.prediction_blocks import with_prediction_blocks
 from modelscan.engines.llamacpp.settings import whole_number
 from modelscan.engines.llamacpp.split import place, shared_devices
 from modelscan.engines.llamacpp.versions import lookup
@@ -28,6 +29,32 @@ if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
     from modelscan.core.gpu import Gpu, Host, Inventory
     from modelscan.core.verdict import Basis
+    from modelscan.engines.llamacpp.file_layout import FileLayout
+    from modelscan.engines.llamacpp.graph import Graph
+    from modelscan.engines.llamacpp.settings import Settings
+
+
+class _Sizes(NamedTuple):
+    """Bytes that do not depend on where anything is: of the graph, and of each layer's caches."""
+
+    graph: int
+    inputs: int
+    kv: tuple[int, ...]
+    states: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=64)  # a planner moves layers of one model with the same settings
+def _sizes(model: FileLayout, settings: Settings, graph: Graph) -> _Sizes:
+    architecture = model.shape.architecture
+    kinds = [layer for layer, _ in architecture.layer_counts]
+    kv = {layer: cache.layer_bytes(layer, architecture, settings) for layer in kinds}
+    states = {layer: cache.state_bytes(layer, settings) for layer in kinds}
+    return _Sizes(
+        graph=compute.compute_bytes(architecture, model.kinds, settings, graph),
+        inputs=compute.input_bytes(architecture, settings),
+        kv=tuple(kv[layer] for layer in architecture.layers),
+        states=tuple(states[layer] for layer in architecture.layers),
+    )
 
 
 def estimate(
@@ -45,6 +72,20 @@ def estimate(
             "llama.cpp runs GGUF files only, and this variant has none",
             hint="choose a GGUF quantization: --quantization Q4_K_M",
         )
+    found = _smallest(shape, workload, inventory, version)
+    drafted = drafting.drafting(workload)
+    whole = with_prediction_blocks(shape) if drafted.mtp and not drafted.file else shape
+    if whole is shape:
+        return found
+    more = _smallest(whole, workload, inventory, version).total_bytes - found.total_bytes
+    note = f"draft-mtp: not counted are the prediction blocks, about {format_bytes(more)} more"
+    return replace(found, warnings=(*found.warnings, f"{note}: their size is in the file only"))
+
+
+def _smallest(
+    shape: ModelShape, workload: Workload, inventory: Inventory | None, version: str | None
+) -> Estimate:
+    """The estimate on the fewest devices that suffice, or on all."""
     facts = lookup(version or workload.backend_version)
     drafted = drafting.drafting(workload)
     settings = replace(
@@ -162,23 +203,17 @@ def _device(parts: Parts, gpu: Gpu) -> DeviceEstimate:
 
 
 def _parts(case: Case, place: int) -> Parts:
-    placement, settings, architecture = case.placement, case.settings, case.architecture
+    placement, sizes = case.placement, _sizes(case.model, case.settings, case.facts.graph)
     mine = [index for index, home in enumerate(placement.layers) if home == place]
     caches = [*range(len(placement.layers))] if place == HOST else []
     if not placement.kv_on_host:
         caches = mine
     elif place != HOST:
         caches = []
-    sorts = Counter(architecture.layers[i] for i in caches)
     return Parts(
         weights_bytes=_weights(case, place, mine),
-        kv_cache_bytes=sum(
-            count * cache.layer_bytes(layer, architecture, settings)
-            for layer, count in sorts.items()
-        ),
-        recurrent_state_bytes=sum(
-            count * cache.state_bytes(layer, settings) for layer, count in sorts.items()
-        ),
+        kv_cache_bytes=sum([sizes.kv[i] for i in caches]),
+        recurrent_state_bytes=sum([sizes.states[i] for i in caches]),
         compute_bytes=_compute(case, place),
         output_bytes=_output(case) if place == HOST else 0,
         non_torch_bytes=_context(case, place),
@@ -189,14 +224,14 @@ def _parts(case: Case, place: int) -> Parts:
 
 def _weights(case: Case, place: int, mine: list[int]) -> int:
     model, placement = case.model, case.placement
-    total = sum(model.layer_bytes[i] for i in mine) + placement.moved.change(place)
+    total = sum([model.layer_bytes[i] for i in mine]) + placement.moved.change(place)
     total += round(model.shape.adapter_bytes * len(mine) / max(1, len(placement.layers)))
     if placement.host_experts:
         moved = [i for i in placement.host_experts if placement.layers[i] != HOST]
         if place == HOST:
             total += sum(model.expert_bytes[i] for i in moved)
         else:
-            total -= sum(model.expert_bytes[i] for i in moved if i in set(mine))
+            total -= sum(model.expert_bytes[i] for i in placement.host_experts.intersection(mine))
     if place == HOST:
         total += model.input_bytes
     if place == placement.output:
@@ -211,25 +246,23 @@ def _compute(case: Case, place: int) -> int:
     inputs and the embedding rows; a pipeline keeps several sets of inputs.
     """
     settings, facts, placement = case.settings, case.facts, case.placement
-    architecture, model = case.architecture, case.model
+    architecture, sizes = case.architecture, _sizes(case.model, settings, facts.graph)
     if not placement.gpus:
-        states = drafting.state_inputs_bytes(architecture, settings)
-        return compute.compute_bytes(architecture, model.kinds, settings, facts.graph) + states
-    inputs = compute.input_bytes(architecture, settings)
+        return sizes.graph + drafting.state_inputs_bytes(architecture, settings)
+    inputs = sizes.inputs
     rows = settings.graph_tokens * architecture.hidden * compute.F32
     extra = 0
     if placement.pipelined:
         extra = (facts.sched_copies - 1) * inputs + facts.sched_copies * rows
     if place == HOST:
         if placement.computes_on_host:
-            return compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
+            return sizes.graph
         return inputs + rows + extra
     used = place in placement.layers or place == placement.output
     if not used:
         return 0
-    device = compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
     states = drafting.state_inputs_bytes(architecture, settings)
-    return device + extra + states + _copied_matrix(case)
+    return sizes.graph + extra + states + _copied_matrix(case)
 
 
 def _copied_matrix(case: Case) -> int:
@@ -284,5 +317,7 @@ def _host_copies(case: Case, place: int) -> int:
 
 
 def _sum(all_parts: list[Parts]) -> Parts:
+    if len(all_parts) == 1:
+        return all_parts[0]
     names = Parts.__dataclass_fields__
     return Parts(**{name: sum(getattr(p, name) for p in all_parts) for name in names})

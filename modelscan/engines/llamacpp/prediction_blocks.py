@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from modelscan.core.architecture import Attention, ModelShape, Weights
 from modelscan.engines.llamacpp.file_layout import FileLayout, ShapeKey
 from modelscan.memory import weights_gguf
+from modelscan.memory.quantization_mix import quantized
+from modelscan.memory.tensor_table import tensor_table
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Layer, Tensor
@@ -47,6 +49,25 @@ def prediction_shape(shape: ModelShape) -> ModelShape | None:
         shape, architecture=blocks, tensors=tensors, path=None, draft=None,
         weights=Weights(total_bytes=total, basis=shape.weights.basis),
     )  # fmt: skip
+
+
+def with_prediction_blocks(shape: ModelShape) -> ModelShape:
+    """The shape with the prediction blocks that the model publishes, which a file that drafts with
+    them has; the same shape where it has them, or where the model publishes none.
+    """
+    return _with_blocks(ShapeKey(shape))
+
+
+@functools.lru_cache(maxsize=8)
+def _with_blocks(key: ShapeKey) -> ModelShape:
+    shape, architecture = key.shape, key.shape.architecture
+    first = len(architecture.layers)
+    if not architecture.mtp_layers or _renumbered(shape.tensors, first):
+        return shape
+    table = tensor_table(architecture, mtp=True)
+    blocks = [entry for entry in table if (weights_gguf.layer_of(entry[0]) or 0) >= first]
+    made = quantized(blocks, architecture, shape.quantization or "Q8_0")
+    return replace(shape, tensors=(*shape.tensors, *made))
 
 
 def _latent(layer: Layer) -> bool:

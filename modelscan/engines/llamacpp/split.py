@@ -7,6 +7,7 @@ proportion to ``--tensor-split`` or to free memory; the token embedding stays on
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
@@ -28,6 +29,7 @@ class Placement:
     """Per layer the device's place in ``gpus`` (HOST = host); ``host_experts``: layers whose
     routed experts stay on the host. ``kv_on_host`` for --no-kv-offload. ``prediction``: places of
     the multi-token-prediction blocks, ``moved``: weights on another device than their layer.
+    ``drafts_pipelined``: of a drafting context, whose model is divided over several devices.
     """
 
     gpus: tuple[Gpu, ...]
@@ -37,6 +39,7 @@ class Placement:
     kv_on_host: bool
     prediction: tuple[int, ...] = ()
     moved: MovedWeights = UNMOVED
+    drafts_pipelined: bool = False
 
     @property
     def devices(self) -> tuple[int, ...]:
@@ -45,7 +48,12 @@ class Placement:
 
     @property
     def pipelined(self) -> bool:
-        """Whether several devices hold layers and nothing is on the host: batches overlap."""
+        """Whether several devices hold layers and nothing is on the host: batches overlap.
+
+        llama.cpp asks this of the model, not of the blocks that a context computes.
+        """
+        if self.drafts_pipelined:
+            return True
         used = {*self.layers, self.output}
         alone = self.host_experts or self.kv_on_host or self.moved.bytes
         return len(used) > 1 and HOST not in used and not alone
@@ -63,22 +71,28 @@ def place(shape: ModelShape, workload: Workload, gpus: tuple[Gpu, ...]) -> Place
     stored = count + shape.architecture.mtp_layers
     offloaded = _gpu_layers(workload, stored) if gpus else 0
     weights = _shares(workload, gpus)
-    start = max(stored + 1 - offloaded, 0)
-    active = min(offloaded, stored + 1)
-    homes = [_home(index, start, active, weights) for index in range(stored + 1)]
+    homes = _homes(stored, offloaded, weights)
     rules = overrides(workload, len(gpus))
     return Placement(
         gpus=gpus,
-        layers=tuple(homes[:count]),
+        layers=homes[:count],
         output=homes[stored],
         host_experts=_host_experts(workload, count) if gpus else frozenset(),
         kv_on_host=switched(workload, "no-kv-offload", "kv-offload"),
-        prediction=tuple(homes[count:stored]),
+        prediction=homes[count:stored],
         moved=moved(shape.tensors, rules, homes[:count], homes[stored]) if gpus else UNMOVED,
     )
 
 
-def _home(index: int, start: int, active: int, shares: list[float]) -> int:
+@functools.lru_cache(maxsize=256)
+def _homes(stored: int, offloaded: int, shares: tuple[float, ...]) -> tuple[int, ...]:
+    """The places of the ``stored`` blocks and of the output, which counts as one more."""
+    start = max(stored + 1 - offloaded, 0)
+    active = min(offloaded, stored + 1)
+    return tuple(_home(index, start, active, shares) for index in range(stored + 1))
+
+
+def _home(index: int, start: int, active: int, shares: tuple[float, ...]) -> int:
     if not active or not start <= index < start + active:
         return HOST
     return min(bisect_right(shares, (index - start) / active), len(shares) - 1)
@@ -91,7 +105,7 @@ def _gpu_layers(workload: Workload, stored: int) -> int:
     return whole_number("n-gpu-layers", value)
 
 
-def _shares(workload: Workload, gpus: tuple[Gpu, ...]) -> list[float]:
+def _shares(workload: Workload, gpus: tuple[Gpu, ...]) -> tuple[float, ...]:
     """Cumulated shares of the devices, ending at 1."""
     parts = [float(gpu.free_bytes or gpu.memory_bytes or 1) for gpu in gpus]
     text = option(workload, "tensor-split")
@@ -100,7 +114,7 @@ def _shares(workload: Workload, gpus: tuple[Gpu, ...]) -> list[float]:
         proportions = (proportions + [0.0] * len(gpus))[: len(gpus)]
         parts = proportions if sum(proportions) > 0 else parts
     total = sum(parts) or 1.0
-    return [part / total for part in accumulate(parts)]
+    return tuple(part / total for part in accumulate(parts))
 
 
 def shared_devices(workload: Workload) -> int:

@@ -41,7 +41,11 @@ class Ollama(LlamaCpp):
     default_port = 11434
     title = "Ollama"
     option_names = flags.NAMES
-    log_words = r"source=\w+\.go:\d+|\bollama\b"
+    log_words = r"\bollama\b"
+    log_mark = (
+        r"source=\w+\.go:\d+|\[GIN\] |Error: (?:pull model manifest|listen tcp|digest mismatch|"
+        r"model (?:requires more system memory|'[^']*' not found))"
+    )
     harmless = flags.HARMLESS
     program_setting = None
     preference = 0.06

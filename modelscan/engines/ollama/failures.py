@@ -1,8 +1,8 @@
 """Why Ollama did not load a model: from its server's log, or from the error of one answer.
 
 The server writes ``time=… level=ERROR source=sched.go:470 msg="…" error="…"``; its runner, a build
-of llama.cpp, writes plain lines between. journald and Docker put a prefix before each line. The
-server retries with fewer layers on the GPU, so only the last attempt with an error counts.
+of llama.cpp, writes plain lines between. The server retries with fewer layers on the GPU, so only
+the last attempt with an error counts.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from typing import NamedTuple
 from modelscan.engines.base import EngineFailure, FailureKind
 from modelscan.engines.failure_rules import Advice, Rule, rule
 from modelscan.engines.llamacpp import failures as llamacpp
+from modelscan.engines.log_text import log_rows
 
 _LONGEST = 4000
-_PREFIX = re.compile(
-    r"^(?:\w{3} +\d+ [\d:]{8} \S+ ollama\[\d+\]: ?|\d{4}-\d\d-\d\d[T ][\d:.]{8,}Z? (?=\S))"
-)
 _ENTRY = re.compile(r"\btime=\S+ level=(?P<level>[A-Z]+) (?P<rest>.*)$")
 _FIELD = re.compile(r'\b(?P<name>msg|error|err)=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>\S+))')
 _ATTEMPT = re.compile(r'msg="?start(?:ing|ed) (?:llama server|llama runner|runner|go runner)')
@@ -90,8 +88,8 @@ def _explained(line: _Line) -> EngineFailure:
 def _error_lines(log: str) -> Iterator[_Line]:
     """Errors of the server (by level) and of its runner (by words), with their attempt."""
     attempt = 0
-    for number, row in enumerate(log.splitlines(), 1):
-        text = _PREFIX.sub("", row[:_LONGEST])
+    for number, row in enumerate(log_rows(log), 1):
+        text = row[:_LONGEST]
         attempt += _ATTEMPT.search(text) is not None
         entry = _ENTRY.search(text)
         if entry is not None:

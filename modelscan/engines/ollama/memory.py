@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.units import GIB
+from modelscan.core.units import GIB, format_bytes
 from modelscan.engines.llamacpp import memory as llamacpp
 from modelscan.engines.ollama import NAME
 from modelscan.engines.option_values import whole
@@ -45,6 +45,7 @@ VERSIONS = (
     OllamaVersion((0, 11, 0), 4096, True, 1, "new engine: one slot, flash attention by model"),
     OllamaVersion((0, 15, 5), None, True, 1, "documented: 4k, 32k or 256k by GPU memory"),
 )
+_BEFORE_LATENT = ("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM")  # in Ollama's library
 _TIERS = ((48 * GIB, 262144), (24 * GIB, 32768), (0, 4096))
 
 
@@ -107,15 +108,36 @@ def estimate(
     facts = facts_for(chosen)
     served = with_defaults(workload, shape.architecture, inventory, facts)
     result = llamacpp.estimate(shape, served, inventory, version=None)
+    older = _full_cache_note(shape, result)
     assumption = f"Ollama {chosen}: {served.context_tokens:,} tokens x {served.parallel} slots"
     return replace(
         result,
         backend=NAME,
         backend_version=chosen,
         margin_bytes=0,
+        warnings=(*result.warnings, *older),
         assumptions=(
             *result.assumptions,
             assumption,
             *unknown_note("Ollama", chosen, OLDEST_VERSION, DEFAULT_VERSION),
         ),
+    )
+
+
+def _full_cache_note(shape: ModelShape, found: Estimate) -> tuple[str, ...]:
+    """Files from before llama.cpp had latent caches (2025-04) have one row per head instead.
+
+    Ollama's own library has such files (deepseek-coder-v2:16b: 270 KiB a token for 30).
+    """
+    architecture, latent = shape.architecture, shape.architecture.latent
+    listed = set(architecture.checkpoint.classes) & set(_BEFORE_LATENT)
+    if latent is None or not listed:  # a GGUF file's header names no class
+        return ()
+    row = latent.kv_lora_rank + latent.rope_length
+    width = (latent.nope_length or 0) + latent.rope_length + (latent.value_length or 0)
+    heads = max((layer.heads for layer in architecture.layers), default=0)
+    full = found.parts.kv_cache_bytes * heads * width // row
+    return (
+        "a file converted before April 2025, as in Ollama's library, caches every head: "
+        f"{format_bytes(full)} instead of {format_bytes(found.parts.kv_cache_bytes)}",
     )

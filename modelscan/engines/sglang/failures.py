@@ -47,6 +47,9 @@ RULES = (
 )  # fmt: skip
 
 
+_BEGINS = re.compile(r"server_args=ServerArgs\(|^usage: ")
+
+
 def failure(log: str) -> EngineFailure | None:
     """The cause from SGLang's log; None if the log names none."""
-    return recognise(RULES, log)
+    return recognise(RULES, log, _BEGINS)

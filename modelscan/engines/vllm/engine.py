@@ -46,7 +46,7 @@ class Vllm(PoolEngine):
     default_port = 8000
     title = "vLLM"
     option_names = flags.NAMES
-    log_words = r"\bvLLM\b|\bvllm\b|EngineCore|APIServer pid"
+    log_words = r"\bvLLM\b|\bvllm\b|EngineCore|APIServer pid|^api_server\.py: error"
     harmless = flags.HARMLESS
     json_lists = flags.JSON_LISTS
     owned = flags.OWNED

@@ -99,6 +99,9 @@ RULES = (
 )  # fmt: skip
 
 
+_BEGINS = re.compile(r"vLLM API server version|^(?:\([\w ]+ pid=\d+\) )?usage: ")
+
+
 def failure(log: str) -> EngineFailure | None:
     """The cause from vLLM's log; None if the log names none."""
-    return recognise(RULES, log)
+    return recognise(RULES, log, _BEGINS)

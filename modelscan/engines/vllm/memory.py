@@ -2,7 +2,7 @@
 
 The budget (exact to 0.00 GiB in published logs): pool = utilisation x total - (weights +
 activation peak + non-torch increase, + CUDA graphs in newer versions). Constants and their sources:
-``versions``. ``docs/memory-vllm-sglang.md`` explains the terms.
+``versions``. ``docs/internals/memory-vllm-sglang.md`` explains the terms.
 """
 
 from __future__ import annotations

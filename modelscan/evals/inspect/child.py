@@ -76,6 +76,8 @@ def _run(job: EvalJob, folder: Path) -> JobOutcome:
             api_key=os.environ.get(KEY_VARIABLE) or "none",
             service=PROVIDER,
             stream=True,
+            socket_path=job.socket_path,
+            tls=job.tls,
         )
     logs = evaluate(
         tasks, model, display="none", log_dir=str(folder / "logs"), log_level="error",

@@ -9,15 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterable, AsyncIterator
 from contextvars import ContextVar
-from typing import cast
+from typing import Any, cast
 
+import httpx2
+from inspect_ai._util.http_defaults_httpx2 import default_client_kwargs
 from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, modelapi
 from inspect_ai.model._model_call import ModelCall
 from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
 from inspect_ai.tool import ToolChoice, ToolInfo
+from openai import DefaultAsyncHttpxClient
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from modelscan.core.tls import TlsFiles
 from modelscan.evals.inspect.call import CallMeasured, note
+from modelscan.net.exchange import HttpSettings
+from modelscan.net.httpx_setup import tls_context
 
 PROVIDER = "modelscan"
 _ID_HEADER = "x-request-id"
@@ -28,7 +35,27 @@ _Generated = ModelOutput | tuple[ModelOutput | Exception, ModelCall]
 
 
 class MeasuredEndpoint(OpenAICompatibleAPI):
-    """Streams every answer, and measures it."""
+    """Streams every answer, and measures it. ``socket_path`` and ``tls``: how it is reached."""
+
+    def __init__(
+        self,
+        *args: Any,
+        socket_path: str | None = None,
+        tls: TlsFiles | None = None,
+        **options: Any,
+    ) -> None:
+        self._socket_path, self._tls = socket_path, tls
+        super().__init__(*args, **options)
+
+    def _create_http_client(self) -> DefaultAsyncHttpxClient:
+        """As inspect's own, with the files for this server."""
+        options: dict[str, Any] = {}
+        if self._socket_path is not None:
+            options["transport"] = httpx2.AsyncHTTPTransport(uds=self._socket_path)
+        elif self._tls is not None:
+            files = HttpSettings().with_files(self._tls)
+            options["verify"] = tls_context(files.ca_file, files.own)
+        return DefaultAsyncHttpxClient(**default_client_kwargs(**options))
 
     def initialize(self) -> None:
         """With a note of the time when a request leaves, each time that it is tried."""
@@ -74,7 +101,20 @@ async def _timed(
     async for chunk in stream:
         if call.ttft_s is None and _has_content(chunk):
             call.ttft_s = time.monotonic() - call.started_at
+        if chunk.usage is not None:
+            chunk.usage = _usage(chunk.usage)
         yield chunk
+
+
+def _usage(usage: CompletionUsage) -> CompletionUsage | None:
+    """With the sum that inspect demands, where a server leaves it out; None without its parts."""
+    total: object = usage.total_tokens
+    parts: tuple[object, ...] = (usage.prompt_tokens, usage.completion_tokens)
+    if not all(isinstance(one, int) for one in parts):
+        return None
+    if not isinstance(total, int):
+        usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
+    return usage
 
 
 def _has_content(chunk: ChatCompletionChunk) -> bool:

@@ -10,8 +10,9 @@ from pathlib import Path
 PROGRAM = "llama-perplexity"
 _CONTEXT = "256"  # the text has about a thousand tokens, and the program needs twice the context
 _LIMIT_S = 3600
-# "Final estimate: PPL = 5.9062 +/- 0.03270", tools/perplexity/perplexity.cpp
-_RESULT = re.compile(r"^Final estimate: PPL = (\d+(?:\.\d+)?)", re.MULTILINE)
+# "Final estimate: PPL = 5.9062 +/- 0.03270", tools/perplexity/perplexity.cpp. Newer builds log it:
+# a time and a level come before it, and part of a line whose rest went to the other stream.
+_RESULT = re.compile(r"Final estimate: PPL = (\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 
 def parse_perplexity(output: str) -> float | None:

@@ -124,6 +124,17 @@ class ControlApp:
         gateway = self.gateway
         return PromotionApi(gateway.config, gateway.database, self._actor).handlers()
 
+    def _stored_handlers(self) -> dict[str, Handler]:
+        """Of what is stored here: pulled weights, and requests with their texts."""
+        from modelscan.gateway.control.cache_api import cache_handlers
+        from modelscan.gateway.control.traces_api import trace_handlers
+
+        config, database = self.gateway.config, self.gateway.database
+        return {
+            **cache_handlers(config, database, self._actor),
+            **trace_handlers(config, database),
+        }
+
     def build(self, extra: Sequence[BaseRoute] = (), mounts: Sequence[Mount] = ()) -> Starlette:
         """The application with the parts of other rooms."""
         key_of = lambda request: self.caller(request).key  # noqa: E731
@@ -148,6 +159,7 @@ class ControlApp:
         late = LateHandlers(lambda: self.deployments.handlers())
         handlers |= late.at(_under("/v1/deployments"))
         handlers |= LateHandlers(self._promotion_handlers).at(_under("/v1/registry/promotions"))
+        handlers |= LateHandlers(self._stored_handlers).at(_under("/v1/cache", "/v1/traces"))
         for mount in mounts:
             part = mount(self)
             handlers |= part.handlers

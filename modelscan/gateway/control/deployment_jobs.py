@@ -16,7 +16,9 @@ from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.threads import in_thread
 from modelscan.state.clock import now_text
 
-Action = Literal["deploy", "start", "stop", "restart", "remove", "promote", "rollback"]
+Action = Literal[
+    "deploy", "start", "stop", "restart", "remove", "set", "upgrade", "promote", "rollback"
+]
 JobState = Literal["running", "done", "failed"]
 _MOST_KEPT, _MOST_AT_ONCE = 200, 8
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Literal, TypeVar
+from typing import TypeVar
 
-import msgspec
-from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -25,16 +23,23 @@ from modelscan.core.errors import (
     RemoteError,
     UsageError,
 )
-from modelscan.core.workload import Backend, Workload
+from modelscan.deploy.change import request_of
 from modelscan.deploy.deployments import Deployments
 from modelscan.deploy.planning import Question, plan_model
 from modelscan.deploy.rows import deployment_list
 from modelscan.deploy.shown import deployment_shown
+from modelscan.gateway.control.deployment_bodies import (
+    ChangedDeployment,
+    WishedDeployment,
+    changed_request,
+    check_size,
+    read_body,
+    wished_workload,
+)
 from modelscan.gateway.control.deployment_jobs import Action, DeploymentJob, DeploymentJobs
 from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.threads import in_thread
-from modelscan.models.fit import default_wishes
 from modelscan.models.plan_answer import plan_answer
 from modelscan.state.config import Config
 from modelscan.state.server.audit import Actor, local_user, record_audit
@@ -43,26 +48,8 @@ from modelscan.targets.events import Event, event_name
 from modelscan.targets.request import Request as DeployRequest
 
 T = TypeVar("T")
-_Text = Annotated[str, Meta(min_length=1, max_length=512)]
-_Name = Annotated[str, Meta(min_length=1, max_length=128)]
-_Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
-_MOST_BYTES = 64 * 1024
 _WISHES = ("unknown_gpu", "unknown_task", "unknown_format", "unknown_backend", "unknown_source")
 """Codes of what is wrong in a request that names something which exists."""
-
-
-class WishedDeployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST /v1/deployments`` and ``…/plan``: a model, and what is wished of it."""
-
-    model: _Text
-    name: _Name | None = None
-    quantization: _Name | None = None
-    backend: Backend | None = None
-    context_tokens: _Tokens | None = None
-    parallel: Annotated[int, Meta(ge=1, le=4096)] | None = None
-    kv_cache: _Name | None = None
-    goal: Literal["quality", "speed", "context"] | None = None
-    gpu: _Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +81,7 @@ class DeploymentsApi:
             f"{change}start": partial(self._change, "start"),
             f"{change}stop": partial(self._change, "stop"),
             f"{change}restart": partial(self._change, "restart"),
+            f"{change}upgrade": partial(self._change, "upgrade"),
         }
 
     async def _all(self, request: Request) -> Response:
@@ -107,6 +95,8 @@ class DeploymentsApi:
         name = request.path_params["name"]
         if request.method == "DELETE":
             return await self._change("remove", request)
+        if request.method == "PATCH":
+            return await self._set(name, request)
         warnings: list[str] = []
         shown = await _in_thread(lambda: deployment_shown(name, self._config, warnings.append))
         return _document("show", shown, warnings)
@@ -116,17 +106,17 @@ class DeploymentsApi:
         return _document("deployment.job", JobShown(self.jobs.get(name)))
 
     async def _plan(self, request: Request) -> Response:
-        wish = await _body(request)
-        question = Question(wish.model, _workload(wish, self._config), wish.gpu)
+        wish = await read_body(request, WishedDeployment)
+        question = Question(wish.model, wished_workload(wish, self._config), wish.gpu)
         planned = await _in_thread(lambda: plan_model(question, self._config))
         body = plan_answer(planned.decision, planned.command)
         return _document("plan", body, planned.warnings)
 
     async def _deploy(self, request: Request) -> Response:
         """What cannot be deployed is refused at once; the rest is a job."""
-        wish = await _body(request)
+        wish = await read_body(request, WishedDeployment)
         deploy = DeployRequest(
-            wish.model, _workload(wish, self._config), name=wish.name, gpu=wish.gpu,
+            wish.model, wished_workload(wish, self._config), name=wish.name, gpu=wish.gpu,
             timeout_s=self._config.start_timeout_s,
         )  # fmt: skip
         preview = await _in_thread(lambda: self._service.preview(deploy))
@@ -137,7 +127,7 @@ class DeploymentsApi:
 
     async def _change(self, action: Action, request: Request) -> Response:
         name = request.path_params["name"]
-        await _empty(request)
+        await check_size(request)
         await _in_thread(lambda: self._service.recorded(name))
         service = self._service
         work: Mapping[str, Callable[[Callable[[Event], None]], object]] = {
@@ -145,8 +135,20 @@ class DeploymentsApi:
             "stop": lambda told: service.stop(name, events=told),
             "restart": lambda told: service.restart(name, events=told),
             "remove": lambda told: service.remove(name, events=told),
+            "upgrade": lambda told: service.upgrade(name, events=told),
         }
         return await self._begin(request, name, action, work[action])
+
+    async def _set(self, name: str, request: Request) -> Response:
+        """Other options: planned, restarted and verified as a job, taken back where that fails."""
+        wish = await read_body(request, ChangedDeployment)
+        before = await _in_thread(lambda: request_of(self._service.recorded(name)))
+        if changed_request(before, wish) == before:
+            raise HttpProblem(400, "no_change", f"{name} has these options already")
+        return await self._begin(
+            request, name, "set",
+            lambda told: self._service.change(name, lambda old: changed_request(old, wish), told),
+        )  # fmt: skip
 
     async def _begin(
         self,
@@ -173,40 +175,6 @@ class DeploymentsApi:
     @property
     def _service(self) -> Deployments:
         return Deployments(self._config)
-
-
-def _workload(wish: WishedDeployment, config: Config) -> Workload:
-    keys, _, values = (wish.kv_cache or "").partition(",")
-    own = default_wishes(config)
-    return replace(
-        own,
-        quantization=wish.quantization,
-        backend=wish.backend,
-        context_tokens=wish.context_tokens,
-        parallel=wish.parallel,
-        kv_cache_k=keys or None,
-        kv_cache_v=values or keys or None,
-        goal=wish.goal or own.goal,
-    )
-
-
-async def _body(request: Request) -> WishedDeployment:
-    """The body; raises HttpProblem for one that is not JSON of this form."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HttpProblem(415, "not_json", "the body must be application/json")
-    data = await request.body()
-    if len(data) > _MOST_BYTES:
-        raise HttpProblem(413, "too_large", f"the body exceeds {_MOST_BYTES} bytes")
-    try:
-        return msgspec.json.decode(data, type=WishedDeployment)
-    except msgspec.DecodeError as error:
-        raise HttpProblem(400, "invalid_body", str(error)) from None
-
-
-async def _empty(request: Request) -> None:
-    if len(await request.body()) > _MOST_BYTES:
-        raise HttpProblem(413, "too_large", f"the body exceeds {_MOST_BYTES} bytes")
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

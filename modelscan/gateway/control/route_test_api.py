@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from modelscan.core.envelope import envelope
 from modelscan.core.errors import ModelscanError
+from modelscan.gateway.control.deployment_bodies import read_body
 from modelscan.gateway.control.deployments_api import problem_of
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.handler import Handler
@@ -33,10 +34,7 @@ def route_test_handlers(gateway: Gateway) -> Mapping[str, Handler]:
     """The handlers of this module, by path."""
 
     async def test(request: Request) -> Response:
-        try:
-            name = msgspec.json.decode(await request.body(), type=TestedName).model
-        except msgspec.DecodeError as error:
-            raise HttpProblem(400, "invalid_body", str(error)) from None
+        name = (await read_body(request, TestedName)).model
         route = next((one for one in gateway.file.routes if one.name == name), None)
         if route is None:
             raise HttpProblem(404, "unknown_route", f"there is no entry '{name}'")

@@ -26,6 +26,9 @@ PAGES: tuple[PathScope, ...] = (
     _page("/scores/compare", "two runs, task by task (a page)"),
     _page("/registry", "the registry's models, and what waits for an approval (a page)"),
     _page("/system", "checks, weights, settings (a page)"),
+    _page("/docs", "the manual, and `?q=WORDS` a search in it (a page)"),
+    _page("/docs/images/{file}", "a picture of the manual"),
+    _page("/docs/{page:path}", "a page of the manual (a page)"),
     _page("/export/{form}/{id:path}", "a plan as a file of another tool"),
     PathScope(
         ("GET",), "/static/{file:path}", ("read", "operator"), "styles and scripts of the pages",
@@ -33,6 +36,7 @@ PAGES: tuple[PathScope, ...] = (
     ),
     _page("/api/v1/live", "what runs now: the document of `top`"),
     _page("/api/v1/series", "rates and latencies over time"),
+    _page("/api/v1/log", "the last lines of a deployment's log"),
     _page("/api/v1/sizes/{id:path}", "every file of a model: the document of `estimate --files`"),
 )  # fmt: skip
 """The pages and what they load; handlers of the room ``web``."""
@@ -74,11 +78,25 @@ PATHS: tuple[PathScope, ...] = (
     ),
     PathScope(("DELETE",), "/v1/deployments/{name}", ("operator",), "stop and delete it: 202"),
     PathScope(
+        ("PATCH",), "/v1/deployments/{name}", ("operator",), "give it other options: 202, a job"
+    ),
+    PathScope(
         ("GET",), "/v1/deployments/{name}/job", ("read", "operator"), "what became of a change"
     ),
     PathScope(("POST",), "/v1/deployments/{name}/start", ("operator",), "start it: 202"),
     PathScope(("POST",), "/v1/deployments/{name}/stop", ("operator",), "stop it: 202"),
     PathScope(("POST",), "/v1/deployments/{name}/restart", ("operator",), "restart it: 202"),
+    PathScope(
+        ("POST",), "/v1/deployments/{name}/upgrade", ("operator",), "newer weights for it: 202"
+    ),
+    PathScope(("GET",), "/v1/cache", ("read", "operator"), "the pulled weights"),
+    PathScope(
+        ("POST",), "/v1/cache/prune", ("operator",), "delete weights that no deployment uses"
+    ),
+    PathScope(
+        ("GET",), "/v1/traces/{id}", ("operator",),
+        "a request, with its texts where they are kept by choice",
+    ),
     PathScope(
         ("POST", "DELETE"), MCP_PATH, ("read", "operator"),
         "tools and resources for assistants (MCP), with `serve --mcp`",

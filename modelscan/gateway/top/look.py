@@ -21,14 +21,15 @@ from modelscan.gateway.top.overview import (
     overview,
 )
 from modelscan.gateway.top.page import read_page
+from modelscan.gateway.top.shares import DeviceShare, device_shares
 from modelscan.net.address import stays_here
 from modelscan.routing.file import check
 from modelscan.state.config import Config
 from modelscan.state.secrets import resolve
 from modelscan.supervisor.health import Address, ask, metrics
 from modelscan.supervisor.speed import parse_page
-from modelscan.targets.local.reserved import host_bytes, reserved_bytes
 
+HOST = "host memory"
 _TIMEOUT_S = 3.0
 _THREADS = 8
 _RUNS = (State.RUNNING, State.STARTING)
@@ -152,31 +153,26 @@ def device_figures(
 ) -> tuple[DeviceFigures, ...]:
     """Every GPU and the host's memory, with what was promised of each."""
     running = [one for one in deployments if one.target == "local" and one.state in _RUNS]
-    promised: dict[int | None, int] = {}
-    measured: dict[int | None, int] = {}
-    for one in running:
-        estimate = one.plan.estimate if one.plan else None
-        for device in estimate.per_gpu if estimate else ():
-            promised[device.index] = promised.get(device.index, 0) + reserved_bytes(device)
-        if estimate is not None:
-            promised[None] = promised.get(None, 0) + host_bytes(estimate)
-        total = one.measured.total_bytes if one.measured else None
-        if total is not None and len(one.gpus) < 2:  # of several GPUs the shares are not reported
-            place = one.gpus[0] if one.gpus else None
-            measured[place] = measured.get(place, 0) + total
+    shares, host = device_shares(running), inventory.host
     rows = [
-        DeviceFigures(
-            gpu.index, gpu.name, gpu.memory_bytes, _used(gpu.memory_bytes, gpu.free_bytes),
-            promised.get(gpu.index, 0), measured.get(gpu.index),
-        )
+        (gpu.index, gpu.name, gpu.memory_bytes, _used(gpu.memory_bytes, gpu.free_bytes))
         for gpu in inventory.gpus
-    ]  # fmt: skip
-    host = inventory.host
-    used = _used(host.memory_bytes, host.free_bytes)
-    memory = DeviceFigures(
-        None, "host memory", host.memory_bytes, used, promised.get(None, 0), measured.get(None)
+    ]
+    of_host = (host.memory_bytes, _used(host.memory_bytes, host.free_bytes))
+    return tuple(
+        _figures(*row, tuple(shares.get(row[0], ()))) for row in (*rows, (None, HOST, *of_host))
     )
-    return (*rows, memory)
+
+
+def _figures(
+    index: int | None, name: str, total: int | None, used: int | None,
+    shares: tuple[DeviceShare, ...],
+) -> DeviceFigures:  # fmt: skip
+    measured = [one.measured_bytes for one in shares if one.measured_bytes is not None]
+    return DeviceFigures(
+        index, name, total, used, sum(one.promised_bytes for one in shares),
+        sum(measured) if measured else None, shares,
+    )  # fmt: skip
 
 
 def _used(total: int | None, free: int | None) -> int | None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from modelscan.gateway.metrics import definitions as d
 from modelscan.gateway.top.page import GatewayPage
+from modelscan.gateway.top.shares import DeviceShare
 from modelscan.supervisor.speed import MetricsPage, speed_between
 
 _GENERATED = (
@@ -46,7 +47,8 @@ class DeploymentLook:
 @dataclass(frozen=True, slots=True)
 class DeviceFigures:
     """A GPU, or the host's memory (``index`` None). Bytes; ``used_bytes``: by every program,
-    ``promised_bytes``: to deployments of modelscan, ``measured_bytes``: what these reported.
+    ``promised_bytes``: to deployments of modelscan, ``measured_bytes``: what these reported,
+    ``shares``: of each of them, the largest first.
     """
 
     index: int | None
@@ -55,6 +57,17 @@ class DeviceFigures:
     used_bytes: int | None
     promised_bytes: int
     measured_bytes: int | None
+    shares: tuple[DeviceShare, ...] = ()
+
+    @property
+    def own_bytes(self) -> int:
+        """Of modelscan's deployments: measured, promised where nothing was measured."""
+        return sum(one.measured_bytes or one.promised_bytes for one in self.shares)
+
+    @property
+    def other_bytes(self) -> int | None:
+        """Of other programs: what is used beyond the deployments; None: not known."""
+        return None if self.used_bytes is None else max(0, self.used_bytes - self.own_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,3 +111,11 @@ def compact(file: Path) -> None:
         if free > _FREE_PAGES:
             # A script runs it to its end; execute() would stop after the first page.
             plain.executescript(f"PRAGMA incremental_vacuum({free - _FREE_PAGES})")
+
+
+def refresh_statistics(connection: sa.Connection, *tables: sa.Table) -> None:
+    """What PostgreSQL's planner knows of tables, after many rows were written at once: its own
+    refresh comes a minute later, and searches would be slow until then."""
+    if connection.dialect.name == "postgresql":
+        names = ", ".join(table.name for table in tables)
+        connection.execute(sa.text(f"ANALYZE {names}"))

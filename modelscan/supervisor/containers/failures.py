@@ -28,12 +28,13 @@ INSTALL_STEPS = {
 
 
 class RuntimeFailure(NamedTuple):
-    """A recognised failure. ``port_taken``: the port to publish is in use."""
+    """A recognised failure. ``port_taken``: the port to publish is in use. ``line``: its number."""
 
     code: str
     message: str
     hint: str | None
     port_taken: bool = False
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,6 @@ _RULES = (
     _Rule("disk_full", r"(?:(?:write|copying|extracting|mkdir|open) )?(/[\w./-]+)?:? *"
           r"no space left on device", "the disk of {runtime}'s images is full{at}",
           "{runtime} system df; {runtime} image prune"),
-    _Rule("image_missing", r"[Nn]o such image|image not known|Unable to find image",
-          "the image {image} is not on this machine", "{runtime} pull {image}"),
     _Rule("image_damaged",
           r"[Dd]igest did not match|unexpected commit digest|layer verification failed",
           "the registry sent another content than the digest of {image} names",
@@ -86,6 +85,9 @@ _RULES = (
           r"no such host|i/o timeout|TLS handshake timeout|connection refused|connection reset|"
           r"network is unreachable|server misbehaving",
           "the registry {registry} does not answer", "{runtime} pull {image}"),
+    # After the errors of a download: docker prints it before it tries one.
+    _Rule("image_missing", r"[Nn]o such image|image not known|Unable to find image",
+          "the image {image} is not on this machine", "{runtime} pull {image}"),
     _Rule("no_subordinate_ids", r"no subuid ranges|no subgid ranges|newuidmap",
           "this user has no user numbers for containers without root",
           "sudo apt-get install -y uidmap && sudo usermod --add-subuids 100000-165535 "
@@ -119,7 +121,7 @@ def explain(text: str, runtime: ContainerRuntime, image: str) -> RuntimeFailure 
         hint = rule.hint if isinstance(rule.hint, str) else rule.hint[runtime]
         return RuntimeFailure(
             rule.code, rule.message.format(**names), hint.format(**names),
-            port_taken=rule.code == "port_in_use",
+            port_taken=rule.code == "port_in_use", line=text.count("\n", 0, match.start()) + 1,
         )  # fmt: skip
     return None
 

@@ -24,7 +24,7 @@ from modelscan.supervisor.engines.folders import InstallRecord
 from modelscan.supervisor.engines.offer import EngineOffer, InstallWishes
 from modelscan.supervisor.engines.programs import run_logged, torch_devices
 from modelscan.supervisor.engines.version_choice import choose_version, wheels_for
-from modelscan.supervisor.installed import probe
+from modelscan.supervisor.installed import forget, probe
 
 if TYPE_CHECKING:
     from modelscan.core.gpu import Gpu, Inventory
@@ -148,7 +148,7 @@ def install(
 def _checked(engine: PoolEngine, offer: EngineOffer) -> InstallRecord:
     """The record of an environment that has the engine in that version and sees the GPUs."""
     python = str(offer.folder / _PYTHON)
-    probe.cache_clear()
+    forget()
     found = probe(engine.name, python)
     if found is None or found.version != offer.version:
         has = "nothing" if found is None else f"version {found.version}"

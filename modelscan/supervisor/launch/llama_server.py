@@ -53,9 +53,22 @@ def _no_server(reason: str, hint: str | None = None) -> UsageError:
     )
 
 
-@functools.lru_cache(maxsize=8)
 def known_options(program: str) -> Mapping[str, HelpOption] | None:
     """Every spelling of every option; None if the program does not answer."""
+    return _known_options(program, _stamp(program))
+
+
+def _stamp(program: str) -> tuple[int, int] | None:
+    """Changes with the file: a newer build may be put in its place."""
+    try:
+        facts = Path(program).stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
+
+
+@functools.lru_cache(maxsize=8)
+def _known_options(program: str, _: tuple[int, int] | None) -> Mapping[str, HelpOption] | None:
     text = _output(program, "--help")
     options = parse_help(text) if text else {}
     return options if "model" in options else None
@@ -64,11 +77,11 @@ def known_options(program: str) -> Mapping[str, HelpOption] | None:
 def with_gpus() -> str | None:
     """A llama-server on the PATH that can use a GPU of this machine; None if there is none."""
     program = shutil.which(PROGRAM)
-    return program if program is not None and _lists_gpus(program) else None
+    return program if program is not None and _lists_gpus(program, _stamp(program)) else None
 
 
 @functools.lru_cache(maxsize=4)
-def _lists_gpus(program: str) -> bool:
+def _lists_gpus(program: str, _: tuple[int, int] | None) -> bool:
     return bool(devices(_output(program, "--list-devices") or ""))
 
 

@@ -235,12 +235,14 @@ def _from_log(rundir: RunDir, deployment: Deployment, ended: Ended) -> Ending:
         words = how(ended, _tail(rundir))
         return Ending(EndCause.FAILED_TO_START, redact(words), _end_hint(ended, deployment))
     own_port = failure.port in (None, deployment.port)
-    cause = EndCause.FAILED_TO_START
+    cause, hint = EndCause.FAILED_TO_START, failure.hint
     if failure.port_taken and own_port:  # another port only for its own bind error
         cause = EndCause.PORT_TAKEN
+    elif failure.port_taken:
+        hint = f"free port {failure.port}, or change the --param that names it"
     if failure.kind == "memory":
         cause = EndCause.OUT_OF_MEMORY
-    return Ending(cause, redact(failure.reason), failure.hint, failure.kind, failure.remedy)
+    return Ending(cause, redact(failure.reason), hint, failure.kind, failure.remedy)
 
 
 def _of_runtime(log: str, deployment: Deployment, ended: Ended) -> EngineFailure | None:

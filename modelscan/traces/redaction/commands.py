@@ -64,6 +64,18 @@ COMMANDS: tuple[Detector, ...] = (
         r"curl|wget|https?|xh|aria2c", "-u|--user|-U|--proxy-user|-a|--auth", "-u", "--", "-a",
         glued=True, value=_USER,
     ),
+    *(
+        detector(
+            "cookie",
+            rf"{_BEGIN}(?i:curl|wget|https?|xh|lwp-request){_SEP}{_REST}(?:-b|--cookie){_SEP}?=?"
+            + text,
+            "-b", "--cookie",
+        )
+        for text in (
+            r"(?P<q>[\"'])(?P<v>[^\"'=\n]{1,100}=[^\"'\n]+)(?P=q)",
+            r"(?P<v>[\w.-]{1,100}=[^\s\"'|;&<>]+)",
+        )
+    ),
     # A blank after -p means that the program asks for the password.
     *(
         detector(

@@ -140,9 +140,14 @@ def is_secret_value(value: str) -> bool:
     )
 
 
+_CALL = re.compile(r"[A-Za-z_][A-Za-z_.]*\Z")
+
+
 def _is_assigned(value: str, match: re.Match[str]) -> bool:
     """A name with a colon and a space is prose, unless the value looks like none."""
     if not is_secret_value(value) or "(" in value:
+        return False
+    if match.string[match.end("v") :][:1] == "(" and _CALL.match(value):  # a function is called
         return False
     if match["name"].lower() == "token" and len(value) < 12:  # a model's words are tokens, too
         return False
@@ -157,6 +162,16 @@ def _is_told(value: str, _: re.Match[str]) -> bool:
     digits = sum(one.isdigit() for one in plain)
     letters = sum(one.isalpha() for one in plain)
     return digits >= 1 and letters >= 2 and is_secret_value(plain) and "/" not in plain
+
+
+def _is_pair(value: str, match: re.Match[str]) -> bool:
+    """The second of two words in quotes; in a list of names it is another name."""
+    return is_secret_value(value) and (match["sign"] == "=" or has_digit(value, match))
+
+
+def _is_in_path(value: str, _: re.Match[str]) -> bool:
+    """A password with a slash, no port before a path: ``http://host:3000/users/@me``."""
+    return "/" in value and re.match(r"\d{1,5}/", value) is None
 
 
 def is_about(value: str) -> bool:
@@ -196,7 +211,18 @@ NAMED: tuple[Detector, ...] = (
         "url_password", r"://[^/\s:@\"'<>\[\]]{0,100}:(?P<v>[^\s@\"'<>\[\]/]{1,200})@", "://",
     ),
     detector(
+        "url_password",
+        r"://[^/\s:@\"'<>\[\]]{0,100}:(?P<v>[^\s@\"'<>\[\]]{1,200})@(?=[\w.-]+(?:[:/?#\s\"']|\Z))",
+        "://", check=_is_in_path,
+    ),
+    detector(
         "url_password", r"://(?P<v>[^/\s:@\"'<>\[\]]{8,200})@", "://", check=has_digit
+    ),
+    detector(  # a line of .pgpass: host:port:database:user:password
+        "url_password",
+        r"(?<![\w:./-])(?=[\w.*-]*[g-zG-Z.*])[\w.*-]+:(?:\d{4,5}|\*):[\w*-]+:[\w.*@-]+:"
+        r"(?P<v>[^\s:\"'\[]{4,100})",
+        ":", check=lambda value, _: is_secret_value(value),
     ),
     detector(
         "url_parameter",
@@ -219,10 +245,26 @@ NAMED: tuple[Detector, ...] = (
     ),
     detector(
         "secret",
-        r"(?i)\b(?:password|passphrase|passwort|api[ _-]?key|token|secret)"
-        r"(?:\s+(?:is|was|ist|=))?\s*:?\s+"
+        r"(?i)\b(?:password|passphrase|passwort|kennwort|mot de passe|contrase(?:ñ|n)a|passcode"
+        r"|api[ _-]?key|token|secret)"
+        r"(?:\s+(?:is|was|ist|lautet|est|es|are|to|will be|set to|changed to|=))?\s*:?\s+"
         r"[\"'`]?(?P<v>[^\s\"'`]{6,})",
-        "pass", "key", "token", "secret", check=_is_told,
+        "pass", "key", "token", "secret", "kennwort", "contrase", check=_is_told,
+    ),
+    detector(
+        "secret", rf"<(?:\w{{1,20}}:)?{NAME}(?:\s[^<>]{{0,80}})?>\s*(?P<v>[^<>\s]{{4,200}})\s*</",
+        "</", check=lambda value, _: is_secret_value(value),
+    ),
+    detector(  # ("DB_PASSWORD", "…"), os.environ["API_KEY"] = "…"
+        "secret",
+        rf"{_Q}(?:{NAME}){_Q}\s*(?:\])?\s*(?P<sign>[,=])\s*(?P<quote>{_Q})(?P<v>[^\r\n\"'\\]{{4,200}}?)(?P=quote)",
+        ",", "=", check=_is_pair,
+    ),
+    detector(
+        "secret",
+        rf"(?<![\w-])(?i:setx|setenv|putenv|set\s+-\w+|config\s+set|secret\s+set)\s+(?:{NAME})\s+(?:{_Q})?"
+        r"(?P<v>[^\s\"',;]{4,})",
+        "set", "putenv", check=lambda value, _: is_secret_value(value) and value[0] != "-",
     ),
     detector(
         "url_password", r"(?<![\w./:-])[\w.-]{1,40}:(?P<v>[^\s:@/\"'<>]{4,100})@[\w.-]+", "@",

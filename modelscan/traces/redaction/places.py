@@ -116,6 +116,13 @@ PLACES: tuple[Detector, ...] = (
         rf"(?:(?:{_W}){_WPART}+{_WSPACED})*{_LAST}(?:{_W})?",
         ":\\", ":/",
     ),
+    detector(
+        "path",
+        r"(?i)(?:%(?:userprofile|appdata|localappdata|homepath|homedrive|temp|tmp|onedrive)%"
+        r"|\$env:(?:userprofile|appdata|localappdata|temp|home)|\$\{?home\}?)"
+        rf"(?:(?:{_W}){_WPART}+{_WSPACED})+{_LAST}",
+        "%", "$env:", "$home", "${home",
+    ),
     detector("path", START + r"[A-Za-z]%3[Aa](?:%5[Cc]|%2[Ff])[\w.%~-]+", "%3a"),
     detector(
         "path",

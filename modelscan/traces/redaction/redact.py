@@ -28,7 +28,7 @@ from modelscan.traces.redaction.keys import (
 )
 from modelscan.traces.redaction.places import PLACES
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 _DETECTORS: tuple[Detector, ...] = (
     *NAMED[:1], *SERVICES, *NAMED[1:], *COMMANDS, *PLACES, *RANDOM,
 )  # fmt: skip

@@ -16,9 +16,10 @@ PARTS = (
 )  # fmt: skip
 PATTERNS = {
     "kv_cache": "hatch", "runtime": "stripes", "pool": "dots", "other": "stripes",
-    "promised": "hatch",
+    "promised": "hatch", "expected": "hatch", "unused": "dots",
 }  # fmt: skip
 _LABEL_SHARE, _FREE_SHARE, _TALL = 8.0, 18.0, 24
+_LONG_PIXELS, _LETTER = 10.5, 7.6  # of a wide bar's hundredth, and of a letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +52,20 @@ def pieces_of(device: DeviceEstimate) -> list[Piece]:
 
 def memory_bar(
     name: str, pieces: Sequence[Piece], capacity: float, *, height: int = 30,
-    scale: float | None = None, limited: bool = True,
+    scale: float | None = None, limited: bool = True, named: bool = False,
 ) -> Markup:  # fmt: skip
     """One device: its parts next to each other, and a line at its capacity where they exceed it.
 
     ``scale``: the bytes of the whole width, for bars that are compared with each other.
-    ``limited`` False: ``capacity`` is no limit, only what is there.
+    ``limited`` False: ``capacity`` is no limit, only what is there. ``named``: with the names of
+    the parts, where a wide bar has room for them.
     """
     total = sum(piece.size for piece in pieces)
     width = scale or max(capacity, total) or 1
     drawn, at = [], 0.0
     for piece in pieces:
         share = 100 * piece.size / width
-        drawn += _piece(piece, at, share, height)
+        drawn += _piece(piece, at, share, height, named=named)
         at += share
     edge = 100 * capacity / width
     if not limited:
@@ -94,14 +96,21 @@ def sentence(pieces: Iterable[Piece], capacity: float | None) -> str:
     return f"{named or 'nothing'}; {gib(total)} of {gib(capacity)} GiB, {rest}"
 
 
-def _piece(piece: Piece, at: float, share: float, height: int) -> list[str]:
+def _piece(piece: Piece, at: float, share: float, height: int, *, named: bool = False) -> list[str]:
     if share <= 0:
         return []
     out = [_rect(f"part {piece.kind}", at, share, height)]
     if piece.kind in PATTERNS:
         out.append(_rect("", at, share, height, f' fill="url(#{PATTERNS[piece.kind]})"'))
-    if share >= _LABEL_SHARE and height >= _TALL:
-        out.append(_label(f"in {piece.kind}", at + share / 2, height, bare(piece.size)))
+    if height < _TALL:
+        return out
+    middle, words = at + share / 2, f"{piece.name} {bare(piece.size)}"
+    long = named and share * _LONG_PIXELS >= _LETTER * len(words) + 10
+    if long:
+        out.append(_label(f"in {piece.kind} long", middle, height, words))
+    if share >= _LABEL_SHARE:
+        kind = f"in {piece.kind}{' short' if long else ''}"
+        out.append(_label(kind, middle, height, bare(piece.size)))
     return out
 
 

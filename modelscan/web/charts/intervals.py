@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,7 +29,9 @@ def intervals(rows: Sequence[Interval], size: str, metric: str, *, zero: bool = 
     if not rows:
         return Markup("")
     width, left = _SIZES[size]
-    frame = Frame(width, 66 + _ROW * len(rows), left=left, right=58, top=10)
+    frame = Frame(
+        width, 66 + _ROW * len(rows), left=left, right=100 if size == "wide" else 58, top=10
+    )
     low, high = _bounds(rows, zero)
     area = frame.area
 
@@ -36,10 +39,10 @@ def intervals(rows: Sequence[Interval], size: str, metric: str, *, zero: bool = 
         return area.left + (value - low) / (high - low) * (area.right - area.left)
 
     step = step_of(high - low, 6 if size == "wide" else 3)
-    for number in range(int((high - low) / step + 1e-9) + 1):
-        at = x(low + number * step)
+    for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1):
+        at = x(number * step)
         frame.line(at, area.top, at, area.bottom, "grid")
-        frame.tick_x(at, f"{low + number * step:g}"[:6])
+        frame.tick_x(at, f"{number * step:.6g}"[:6])
     if zero:
         frame.line(x(0), area.top, x(0), area.bottom, "limit")
     frame.across(metric)
@@ -52,8 +55,13 @@ def intervals(rows: Sequence[Interval], size: str, metric: str, *, zero: bool = 
             frame.line(end, y - 5, end, y + 5, "interval")
         frame.mark("circle", x(row.value), y, 5, "score", sentence(row))
         frame.text(area.left - 8, y + 4, _short(row.name, size), "name-tick", "end")
-        frame.text(right_x + 9, y + 4, f"{row.value:.2f}", "value", "start")
+        frame.text(right_x + 9, y + 4, _value(row, size), "value", "start")
     return frame.svg(size, "; ".join(map(sentence, rows)))
+
+
+def _value(row: Interval, size: str) -> str:
+    """The score, with the number of tasks where there is room."""
+    return f"{row.value:.2f}" + (f" (n {row.n})" if row.n is not None and size == "wide" else "")
 
 
 def _bounds(rows: Sequence[Interval], zero: bool) -> tuple[float, float]:

@@ -56,8 +56,21 @@ def view(visit: Visit, answer: ModelPageAnswer) -> View:
         "caches": CACHES, "exports": EXPORTS, "export": visit.text("export", "command"),
         "engines": ENGINES, "curves": curves_data(sizes.curves, limit, sizes.context_tokens),
         "now": sizes.context_tokens, "fact_rows": fact_rows(answer.info) if answer.info else (),
+        "wish": _wish(visit, answer),
         "sizes_link": visit.link(f"/api/v1/sizes/{sizes.model}", export=None),
     })  # fmt: skip
+
+
+def _wish(visit: Visit, answer: ModelPageAnswer) -> Mapping[str, Any]:
+    """What a deployment of the shown plan asks for: exactly what the page shows."""
+    plan = answer.decision.plan
+    if plan is None:
+        return {}
+    values = {
+        "model": answer.sizes.model, "backend": plan.backend, "quantization": plan.quantization,
+        "context_tokens": plan.context_tokens, "kv_cache": visit.one_of("kv", CACHES) or None,
+    }  # fmt: skip
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def curves_data(curves: tuple[CacheCurve, ...], limit: int, now: int) -> Mapping[str, Any]:

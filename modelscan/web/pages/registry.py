@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modelscan.registry.curation import Curation
+from modelscan.registry.policy import TagPolicies
 from modelscan.registry.types import RegistryFilter, RegistryPage
 from modelscan.web.visit import View, Visit
 
@@ -18,9 +19,12 @@ def wanted(visit: Visit) -> RegistryFilter:
     )  # fmt: skip
 
 
-def view(visit: Visit, page: RegistryPage, waiting: Sequence[Curation]) -> View:
+def view(
+    visit: Visit, page: RegistryPage, waiting: Sequence[Curation], policies: TagPolicies
+) -> View:
     """The page."""
     more = visit.link(cursor=page.next_cursor) if page.next_cursor else None
     return View("registry.html", {
         "title": "Registry", "models": page.items, "more": more, "waiting": waiting[:100],
+        "needed": {tag: policy.approvals for tag, policy in policies.tags.items()},
     })  # fmt: skip

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from urllib.parse import urlencode
 
 from modelscan.bench.samples import StoredSample
 from modelscan.evals.board import BoardRow
 from modelscan.evals.compare import EvalComparison
+from modelscan.evals.report import EvalReceipt
 from modelscan.web.charts.intervals import Interval
+from modelscan.web.charts.pace import Paced
 from modelscan.web.visit import View, Visit
 
 _VERDICTS = {
@@ -15,21 +20,91 @@ _VERDICTS = {
     "no_difference_shown": "No difference is shown: the interval includes 0.",
     "too_few": "Too few tasks for a verdict.",
 }  # fmt: skip
+_SHORT = {
+    "a_better": "better", "b_better": "worse on the same tasks",
+    "no_difference_shown": "no difference shown", "too_few": "too few tasks",
+}  # fmt: skip
+MOST_COMPARED = 10
+NOTHING_COMPARED: Mapping[tuple[str, str], EvalComparison] = {}
 
 
-def view(visit: Visit, rows: Sequence[BoardRow], samples: Sequence[StoredSample]) -> View:
-    """The page: a board per suite, and the results of benchmarks."""
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two neighbours of a board with the same tasks: is the better one really better?"""
+
+    better: BoardRow
+    other: BoardRow
+    difference: float
+    lower: float
+    upper: float
+    tasks: int
+    verdict: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A suite: its rows, best first; what the pictures need; its neighbours compared."""
+
+    suite: str
+    rows: tuple[BoardRow, ...]
+    points: tuple[Interval, ...]
+    paced: tuple[Paced, ...]
+    pairs: tuple[Pair, ...]
+
+
+def view(
+    visit: Visit, rows: Sequence[BoardRow], samples: Sequence[StoredSample],
+    comparisons: Mapping[tuple[str, str], EvalComparison] = NOTHING_COMPARED,
+) -> View:  # fmt: skip
+    """The page: a board per suite, and the results of benchmarks. ``comparisons``: by the ids of
+    both runs.
+    """
     suites: dict[str, list[BoardRow]] = {}
     for row in rows:
         suites.setdefault(row.suite, []).append(row)
-    boards = [(suite, group, [_interval(one) for one in group]) for suite, group in suites.items()]
+    boards = [_board(suite, group, comparisons) for suite, group in suites.items()]
     return View("scores.html", {"title": "Scores", "boards": boards, "samples": samples[:50]})
 
 
+def neighbours(rows: Sequence[BoardRow]) -> list[tuple[BoardRow, BoardRow]]:
+    """The first rows of each suite, each with the one below it."""
+    suites: dict[str, list[BoardRow]] = {}
+    for row in rows:
+        suites.setdefault(row.suite, []).append(row)
+    return [pair for group in suites.values() for pair in pairwise(group[:MOST_COMPARED])]
+
+
+def _board(
+    suite: str, rows: Sequence[BoardRow], comparisons: Mapping[tuple[str, str], EvalComparison]
+) -> Board:
+    paced = tuple(
+        Paced(_name(one), one.score, one.tokens_per_s, one.memory_bytes)
+        for one in rows
+        if one.tokens_per_s
+    )
+    pairs = tuple(
+        _pair(a, b, found)
+        for a, b in pairwise(rows)
+        if (found := comparisons.get((a.eval_id, b.eval_id))) is not None
+    )
+    return Board(suite, tuple(rows), tuple(map(_interval, rows)), paced, pairs)
+
+
+def _pair(better: BoardRow, other: BoardRow, found: EvalComparison) -> Pair:
+    bounds = found.interval
+    link = f"/scores/compare?{urlencode([('run', better.eval_id), ('run', other.eval_id)])}"
+    return Pair(better, other, found.difference, bounds.lower, bounds.upper, len(found.per_task),
+                _SHORT[found.verdict], link)  # fmt: skip
+
+
+def _name(row: BoardRow) -> str:
+    return f"{row.model.rsplit('/', 1)[-1]} {row.quantization or ''}".strip()
+
+
 def _interval(row: BoardRow) -> Interval:
-    name = f"{row.model.rsplit('/', 1)[-1]} {row.quantization or ''}".strip()
     lower, upper = (row.interval.lower, row.interval.upper) if row.interval else (None, None)
-    return Interval(name, row.score, lower, upper, row.tasks)
+    return Interval(_name(row), row.score, lower, upper, row.tasks)
 
 
 def compare_view(visit: Visit, answer: EvalComparison) -> View:
@@ -41,5 +116,10 @@ def compare_view(visit: Visit, answer: EvalComparison) -> View:
     differing = [one for one in answer.per_task if one.a != one.b]
     return View("scores_compare.html", {
         "title": "Two runs", "answer": answer, "gap": gap, "verdict": _VERDICTS[answer.verdict],
+        "names": (_run_name(answer.a), _run_name(answer.b)),
         "differing": differing[:200], "equal": len(answer.per_task) - len(differing),
     })  # fmt: skip
+
+
+def _run_name(run: EvalReceipt) -> str:
+    return f"{run.model or run.requested_model} {run.quantization or ''}".strip()

@@ -20,10 +20,12 @@ def view(
 ) -> View:  # fmt: skip
     """The page."""
     items = sorted(cache.items, key=lambda one: -one.size_bytes)
-    unused = sum(one.size_bytes for one in items if not one.deployments)
+    ended = [one for one in cache.partial if not one.active]
+    free = [one.size_bytes for one in items if not one.deployments]
+    free += [one.size_bytes for one in ended]
     pieces = [
-        Piece("weights" if number % 2 else "compute", one.repo, one.size_bytes)
-        for number, one in enumerate(items[:_SHOWN])
+        Piece("weights" if one.deployments else "unused", one.repo, one.size_bytes)
+        for one in items[:_SHOWN]
     ]
     rest = cache.total_bytes - sum(int(piece.size) for piece in pieces)
     if rest > 0:
@@ -31,6 +33,7 @@ def view(
     checks = sorted(diagnosis.checks, key=lambda one: _ORDER[one.status])
     return View("system.html", {
         "title": "System", "diagnosis": diagnosis, "checks": checks, "cache": cache,
-        "items": items, "pieces": pieces, "unused_bytes": unused, "engines": engines.engines,
+        "items": items, "pieces": pieces, "partial": cache.partial, "unused": len(free),
+        "unused_bytes": sum(free), "engines": engines.engines,
         "targets": targets, "settings": settings,
     })  # fmt: skip

@@ -72,7 +72,7 @@ function liveForms(root) {
 const GIB = 2 ** 30;
 const show = {
   tokens_per_s: (v) => rate(v), requests_per_s: (v) => rate(v),
-  running: (v) => v.toLocaleString("en"), waiting: (v) => v.toLocaleString("en"),
+  in_flight: (v) => v.toLocaleString("en"), running: (v) => v.toLocaleString("en"), waiting: (v) => v.toLocaleString("en"),
   kv_cache_used: (v) => `${Math.round(100 * v)} %`,
   measured_bytes: (v) => (v > 0 && v < GIB / 10 ? `${Math.round(v / 2 ** 20)} MiB` : `${(v / GIB).toFixed(1)} GiB`),
 };
@@ -115,14 +115,46 @@ async function figures(area, document_) {
     await replacePart(location.href, area.id, undefined, false);
     return;
   }
+  if (!only) devices(area, document_.devices);
+  for (const cell of area.querySelectorAll("[data-gateway]")) put(cell, document_.gateway[cell.dataset.gateway], cell.dataset.gateway);
   for (const row of area.querySelectorAll("[data-service]")) {
     const one = services.find((service) => service.name === row.dataset.service);
     for (const cell of row.querySelectorAll("[data-v]")) {
-      const value = one?.[cell.dataset.v];
-      const text = value == null ? "–" : show[cell.dataset.v](value);
-      if (cell.textContent !== text) cell.textContent = text;
+      put(cell, one?.[cell.dataset.v], cell.dataset.v);
     }
   }
+}
+
+function put(cell, value, name) {
+  const text = value == null ? "–" : show[name](value);
+  if (cell.textContent !== text) cell.textContent = text;
+}
+
+// The memory of each device: the text always, the bar where it stands for one device
+function devices(area, rows) {
+  for (const device of rows) {
+    const place = area.querySelector(`[data-device="${device.index ?? "host"}"]`);
+    if (!place || !device.total_bytes) continue;
+    const own = device.shares.reduce((sum, one) => sum + (one.measured_bytes ?? one.promised_bytes), 0);
+    const other = Math.max(0, (device.used_bytes ?? 0) - own);
+    const gib = (v) => (v / GIB).toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+    const head = place.querySelector("[data-used]"), text = gib(own + other);
+    if (head.textContent === text) continue;
+    head.textContent = text;
+    const picture = place.querySelector("svg.bar");
+    if (place.dataset.alone && picture) redrawn(picture, device, own, other);
+  }
+}
+
+function redrawn(picture, device, own, other) {
+  const all = device.shares.map((one) => [one.measured_bytes == null ? "expected" : "weights", one.measured_bytes == null ? "hatch" : "", one.measured_bytes ?? one.promised_bytes]);
+  const large = all.filter(([, , size]) => size >= device.total_bytes / 100), small = all.filter(([, , size]) => size < device.total_bytes / 100);
+  const parts = [...large, ["weights", "", small.reduce((sum, [, , size]) => sum + size, 0)], ["other", "stripes", other]];
+  const shapes = bar({ parts: parts.map(([, , size]) => size), bytes: own + other }, device.total_bytes, parts, Math.max(own + other, device.total_bytes), 30);
+  const labels = own === Number(picture.dataset.own) ? [...picture.querySelectorAll("text:not(.free):not(.other)")] : [];
+  picture.dataset.own = own;
+  picture.setAttribute("aria-label", `${(own / GIB).toFixed(1)} GiB of deployments, ${(other / GIB).toFixed(1)} GiB of other programs, ${((device.total_bytes - own - other) / GIB).toFixed(1)} GiB free`);
+  picture.replaceChildren(...shapes.childNodes, ...labels);
 }
 
 // Changes
@@ -132,32 +164,49 @@ function changes(root) {
   badge.textContent = may ? "May change" : "Read-only";
   badge.classList.toggle("may", may);
   for (const note of root.querySelectorAll(".read-only")) note.hidden = may;
-  for (const button of root.querySelectorAll("button.change")) {
-    button.hidden = !may;
-    button.addEventListener("click", () => change(button));
+  for (const control of root.querySelectorAll(".change")) {
+    control.hidden = !may;
+    if (control.dataset.ready) continue;
+    control.dataset.ready = "yes";
+    if (control.tagName === "FORM") control.addEventListener("submit", (event) => { event.preventDefault(); change(control, event.submitter); });
+    else control.addEventListener("click", () => change(control, control));
   }
+  for (const control of root.querySelectorAll(".texts")) texts(control, may);
 }
 
-async function change(button) {
-  const { method, action, confirm: question, body } = button.dataset;
+// What a form or a button sends: fields that name a part of the address are put there.
+const inPath = (text) => text.split("/").map(encodeURIComponent).join("/");
+function wish(control) {
+  let action = control.dataset.action;
+  const body = JSON.parse(control.dataset.body || "{}");
+  for (const field of control.elements ?? []) {
+    const value = field.value.trim();
+    if (!field.name || value === "") continue;
+    if (field.dataset.place) action = action.replace(`{${field.name}}`, inPath(value));
+    else body[field.name] = field.type === "number" ? Number(value) : value;
+  }
+  return { action, body: Object.keys(body).length || control.dataset.body ? JSON.stringify(body) : undefined };
+}
+
+async function change(control, button) {
+  const { method, confirm: question } = control.dataset;
   if (question && !window.confirm(question)) return;
-  const told = button.parentElement.querySelector(".job") ?? document.getElementById("said");
+  const { action, body } = wish(control);
+  const told = (control.tagName === "FORM" ? control : control.parentElement).querySelector(".job") ?? document.getElementById("said");
   // What became of a change stays although the part of the page around its button is replaced.
   const write = (words, ended = true) => {
-    const box = document.getElementById("told");
     told.textContent = words;
-    box.textContent = words;
-    box.hidden = !ended;
-    if (ended) say(words);
+    if (ended) tell(words); else document.getElementById("told").hidden = true;
   };
+  const done = (words) => { write(words); if (control.dataset.again) again(words); };
   button.disabled = true;
   write("…", false);
   try {
     const sent = headers(body ? { "Content-Type": "application/json", Accept: "application/json" } : { Accept: "application/json" }, true);
-    const answer = await fetch(action, { method, headers: sent, body: body || undefined });
+    const answer = await fetch(action, { method, headers: sent, body });
     const document_ = await answer.json().catch(() => ({}));
-    if (answer.status === 202) await follow(answer.headers.get("Location"), write);
-    else if (answer.ok && document_.ok === undefined) write("done");
+    if (answer.status === 202) await follow(answer.headers.get("Location"), write, done);
+    else if (answer.ok && document_.ok === undefined) done("done");
     else if (answer.ok) write(document_.ok === false ? `failed: ${document_.detail ?? document_.status ?? ""}` : `answers in ${document_.elapsed_s == null ? "time" : `${document_.elapsed_s.toFixed(2)} s`}`);
     else if (answer.status === 401) { sessionStorage.removeItem(KEY); write("the key is not valid any more"); changes(document); }
     else write(`refused: ${document_.detail ?? document_.error ?? answer.status}`);
@@ -165,16 +214,85 @@ async function change(button) {
   button.disabled = false;
 }
 
-async function follow(place, write) {
+function tell(words) {
+  const box = document.getElementById("told");
+  box.textContent = words;
+  box.hidden = false;
+  say(words);
+}
+
+// The page once more, with what was told: most of it changed.
+const TOLD = "modelscan.told";
+function again(words) { sessionStorage.setItem(TOLD, words); location.reload(); }
+// Only with a new page: the old one may still be refreshed while the browser leaves it.
+function toldBefore() {
+  const words = sessionStorage.getItem(TOLD);
+  if (!words || !document.getElementById("told")) return;
+  sessionStorage.removeItem(TOLD);
+  tell(words);
+}
+
+async function follow(place, write, done) {
   for (;;) {
     const answer = await fetch(place, { headers: headers({}, true), cache: "no-store" });
     const { job } = await answer.json();
     if (!job) return;
     if (job.state === "failed") { write(`${job.action} failed: ${job.error.message}`); return; }
-    if (job.state === "done") { write(`${job.action}: done`); etag = null; poll(); return; }
+    if (job.state === "done") {
+      done(`${job.action}: done`);
+      if (job.action === "deploy") linkTo(job.name);
+      etag = null;
+      poll();
+      return;
+    }
     write(`${job.action}${job.step ? `: ${job.step}` : ""} …`, false);
     await new Promise((next) => setTimeout(next, 1000));
   }
+}
+
+function linkTo(name) {
+  const link = document.createElement("a");
+  link.href = `/deployment/${inPath(name)}`;
+  link.textContent = name;
+  document.getElementById("told").append(" · ", link);
+}
+
+// The texts of a request, where they are kept by choice: with the key only
+function texts(control, may) {
+  control.hidden = !may;
+  const button = control.querySelector("button"), box = control.querySelector("div");
+  if (control.dataset.ready) return;
+  control.dataset.ready = "yes";
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      const answer = await fetch(control.dataset.texts, { headers: headers({ Accept: "application/json" }, true), cache: "no-store" });
+      const document_ = await answer.json();
+      if (!answer.ok) throw new Error(document_.detail ?? answer.status);
+      const { content } = document_.span;
+      const said = [...(content?.messages ?? []), ...(content?.answer ? [content.answer] : [])];
+      box.replaceChildren(...said.map(message));
+      if (content?.cut) box.append("Longer texts were cut.");
+      if (!said.length) box.textContent = content ? "The texts that were kept are no conversation." : "No texts of this request were kept.";
+      say(`${said.length} messages`);
+      button.hidden = said.length > 0;
+    } catch (problem) { box.textContent = `refused: ${problem.message}`; }
+    button.disabled = false;
+  });
+}
+
+function message(one) {
+  const part = document.createElement("article"), title = document.createElement("h3"), body = document.createElement("pre");
+  const { role, content, ...more } = one;
+  part.className = "message";
+  title.className = "small";
+  title.textContent = role;
+  body.className = "file";
+  body.tabIndex = 0;
+  const rest = Object.entries(more).filter(([, value]) => value != null && value.length !== 0);
+  body.textContent = [content == null ? "" : typeof content === "string" ? content : JSON.stringify(content, null, 2), rest.length ? JSON.stringify(Object.fromEntries(rest), null, 2) : ""].filter(Boolean).join("\n");
+  part.append(title, body);
+  return part;
 }
 
 // A gateway that others reach: the page itself is fetched with the key
@@ -202,6 +320,7 @@ function unlock() {
     }
     themes();
     dress(document);
+    toldBefore();
     poll();
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); sessionStorage.setItem(KEY, field.value.trim()); open(); });
@@ -237,20 +356,20 @@ const svg = (name, values) => {
 };
 const words = (n) => { const unit = n % 1000 ? 1024 : 1000; return n % unit ? n.toLocaleString("en") : `${n / unit}k`; };
 
-function bar(point, limit, parts, scale) {
-  const picture = svg("svg", { class: "bar", width: "100%", height: 18, "aria-hidden": "true" });
-  picture.append(svg("rect", { class: "track", width: "100%", height: 18 }));
+function bar(point, limit, parts, scale, height = 18) {
+  const picture = svg("svg", { class: "bar", width: "100%", height, "aria-hidden": "true" });
+  picture.append(svg("rect", { class: "track", width: "100%", height }));
   let at = 0;
   parts.forEach(([part, pattern], i) => {
     const share = (100 * point.parts[i]) / scale;
-    picture.append(svg("rect", { class: `part ${part}`, x: `${at}%`, width: `${share}%`, height: 18 }));
-    if (pattern) picture.append(svg("rect", { x: `${at}%`, width: `${share}%`, height: 18, fill: `url(#${pattern})` }));
+    picture.append(svg("rect", { class: `part ${part}`, x: `${at}%`, width: `${share}%`, height }));
+    if (pattern) picture.append(svg("rect", { x: `${at}%`, width: `${share}%`, height, fill: `url(#${pattern})` }));
     at += share;
   });
   if (scale > limit) {
     const edge = (100 * limit) / scale;
-    if (at > edge) picture.append(svg("rect", { x: `${edge}%`, width: `${at - edge}%`, height: 18, fill: "url(#over)" }));
-    picture.append(svg("line", { class: "limit", x1: `${edge}%`, x2: `${edge}%`, y1: 0, y2: 18 }));
+    if (at > edge) picture.append(svg("rect", { x: `${edge}%`, width: `${at - edge}%`, height, fill: "url(#over)" }));
+    picture.append(svg("line", { class: "limit", x1: `${edge}%`, x2: `${edge}%`, y1: 0, y2: height }));
   }
   return picture;
 }
@@ -321,12 +440,35 @@ function copying(root) {
 }
 
 function logs(root) {
-  const field = root.querySelector("#log-filter"), lines = root.querySelector("#log-lines");
-  if (!field || !lines) return;
-  const all = lines.textContent.split("\n");
-  field.parentElement.hidden = false;
-  lines.scrollTop = lines.scrollHeight;
-  field.addEventListener("input", () => { const text = field.value.toLowerCase(); lines.textContent = all.filter((line) => line.toLowerCase().includes(text)).join("\n"); });
+  const field = root.querySelector("#log-filter"), box = root.querySelector("#log-lines"), pause = root.querySelector("#log-pause");
+  if (!field || !box) return;
+  let all = box.textContent.split("\n"), tag = null;
+  const draw = () => {
+    const text = field.value.toLowerCase(), lines = text ? all.filter((line) => line.toLowerCase().includes(text)) : all;
+    const end = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+    box.textContent = lines.join("\n");
+    if (end) box.scrollTop = box.scrollHeight;
+  };
+  field.closest("[hidden]")?.removeAttribute("hidden");
+  box.scrollTop = box.scrollHeight;
+  field.addEventListener("input", draw);
+  pause.addEventListener("click", () => {
+    const paused = pause.getAttribute("aria-pressed") !== "true";
+    pause.setAttribute("aria-pressed", paused);
+    pause.textContent = paused ? "Go on" : "Pause";
+    say(paused ? "The log is paused" : "The log goes on");
+  });
+  const look = async () => {
+    if (!box.isConnected) return;
+    if (!document.hidden && pause.getAttribute("aria-pressed") !== "true") {
+      try {
+        const answer = await fetch(box.dataset.log, { headers: headers(tag ? { "If-None-Match": tag } : {}), cache: "no-store" });
+        if (answer.status === 200) { tag = answer.headers.get("ETag"); all = (await answer.json()).lines; draw(); }
+      } catch { /* the page says that the server is lost */ }
+    }
+    setTimeout(look, 2000);
+  };
+  setTimeout(look, 2000);
 }
 
 function dress(root) {
@@ -339,6 +481,7 @@ function dress(root) {
 }
 themes();
 dress(document);
+toldBefore();
 unlock();
 document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
 window.addEventListener("hashchange", () => { takeKey(); changes(document); });

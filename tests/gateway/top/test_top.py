@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Ran
-from support.deployments import make
+from support.deployments import ESTIMATE, make, plan
 from support.served import engines, routed, serving, until, write_routing
 
+from modelscan.core.deployment import Measured, MeasuredParts
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
-from modelscan.gateway.top.look import gateway_root
+from modelscan.core.estimate import DeviceEstimate, Parts
+from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.gateway.top.look import device_figures, gateway_root
 from modelscan.gateway.top.overview import DeploymentLook, GatewayLook, TopLook, overview
 from modelscan.gateway.top.page import read_page
+from modelscan.gateway.top.shares import device_shares, parts_bytes
 from modelscan.state.config import load
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyLimits, KeyStore
@@ -166,3 +171,46 @@ def test_another_server_is_not_a_gateway(
         one.metrics = "vllm:num_requests_running 3.0\n"
         ran = run_in_process("top", "--url", f"http://127.0.0.1:{one.port}", "--once")
         assert (ran.code, "not modelscan serve" in ran.err) == (5, True)
+
+
+def on_gpus(gpus: tuple[int, ...], measured: Measured | None) -> Any:
+    each = tuple(DeviceEstimate(index, Parts(weights_bytes=10), 10) for index in gpus)
+    estimate = replace(ESTIMATE, total_bytes=10 * len(gpus), per_gpu=each)
+    return make("large", gpus=gpus, plan=plan(estimate=estimate), measured=measured)
+
+
+def test_a_deployment_on_several_gpus_has_a_share_of_each() -> None:
+    parts = {
+        "CUDA0": MeasuredParts(7, 1),
+        "CUDA1": MeasuredParts(8, 1),
+        "CUDA_Host": MeasuredParts(2),
+    }
+    shares = device_shares([on_gpus((2, 5), Measured("engine_log", None, 19, parts))])
+    assert {index: (row[0].promised_bytes, row[0].measured_bytes) for index, row in shares.items()} == {
+        2: (10, 8), 5: (10, 9), None: (0, 2),
+    }  # fmt: skip
+
+
+def test_figures_of_other_gpus_than_the_recorded_ones_count_as_unknown() -> None:
+    shares = device_shares(
+        [on_gpus((2,), Measured("engine_log", None, 9, {"CUDA3": MeasuredParts(9)}))]
+    )
+    assert shares[2][0].measured_bytes == 9  # the total of the only GPU
+    shares = device_shares(
+        [on_gpus((2, 3), Measured("engine_log", None, 9, {"CUDA3": MeasuredParts(9)}))]
+    )
+    assert [shares[index][0].measured_bytes for index in (2, 3)] == [None, None]
+    assert device_shares([on_gpus((2, 3), None)])[3][0].promised_bytes == 10
+
+
+def test_a_pool_contains_the_cache_in_it() -> None:
+    assert parts_bytes(MeasuredParts(5, 3, 4, compute_bytes=1)) == 10
+
+
+def test_devices_say_what_other_programs_use() -> None:
+    gpu = Gpu(index=2, vendor="nvidia", name="X", memory_bytes=100, free_bytes=40, source="nvml")
+    rows = device_figures(
+        Inventory(gpus=(gpu,), host=Host(None, None, None)), [on_gpus((2,), None)]
+    )
+    assert (rows[0].own_bytes, rows[0].other_bytes, rows[0].used_bytes) == (10, 50, 60)
+    assert rows[1].other_bytes is None

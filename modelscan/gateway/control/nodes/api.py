@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -32,7 +33,7 @@ from modelscan.routing.facts import why_unusable
 
 CLIENT_HEADER = "x-modelscan-client"
 MAX_REGISTRATION, MAX_HEARTBEAT = 1024 * 1024, 256 * 1024
-_COUNTED_S, _MANY, _MOST_ROWS = 1.0, 200, 10_000_000
+_COUNTED_S, _MANY, _AT_ONCE, _MOST_ROWS = 1.0, 200, 200, 10_000_000
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -131,9 +132,11 @@ class NodesApi:
         pairs = ((host, one) for host in hosts for one in host.services.values())
         total = sum(len(host.services) for host in hosts)
         page = _page(request, pairs, total)
-        rows = [
-            service_view(host, one, service_facts(self._gateway, host, one)) for host, one in page
-        ]
+        rows: list[dict[str, Any]] = []
+        for host, one in page:
+            rows.append(service_view(host, one, service_facts(self._gateway, host, one)))
+            if len(rows) % _AT_ONCE == 0:  # thousands take a while: others are answered meanwhile
+                await asyncio.sleep(0)
         return _listing(rows, total)
 
     async def _health(self, _: Request) -> Response:

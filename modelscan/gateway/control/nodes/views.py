@@ -7,7 +7,7 @@ what the gateway's own probes found are next to each other under ``modelscan``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import msgspec
@@ -54,6 +54,9 @@ class ServiceFacts:
     refused: str | None
     names: tuple[str, ...]
     host_state: NodeState
+
+
+_FACTS = tuple(one.name for one in fields(ServiceFacts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def service_view(host: NodeHost, service: RegisteredService, facts: ServiceFacts
     return {
         **values,
         "updated_at": host.row.registered_at,
-        "modelscan": {**own, **asdict(facts)},
+        "modelscan": {**own, **{name: getattr(facts, name) for name in _FACTS}},
     }
 
 
