@@ -29,6 +29,7 @@ def lineage_of(
     run: TrainingRun, adapter: LoraAdapter | None, base: str | None, config: Config,
     database: ServerDatabase,
 ) -> Lineage:  # fmt: skip
+    """Where the result of a run comes from. Raises UsageError for an adapter without a base."""
     if adapter is not None and base is None:
         raise UsageError(
             f"the adapter in {run.output} does not name its base",

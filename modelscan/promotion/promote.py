@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from modelscan.bench.place import find_place
+from modelscan.core.deployment_name import derive_name
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.promotion import effects
 from modelscan.promotion.aliases import CHALLENGER, PREVIOUS, move_aliases
@@ -23,10 +26,14 @@ from modelscan.promotion.types import (
     shown,
 )
 from modelscan.registry.resolve import CHAMPION
+from modelscan.registry.stored import find_model
 from modelscan.routing.file import load
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
+
+# Of an entry that a promotion makes; one that is in the file may have any name.
+_ROUTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
 def promote(
@@ -98,13 +105,21 @@ def rollback(promoter: Promoter, route: str) -> PromotionShown:
             return shown(promoter.take_back(left, "rolled_back" if switched else "refused"))
         last = promoter.store.last(route, "promoted")
         if last is None:
-            raise UsageError(
-                f"nothing was promoted to '{route}'",
-                hint="modelscan registry promote SLUG@V --route " + route,
-                code="nothing_promoted",
-            )
+            raise _nothing_promoted(promoter, route)
         _check_unchanged(promoter, last)
         return shown(_taken_back(promoter, last))
+
+
+def _nothing_promoted(promoter: Promoter, route: str) -> UsageError:
+    """The error of a rollback without a promotion to take back."""
+    earlier = promoter.store.newest(1, route)
+    version = earlier[0].name if earlier else "SLUG@V"
+    what = f"the promotion of {version} to '{route}' was taken back already"
+    return UsageError(
+        what if earlier else f"nothing was promoted to '{route}'",
+        hint=f"modelscan registry promote {version} --route {shlex.quote(route)}",
+        code="nothing_promoted",
+    )
 
 
 def _check_unchanged(promoter: Promoter, last: Promotion) -> None:
@@ -142,12 +157,18 @@ def _taken_back(promoter: Promoter, last: Promotion) -> Promotion:
 
 
 def _aliases_swapped(promoter: Promoter, last: Promotion) -> None:
-    """champion is what it was before, previous the version that is taken back."""
+    """champion is what it was before, previous the version that is taken back.
+
+    They stay where a promotion to another route made this or another version the champion since.
+    """
     moved = last.step("aliases")
     before = dict((moved.data.get("before") if moved else None) or {})
     wanted = {CHAMPION: before.get(CHAMPION), PREVIOUS: last.version, CHALLENGER: None}
+    elsewhere = any(one.route != last.route for one in promoter.store.promoted(last))
     with promoter.database.writing() as connection:
-        move_aliases(connection, promoter.who, last.slug, wanted)
+        champion = find_model(connection, last.slug).aliases.get(CHAMPION)
+        if champion == last.version and not elsewhere:
+            move_aliases(connection, promoter.who, last.slug, wanted)
 
 
 def served_before(promoter: Promoter, route: str) -> ServedBefore:
@@ -188,7 +209,14 @@ def _served(
 
 
 def _check_new(promoter: Promoter, route: str) -> None:
-    """Raises UsageError for the name of a deployment without a route."""
+    """Raises UsageError for what is no name, and for a deployment without a route."""
+    if _ROUTE.fullmatch(route) is None:
+        raise UsageError(
+            f"'{route}' is no name for a route: letters, digits, '.', '_', '-', ':' and '/', at "
+            "most 128, starting with a letter or a digit",
+            hint=f"--route {derive_name(route)}",
+            code="bad_name",
+        )
     if effects.deployment_of(promoter.deployments, route) is not None:
         raise UsageError(
             f"the deployment {route} has no entry in the routing file",

@@ -89,6 +89,18 @@ class PromotionStore:
             rows = connection.execute(query.order_by(*columns).limit(limit)).scalars()
             return [_promotion(body) for body in rows]
 
+    def promoted(self, promotion: Promotion) -> Sequence[Promotion]:
+        """The promotions of the same version that are the last of their routes."""
+        query = sa.select(PROMOTIONS.c.body).where(
+            PROMOTIONS.c.slug == promotion.slug,
+            PROMOTIONS.c.version == promotion.version,
+            PROMOTIONS.c.state == "promoted",
+        )
+        with self._database.reading() as connection:
+            rows = [_promotion(body) for body in connection.execute(query).scalars()]
+        newest = {one.route: self.last(one.route, "promoted") for one in rows}
+        return [one for one in rows if one == newest[one.route]]
+
     def due(self, now: float) -> Sequence[Promotion]:
         """Promotions whose predecessor is to be stopped by now (UNIX time)."""
         query = sa.select(PROMOTIONS.c.body).where(PROMOTIONS.c.retire_at <= now)

@@ -1,4 +1,4 @@
-"""The steps before the switch: the candidate is checked, runs beside, and is compared.
+"""The steps before the switch: the candidate is checked, runs under its own name, and is compared.
 
 None of them touches the routing file or the aliases champion and previous.
 """

@@ -88,5 +88,5 @@ def test_promotions_from_python(promoter: Promoter, talking: Path) -> None:
     assert any("switch" in one for one in steps)
     assert workspace.rollback("talk").state == "rolled_back"
     assert [one.state for one in workspace.promotions()] == ["rolled_back"]
-    with pytest.raises(UsageError, match="nothing was promoted to 'talk'"):
+    with pytest.raises(UsageError, match="was taken back already"):
         workspace.rollback("talk")

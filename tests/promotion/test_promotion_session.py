@@ -13,6 +13,7 @@ from support.patience import COMMAND_S
 
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
+pytestmark = pytest.mark.timeout(1800)  # some forty commands
 SESSION = Path(__file__).parents[1] / "support" / "promotion_session.py"
 
 

@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.promotions import running
+from support.promotions import registered, running
 from support.talking_gguf import write_talking_gguf
 
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.workload import Workload
 from modelscan.deploy.deployments import Deployments
 from modelscan.evals.subject import ask, find_subject
-from modelscan.promotion.bundle import RouteBundle, read, written
+from modelscan.promotion.bundle import (
+    BundleBody,
+    BundledReceipts,
+    BundledVersion,
+    RouteBundle,
+    digest_of,
+    read,
+    written,
+)
 from modelscan.promotion.bundle_export import bundle_of
 from modelscan.promotion.bundle_files import BundleOptions
 from modelscan.promotion.bundle_import import BundleImported, import_bundle
@@ -138,6 +146,21 @@ def test_what_is_no_bundle(promoter: Promoter, talking: Path) -> None:
         written(leaked)
     with pytest.raises(UsageError, match="no entry and no role 'tolk'"):
         bundle_of(promoter.config, (), ("tolk",))
+
+
+def test_a_version_that_is_another_one_here(promoter: Promoter, talking: Path) -> None:
+    """An entry must not get the tags that were given to other weights of the same name."""
+    version = registered(promoter, "talker", talking / "good-q8_0.gguf")
+    body = BundleBody({}, ())
+
+    def bundle(digest: str) -> str:
+        versions = {"talk": BundledVersion(version.name, digest)}
+        receipts = BundledReceipts(0, None)
+        return written(RouteBundle(body, digest_of(body), receipts, versions=versions))
+
+    with pytest.raises(UsageError, match="has other weights as talker@1"):
+        imported(bundle("0" * 64), promoter.config, dry_run=True)
+    assert imported(bundle(version.digest), promoter.config, dry_run=True).deployments == ()
 
 
 def test_one_route_of_several(promoter: Promoter, talking: Path) -> None:

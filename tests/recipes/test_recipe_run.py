@@ -242,6 +242,9 @@ def test_a_script_that_fails_is_exit_1_with_its_last_line(
     with_sums(dataset_recipe, "script.py", "pass")
     ran = run_in_process("recipe", "run", str(dataset_recipe))
     assert ran.code == 1 and "without a result" in ran.err
+    with_sums(dataset_recipe, "script.py", "import os; os.kill(os.getpid(), 9)")  # out of memory
+    ran = run_in_process("recipe", "run", str(dataset_recipe))
+    assert ran.code == 1 and "was ended by the signal SIGKILL" in ran.err
 
 
 def test_credentials_reach_only_what_needs_them(dataset_recipe: Path) -> None:

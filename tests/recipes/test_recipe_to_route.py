@@ -109,7 +109,8 @@ def test_from_recipes_to_a_route(
     tmp_path: Path, answer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Base, adapter, FP8 and merge are promoted in turn; a damaged adapter is refused."""
-    base = write_tiny_hf(tmp_path / "tiny")
+    # A token per byte: the text of `eval quant` needs more context than the tiny model has.
+    base = write_tiny_hf(tmp_path / "tiny", max_position_embeddings=8192)
     whole = converted(base, tmp_path / "base.gguf")
     gate = tmp_path / "says-y.yaml"
     gate.write_text(SAYS_YES.replace("'yes'", "'yyyy'"))

@@ -133,7 +133,10 @@ def _canary(share: str | None, seconds: str | None) -> CanaryOptions | None:
     number = float(match[1]) / (100 if match[2] else 1) if match else 0.0
     if not 0 < number < 1:
         raise UsageError(f"'{share}' is no share: above 0 and below 1", hint="--canary 0.1")
-    return CanaryOptions(number, parse_seconds(seconds or "10m"))
+    length = parse_seconds(seconds or "10m")
+    if length <= 0:
+        raise UsageError("a canary of no time shows nothing", hint="--canary 0.1 --for 10m")
+    return CanaryOptions(number, length)
 
 
 def _document(answer: PromotionShown, *, done: bool = False) -> Document[Any]:

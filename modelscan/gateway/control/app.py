@@ -108,7 +108,6 @@ class ControlApp:
         from modelscan.gateway.control.registry.api import RegistryApi
         from modelscan.gateway.control.registry.curation_api import CurationApi
         from modelscan.gateway.control.registry.hub import HubApi
-        from modelscan.gateway.control.registry.promotion_api import PromotionApi
         from modelscan.registry.desk import CurationDesk
 
         database = self.gateway.database
@@ -117,8 +116,13 @@ class ControlApp:
             **RegistryApi(database, self._actor, desk.policies).handlers(),
             **HubApi(database).handlers(),
             **CurationApi(desk, self._actor).handlers(),
-            **PromotionApi(self.gateway.config, database, self._actor).handlers(),
         }
+
+    def _promotion_handlers(self) -> dict[str, Handler]:
+        from modelscan.gateway.control.registry.promotion_api import PromotionApi
+
+        gateway = self.gateway
+        return PromotionApi(gateway.config, gateway.database, self._actor).handlers()
 
     def _stored_handlers(self) -> dict[str, Handler]:
         """Of what is stored here: pulled weights, and requests with their texts."""
@@ -154,6 +158,7 @@ class ControlApp:
         }
         late = LateHandlers(lambda: self.deployments.handlers())
         handlers |= late.at(_under("/v1/deployments"))
+        handlers |= LateHandlers(self._promotion_handlers).at(_under("/v1/registry/promotions"))
         handlers |= LateHandlers(self._stored_handlers).at(_under("/v1/cache", "/v1/traces"))
         for mount in mounts:
             part = mount(self)

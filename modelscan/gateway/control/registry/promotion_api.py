@@ -50,14 +50,14 @@ from modelscan.state.server.database import ServerDatabase
 _Text = Annotated[str, Meta(min_length=1, max_length=512)]
 _Seconds = Annotated[float, Meta(ge=0, le=30 * 86_400)]
 _CHANGING = ("locked", "promotion_left", "route_changed")
-"""Codes of what a later request, or one after a rollback, is not refused for."""
+"""Codes of refusals that time or a rollback ends: 409."""
 
 
 class WishedCanary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """``share`` of the route's requests for so many seconds."""
 
     share: Annotated[float, Meta(gt=0, lt=1)]
-    seconds: _Seconds = 600.0
+    seconds: Annotated[float, Meta(gt=0, le=30 * 86_400)] = 600.0
 
 
 class WishedPromotion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
