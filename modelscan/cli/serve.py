@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ import typer
 
 from modelscan.cli.context import Context
 from modelscan.cli.framework import single
+from modelscan.cli.option_groups import grouped
 from modelscan.cli.serve_log import LogFormat, ServeLog
 from modelscan.core.errors import UsageError
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from modelscan.gateway.control.events import Report, ServeEvent
+    from modelscan.gateway.control.listening import ServeOptions
 
 
 Workers = Annotated[
@@ -30,8 +34,62 @@ Drain = Annotated[
 DRAIN_S = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class ServeCertificates:
+    """The options of TLS."""
+
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM): https.")
+    ] = None
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
+    ] = None
+    client_ca: Annotated[
+        Path | None,
+        typer.Option("--client-ca", metavar="FILE", help="Only clients with its certificates."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServeAsNode:
+    """The options of a gateway that is also a node of another one."""
+
+    node: Annotated[
+        str | None,
+        typer.Option("--node", metavar="URL", help="Also be a node of this control plane."),
+    ] = None
+    node_key: Annotated[
+        str | None,
+        typer.Option("--node-key", help="Reference to a key of scope node: env:NAME, file:PATH."),
+    ] = None
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            "--advertise", metavar="HOST[:PORT]", help="With --node: where it connects to."
+        ),
+    ] = None
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="NAME=VALUE", help="With --node: repeatable."),
+    ] = None
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option("--folder", metavar="DIR", help="With --node: list its .gguf files."),
+    ] = None
+
+    def check(self) -> None:
+        """Raises UsageError for options of a node without a control plane."""
+        given = dataclasses.asdict(self)
+        name = next((name for name, value in given.items() if value), None)
+        if name is not None and self.node is None:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} needs --node URL", hint="modelscan serve --node URL")
+
+
+@grouped
 def serve(
     context: Context,
+    *,
     host: Annotated[
         str | None, typer.Option("--host", help="Address to listen on (default: 127.0.0.1).")
     ] = None,
@@ -43,38 +101,8 @@ def serve(
         bool, typer.Option("--expose", help="Accept other machines; needs a key.")
     ] = False,
     workers: Workers = 1,
-    tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM): https.")
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
-    ] = None,
-    client_ca: Annotated[
-        Path | None,
-        typer.Option("--client-ca", metavar="FILE", help="Only clients with its certificates."),
-    ] = None,
-    node: Annotated[
-        str | None,
-        typer.Option("--node", metavar="URL", help="Also be a node of this control plane."),
-    ] = None,
-    node_key: Annotated[
-        str | None,
-        typer.Option("--node-key", help="Reference to a key of scope node: env:NAME, file:PATH."),
-    ] = None,
-    advertise: Annotated[
-        str | None,
-        typer.Option(
-            "--advertise", metavar="HOST[:PORT]", help="With --node: where it connects to."
-        ),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option("--label", metavar="NAME=VALUE", help="With --node: repeatable."),
-    ] = None,
-    folder: Annotated[
-        list[Path] | None,
-        typer.Option("--folder", metavar="DIR", help="With --node: list its .gguf files."),
-    ] = None,
+    certificates: ServeCertificates,
+    membership: ServeAsNode,
     mcp: Annotated[
         bool, typer.Option("--mcp", help="Tools for assistants at /mcp (Model Context Protocol).")
     ] = False,
@@ -94,8 +122,6 @@ def serve(
 
     require_extra("modelscan serve")
     from modelscan.gateway.control.listening import ServeOptions
-    from modelscan.gateway.control.serving import serve as run
-    from modelscan.web.mount import pages
 
     config = context.config
     options = ServeOptions(
@@ -103,28 +129,42 @@ def serve(
         port=config.serve_port if port is None else port,
         expose=expose,
         workers=workers,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        client_ca=client_ca,
+        **dataclasses.asdict(certificates),
         hosts=_words(config.serve_hosts),
         origins=_words(config.serve_origins) or (),
         drain_s=drain,
         log_requests=log_requests,
     )
     extra = _assistance(mcp, allow_changes, config.offline)
+    membership.check()
+    _run(context, options, extra, log_format, membership)
+    return 0
+
+
+def _run(
+    context: Context,
+    options: ServeOptions,
+    extra: Sequence[BaseRoute],
+    log_format: LogFormat,
+    membership: ServeAsNode,
+) -> None:
+    """Until Ctrl-C: alone, or as a node as well."""
+    from modelscan.gateway.control.serving import serve as run
+    from modelscan.web.mount import pages
+
+    mounts = [pages(context.workspace)]
     with reporter(context, log_format) as report:
-        if node is None:
-            _check_alone(node_key=node_key, advertise=advertise, label=label, folder=folder)
-            run(config, options, report, extra=extra, mounts=[pages(context.workspace)])
-            return 0
+        if membership.node is None:
+            run(context.config, options, report, extra=extra, mounts=mounts)
+            return
         from modelscan.gateway.node.join import JoinOptions, join, tls_files
 
-        tls = tls_files(client_ca, tls_cert, tls_key)
+        node, key, advertise, label, folder = dataclasses.astuple(membership)
+        tls = tls_files(options.client_ca, options.tls_cert, options.tls_key)
         wishes = JoinOptions(
-            node, node_key, None, advertise, label or (), folder or (), (), tls, only_node=False
+            node, key, None, advertise, label or (), folder or (), (), tls, only_node=False
         )
-        join(config, wishes, options, report, extra=extra, mounts=[pages(context.workspace)])
-    return 0
+        join(context.config, wishes, options, report, extra=extra, mounts=mounts)
 
 
 def _assistance(mcp: bool, allow_changes: bool, offline: bool) -> Sequence[BaseRoute]:
@@ -140,14 +180,6 @@ def _assistance(mcp: bool, allow_changes: bool, offline: bool) -> Sequence[BaseR
     from modelscan.mcp.http import mcp_routes
 
     return mcp_routes(printed_inside, allow_changes=allow_changes, offline=offline)
-
-
-def _check_alone(**given: object) -> None:
-    """Raises UsageError for options of a node without a control plane."""
-    name = next((name for name, value in given.items() if value), None)
-    if name is not None:
-        option = f"--{name.replace('_', '-')}"
-        raise UsageError(f"{option} needs --node URL", hint="modelscan serve --node URL")
 
 
 @contextlib.contextmanager

@@ -27,7 +27,8 @@ _CARRIERS = (
     re.compile(r"\[pod/[^\]\s]+\] "),  # kubectl --prefix
     re.compile(rf"{_TIME} "),  # --timestamps
 )
-_JSON = '{"log":"'  # Docker's files
+# Docker's files, and what ``logs -f --json`` prints: the line is one member of an object.
+_JSON = re.compile(r'\{(?=.{0,200}?"(?P<member>log|line)": ?")')
 
 
 def log_rows(log: str) -> list[str]:
@@ -36,7 +37,7 @@ def log_rows(log: str) -> list[str]:
     The number of a line is the same as in the log.
     """
     rows = [row.rstrip("\r").rpartition("\r")[2] for row in log.split("\n")]
-    rows = [_of_docker(row) for row in rows]
+    rows = [_of_json(row) for row in rows]
     for _ in range(_LAYERS):
         carrier = _carrier(rows)
         if carrier is None:
@@ -45,11 +46,12 @@ def log_rows(log: str) -> list[str]:
     return rows
 
 
-def _of_docker(row: str) -> str:
-    if not row.startswith(_JSON):
+def _of_json(row: str) -> str:
+    match = _JSON.match(row)
+    if match is None:
         return row
     try:
-        return str(json.loads(row)["log"]).rstrip("\n")
+        return str(json.loads(row)[match["member"]]).rstrip("\n")
     except (ValueError, KeyError, RecursionError):
         return row
 

@@ -11,6 +11,7 @@ from modelscan.core.json_reader import json_value
 from modelscan.core.units import format_bytes
 from modelscan.net.address import host_of, public
 
+_CHECK_PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 _CHECK_ENDPOINT = "check the endpoint: modelscan config show"
 
 STOPPED = "stopped"  # the code of a request that was cancelled
@@ -20,11 +21,12 @@ FailureKind = Literal["connect", "proxy", "broken", "timeout"]
 
 class TransportFailure(Exception):
     """A request without a complete response: raised by transports in place of their library's
-    errors.
+    errors. ``proxy``: the one that the connection goes to, with its variable; None without one.
     """
 
-    def __init__(self, kind: FailureKind, reason: str) -> None:
+    def __init__(self, kind: FailureKind, reason: str, proxy: str | None = None) -> None:
         super().__init__(reason)
+        self.proxy = proxy
         self.kind: FailureKind = kind
         self.reason = re.sub(r"^\[Errno -?\d+\] ", "", reason)
 
@@ -124,10 +126,11 @@ def explain(url: str, failure: TransportFailure) -> HttpError:
     host, reason = host_of(url), failure.reason
     if failure.kind == "proxy":
         text, code = f"the proxy refused the connection to {host}: {reason}", "connect"
-        hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+        hint = _CHECK_PROXY
     elif failure.kind == "connect":
-        text, code = f"cannot connect to {host}: {reason}", "connect"
-        hint = "check the network, or use --offline"
+        by = f" by the proxy {failure.proxy}" if failure.proxy else ""
+        text, code = f"cannot connect to {host}{by}: {reason}", "connect"
+        hint = _CHECK_PROXY if failure.proxy else "check the network, or use --offline"
     else:
         text, code = (
             f"{host} closed the connection before the answer was complete: {reason}",

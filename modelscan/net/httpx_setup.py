@@ -180,7 +180,16 @@ def translated() -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise TransportFailure("timeout", str(error)) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise TransportFailure(_kind(error), str(error) or type(error).__name__) from error
+        reason = str(error) or type(error).__name__
+        raise TransportFailure(_kind(error), reason, _proxy_of(error)) from error
+
+
+def _proxy_of(error: Exception) -> str | None:
+    """``http://proxy:3128 (HTTPS_PROXY)`` for a connection that goes to a proxy."""
+    if not isinstance(error, httpx.ConnectError):
+        return None
+    proxy = proxy_for(str(error.request.url), environment())
+    return f"{public(proxy.url)} ({proxy.variable})" if proxy else None
 
 
 def _kind(error: Exception) -> FailureKind:

@@ -26,9 +26,9 @@ CARRIERS: dict[str, Callable[[str], str]] = {
     "kubernetes": lambda row: f"{TIME} stderr F {row}",
     "kubectl": lambda row: f"[pod/engine-0/engine] {row}",
     "a pod's journal": lambda row: f"Jan 02 10:00:00 box k3s[1]: {TIME} stdout F {row}",
-    "docker's file": lambda row: json.dumps({"log": f"{row}\n", "stream": "stderr"}).replace(
-        '": "', '":"'
-    ),
+    "docker's file": lambda row: json.dumps({"log": f"{row}\n", "stream": "stderr"}),
+    "docker's own file": lambda row: json.dumps({"log": f"{row}\n"}, separators=(",", ":")),
+    "logs -f --json": lambda row: json.dumps({"event": "log", "name": "a", "line": row}),
     "Windows": lambda row: f"{row}\r",
     "a progress bar": lambda row: f"Loading:  50%|#####     | 1/2\r{row}",
 }

@@ -8,6 +8,7 @@ import pytest
 
 from modelscan.core.errors import UsageError
 from modelscan.net.client import HttpClient
+from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings
 from modelscan.net.httpx_transport import HttpxTransport
 from modelscan.net.proxies import proxy_for
@@ -99,3 +100,15 @@ def test_a_bundle_without_a_certificate(monkeypatch: pytest.MonkeyPatch, tmp_pat
     client = HttpClient(HttpSettings(timeout_s=1.0, pauses_s=()), HttpxTransport())
     with pytest.raises(UsageError, match="SSL_CERT_FILE"):
         client.send("GET", "https://models.invalid/")
+
+
+@pytest.mark.parametrize("url", ["https://hub.invalid/", "http://hub.invalid/"])
+def test_a_proxy_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://me:secret@127.0.0.1:9")
+    client = HttpClient(HttpSettings(timeout_s=30.0, pauses_s=()), HttpxTransport())
+    with pytest.raises(HttpError) as caught:
+        client.send("GET", url)
+    assert caught.value.message.startswith(
+        "cannot connect to hub.invalid by the proxy http://127.0.0.1:9 (ALL_PROXY): "
+    )
+    assert "NO_PROXY" in (caught.value.hint or "")

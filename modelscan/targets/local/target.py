@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.state.config import Config
 
+_BUSY_S = 5.0  # an engine at work on a busy machine answers late; one that is ill does not answer
+
 
 class LocalTarget:
     """See ``targets.base.Target``."""
@@ -241,7 +243,8 @@ class LocalTarget:
             return readiness.unstarted(rundir, deployment)
         if not alive:
             return readiness.ended(rundir, deployment)
-        if health(readiness.address_of(launch_of(deployment))) == "ok":
+        address = readiness.address_of(launch_of(deployment))
+        if health(address, timeout_s=_BUSY_S) == "ok":
             return readiness.observed(rundir, "ok", deployment)
         if not rundir.alive():  # it was ending at that moment
             return readiness.ended(rundir, deployment)
