@@ -47,7 +47,7 @@ def explain_log(text: str, backend: str | None = None, log: str = "LOG") -> LogE
     if len({failure.hint for failure in named.values()}) < 2:
         return _explained(None, next(iter((named or failures).values()), None))
     name, failure = next(iter(named.items()))
-    hint = f"modelscan explain {shlex.quote(log)} --backend {name}   (or another engine)"
+    hint = f"modelscan explain {shlex.quote(log)} --backend {name}"
     return _explained(None, replace(failure, hint=hint, remedy=None))
 
 

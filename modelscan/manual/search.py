@@ -24,6 +24,7 @@ _AROUND = 70
 _LONGEST_QUERY = 200
 # Generated lists have every word: what people wrote comes first where all else is equal.
 _LAST = ("reference/", "internals/")
+_RECORDED = "internals/transcript"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,9 @@ class Hit:
 
 @cache
 def manual_parts() -> tuple[ManualPart, ...]:
-    """Every part of every page; read once."""
-    return tuple(part for page in manual_pages() for part in parts_of(page, page.text()))
+    """Every part of every page but the recorded session, which has every word; read once."""
+    pages = [page for page in manual_pages() if page.name != _RECORDED]
+    return tuple(part for page in pages for part in parts_of(page, page.text()))
 
 
 def search_manual(query: str, most: int = 20) -> list[Hit]:
