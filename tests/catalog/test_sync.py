@@ -104,14 +104,16 @@ FAILURES = [
     ("gpustack", "endless"), ("huggingface", "slow-headers"), ("modelscope", "401"),
     ("models.dev", "slow-body"), ("gpustack", "half"), ("models.dev", "huge"),
 ]  # fmt: skip
+ENDED_BY_DEADLINE = ("slow-body", "slow-headers", "endless")
 
 
 @pytest.mark.parametrize(("name", "mode"), FAILURES)
 def test_each_source_fails_alone_and_keeps_its_data(world, sync, monkeypatch, name, mode):
-    monkeypatch.setenv("MODELSCAN_HTTP_TIMEOUT_S", "1.0")
     sync()
     before = {key: untimed(model) for key, model in models().items()}
     world.fault(PREFIX[name], mode)
+    if mode in ENDED_BY_DEADLINE:  # which the other sources must keep on a busy machine, too
+        monkeypatch.setenv("MODELSCAN_HTTP_TIMEOUT_S", "5.0")
     document, rows = sync()
     assert (rows[name]["result"], rows[name]["state"]) == ("failed", "failed")
     assert rows[name]["error"] and rows[name]["models"] == rows[name]["before"] > 0
@@ -120,6 +122,7 @@ def test_each_source_fails_alone_and_keeps_its_data(world, sync, monkeypatch, na
     assert warning.startswith(name) and "its last good data stays in use" in warning
     assert {key: untimed(model) for key, model in models().items()} == before
     world.heal()
+    monkeypatch.delenv("MODELSCAN_HTTP_TIMEOUT_S", raising=False)
     _, rows = sync()
     assert rows[name]["state"] == "live" and rows[name]["error"] is None
 

@@ -94,7 +94,7 @@ def environment(hub: FakeHub) -> dict[str, str]:
     return {
         **hub.environment(),
         "GPUSTACK_SECRET": "gpustack_0011",
-        "MODELSCAN_HTTP_TIMEOUT_S": "3",
+        "MODELSCAN_HTTP_TIMEOUT_S": "15",
     }
 
 
