@@ -121,11 +121,16 @@ def absent(model: ResolvedModel, wishes: Workload) -> str | None:
 
 
 def least_bytes(model: ResolvedModel, case: PlanningContext) -> int | None:
-    """Lower bound in bytes of the requested (or smallest) format: parameters x bits per weight."""
+    """Lower bound in bytes of the requested (or smallest) format: parameters x bits per weight.
+
+    None for a requested format whose bits are not known, or of a model of unknown size.
+    """
     bits = bits_per_weight(case.wishes.quantization)
     parameters = parameters_of(model)
     if bits is not None and parameters:
         return int(parameters * min(bits, _whole_bits(bits)) / 8)
+    if case.wishes.quantization is not None:
+        return None
     sizes = [one.floor_bytes or weight_bytes(one) for one in model.candidates]
     return min((size for size in sizes if size), default=None)
 

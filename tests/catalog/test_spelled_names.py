@@ -73,6 +73,7 @@ def test_an_unknown_name_stays_unknown(index: Index, text: str) -> None:
         ("llama-3.1-8b", LLAMA, f"the instruct model is {INSTRUCT}"),
         (LLAMA, LLAMA, None),  # the full id leaves nothing open
         ("qwen3-8b", "alibaba/qwen3-8b", None),
+        ("qwen3-14b", "alibaba/qwen3-14b", None),  # qwen3-14b-base is the base model
         ("qwen3-8b:free", "alibaba/qwen3-8b", None),
     ],
 )

@@ -76,7 +76,13 @@ def note(index: Index, text: str, model_id: str) -> str | None:
 
 
 def _instruct(index: Index, model_id: str) -> str | None:
-    """The id of the instruct or chat version of a model whose name has no such word."""
+    """The id of the instruct or chat version of a model whose name has no such word.
+
+    None also where the base model is one of its own (``…-base``): then the plain name is the model
+    that was trained to answer, as in Qwen3.
+    """
+    if index.by_name(f"{model_id}-base", (NameKind.ID,)):
+        return None
     lab, _, name = model_id.rpartition("/")
     for word in SERVING:
         for candidate in (f"{model_id}-{word}", f"{lab}/{name.removesuffix('-base')}-{word}"):
