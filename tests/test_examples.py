@@ -91,7 +91,7 @@ def test_the_session_of_the_readme(
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     session = _readme_session()
-    assert session[-1][0].startswith("curl ")
+    assert session[-1][0] == "modelscan remove demo --yes"
     for command, shown in session:
         typed = command.replace("41000", port)
         done = subprocess.run(typed, shell=True, capture_output=True, text=True, check=False)
@@ -99,7 +99,7 @@ def test_the_session_of_the_readme(
         said = " ".join(done.stdout.split())
         for line in shown:
             assert " ".join(line.split()).replace("41000", port) in said, done.stdout
-    assert cli("remove", "demo", "--yes").code == 0
+    assert cli("list", "-q").out == ""
 
 
 def test_the_example_prompts_are_read() -> None:

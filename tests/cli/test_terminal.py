@@ -120,7 +120,7 @@ def test_a_pipe_needs_no_rich() -> None:
     """rich is imported for a terminal only."""
     code = (
         "import sys; from modelscan.cli.app import run; run(['catalog', 'search', 'qwen']);"
-        "run(['doctor']); sys.stderr.write(str('rich' in sys.modules))"
+        "run(['config', 'list']); sys.stderr.write(str('rich' in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.endswith("False")
