@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from modelscan.core.deployment_state import State
+from modelscan.core.errors import RemoteError
 from modelscan.targets.gpustack.drift import changed, describe, same, snapshot
 from modelscan.targets.gpustack.logs import LEFT_OUT, without_environment
 from modelscan.targets.gpustack.states import status
@@ -150,3 +151,15 @@ def test_hostile_watch_lines_are_dropped() -> None:
 
     for line in ('{"type": 1, "id": 1e400, "data": {"id": 1}}', '{"a":' * 100_000):
         assert parse_line(line) is None
+
+
+@pytest.mark.parametrize("answer", [None, [], "x", 3, {}, {"id": None, "name": "m"}])
+def test_what_is_no_model_is_an_error_of_the_server(answer: Any) -> None:
+    with pytest.raises(RemoteError):
+        parse_model(answer)
+
+
+def test_values_of_variables_are_not_kept_whatever_their_kind() -> None:
+    assert "hunter2" not in str(
+        [snapshot({"env": {"A": "hunter2"}}), snapshot({"env": ["hunter2"]})]
+    )

@@ -25,8 +25,11 @@ def snapshot(row: Mapping[str, Any]) -> dict[str, Any]:
     Values of variables are stored as fingerprints: they may be secrets, and only need comparing.
     """
     fields = {key: row[key] for key in WATCHED if key in row}
-    if fields.get("env"):
-        fields["env"] = {name: _fingerprint(value) for name, value in fields["env"].items()}
+    env = fields.get("env")
+    if isinstance(env, dict):
+        fields["env"] = {name: _fingerprint(value) for name, value in env.items()}
+    elif env:
+        fields["env"] = _fingerprint(env)
     return fields
 
 

@@ -40,7 +40,7 @@ from modelscan.targets.gpustack.follow import Patience
 from modelscan.targets.gpustack.logs import without_environment
 from modelscan.targets.gpustack.start_failure import cause_of
 from modelscan.targets.gpustack.states import Status, status
-from modelscan.targets.gpustack.types import RemoteModel
+from modelscan.targets.gpustack.types import RemoteModel, parse_model
 from modelscan.targets.request import Request
 
 _OBSERVE_TIMEOUT_S = 5.0
@@ -204,7 +204,8 @@ class GpuStackTarget:
         """Fields that the server filled in while it started (a version, say), and those that
         were sent.
         """
-        row = snapshot(client.get(f"models/{model_id}", what="read the model"))
+        answer = client.get(f"models/{model_id}", what="read the model")
+        row = snapshot(parse_model(answer).raw)
         body = launch_of(deployment).body
         before = record_of(deployment).row
         return row | {key: value for key, value in before.items() if key in body}
