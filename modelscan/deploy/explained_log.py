@@ -27,8 +27,6 @@ _IMAGE = re.compile(
     r"[Nn]o such image: ([^\s\"]+)|initializing source docker://([^\s:\"]+(?::[\w.-]+)?)|"
     r"([^\s\"]+): image not known"
 )
-
-
 _LAST_ROWS = 8  # the runtime's error ends the log: after it nothing runs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.engines.methods import Method, MethodNames, load
 from modelscan.engines.support_rules import (
@@ -35,6 +35,17 @@ if TYPE_CHECKING:
 _FP8 = ("FP8", "FP8-BLOCK")
 _PLATFORMS = {"nvidia": None, "amd": "rocm", "intel": "xpu"}  # vendor -> list of methods
 _XPU_FORMATS = ("FP8", "FP8-BLOCK", "MXFP4", "MXFP8", "GPTQ-INT8", "W8A16")
+
+
+class Asked(NamedTuple):
+    """The arguments of ``Kernels.on``: a format, one GPU, and what is known of both."""
+
+    gpu: Gpu
+    quantization: str | None
+    original: bool
+    version: str | None
+    stored: StoredQuantization | None
+    deprecated: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,55 +84,36 @@ class Kernels:
         how the checkpoint says that it was quantized; ``deprecated``: methods that the version
         refuses by default are allowed.
         """
-        return _answer(self, gpu, quantization, original, version, stored, deprecated)
+        return _answer(self, Asked(gpu, quantization, original, version, stored, deprecated))
 
-    def search(
-        self,
-        gpu: Gpu,
-        quantization: str | None,
-        original: bool,
-        version: str | None,
-        stored: StoredQuantization | None,
-        deprecated: bool,
-    ) -> Support:
+    def search(self, asked: Asked) -> Support:
         """The answer of ``on``; a refusal names the versions that would run it."""
-        support = self._judge(gpu, quantization, original, version, stored, deprecated)
-        if support or gpu.vendor not in _PLATFORMS:
+        support = self._judge(asked)
+        if support or asked.gpu.vendor not in _PLATFORMS:
             return support
-        table = self.facts(version).table
+        table = self.facts(asked.version).table
+        others = [asked._replace(version=version) for version in table.versions]
         spans = [
-            (i, i)
-            for i, other in enumerate(table.versions)
-            if self._judge(gpu, quantization, original, other, stored, deprecated)
-            and self._certain(quantization, stored, other)
+            (i, i) for i, other in enumerate(others) if self._judge(other) and self._certain(other)
         ]
         words = table.words(spans)
         known = f"; {self.title} runs it there {words}" if words else ""
         return absent(support.reason + known)
 
-    def _certain(
-        self, quantization: str | None, stored: StoredQuantization | None, version: str
-    ) -> bool:
+    def _certain(self, asked: Asked) -> bool:
         """Whether the version's own tables, not the general rules, state the capability."""
-        method = load(self.methods, self.facts(version), quantization, stored)
+        facts = self.facts(asked.version)
+        method = load(self.methods, facts, asked.quantization, asked.stored)
         return method is None or (isinstance(method, Method) and method.minimum is not None)
 
-    def _judge(
-        self,
-        gpu: Gpu,
-        quantization: str | None,
-        original: bool,
-        version: str | None,
-        stored: StoredQuantization | None,
-        deprecated: bool,
-    ) -> Support:
-        name = canonical(quantization)
-        if name == "MXFP4" and not original and not has_fp4(gpu):
+    def _judge(self, asked: Asked) -> Support:
+        gpu, name = asked.gpu, canonical(asked.quantization)
+        if name == "MXFP4" and not asked.original and not has_fp4(gpu):
             return absent(
                 "MXFP4 made from other weights needs FP4 arithmetic (compute capability 10.0, "
                 "gfx950)"
             )
-        facts = self.facts(version)
+        facts = self.facts(asked.version)
         if gpu.vendor not in _PLATFORMS:
             return absent(f"{self.engine} does not run on {gpu.vendor} devices here")
         built = self._built(gpu, facts)
@@ -130,9 +122,9 @@ class Kernels:
         method = load(
             self.methods,
             facts,
-            quantization,
-            stored,
-            deprecated=deprecated,
+            asked.quantization,
+            asked.stored,
+            deprecated=asked.deprecated,
             platform=_PLATFORMS[gpu.vendor],
         )
         if isinstance(method, Support):
@@ -214,16 +206,8 @@ class Kernels:
 
 
 @functools.lru_cache(maxsize=4096)  # a plan asks the same of every file, and of every version
-def _answer(
-    kernels: Kernels,
-    gpu: Gpu,
-    quantization: str | None,
-    original: bool,
-    version: str | None,
-    stored: StoredQuantization | None,
-    deprecated: bool,
-) -> Support:
-    return kernels.search(gpu, quantization, original, version, stored, deprecated)
+def _answer(kernels: Kernels, asked: Asked) -> Support:
+    return kernels.search(asked)
 
 
 def built_for(facts: VersionFacts) -> set[Capability]:

@@ -61,9 +61,12 @@ class Tab:
             *(f"foreign: {u}" for u in self.foreign),
         ]
 
-    def shot(self, path: Path | str) -> None:
-        """A PNG of the whole page."""
-        self.page.screenshot(path=str(path), full_page=True, animations="disabled", caret="hide")
+    def shot(self, name: str) -> None:
+        """A PNG of the whole page in the folder $WEB_SHOTS, where that is set."""
+        if folder := os.environ.get("WEB_SHOTS"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            path = str(Path(folder) / f"{name}.png")
+            self.page.screenshot(path=path, full_page=True, animations="disabled", caret="hide")
 
     def axe(self, source: Path | str) -> list[tuple[str, str]]:
         """axe-core's violations: the rule, and the first element."""

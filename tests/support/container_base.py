@@ -36,7 +36,7 @@ def with_base(folder: Path, real: str, keeper: subprocess.Popen[str] | None) -> 
 
 
 def _archive() -> Path:
-    """The file system; made anew where what modelscan needs has changed."""
+    """The file system; made again when the packages that modelscan needs have changed."""
     _CACHE.mkdir(parents=True, exist_ok=True)
     system, archive = _CACHE / "system", _CACHE / "base.tar"
     project = REPOSITORY / "pyproject.toml"

@@ -80,7 +80,7 @@ class Rig:
     def until(self, what: str, look: Callable[[], Any], every_s: float = 0.2) -> Any:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
-            if os.getppid() != self.tests:  # they were killed: nobody will read the answer
+            if os.getppid() != self.tests:  # the tests were killed: stop, too
                 raise RuntimeError("the tests have ended")
             for name, process in list(self.running.items()):
                 if process.poll() is None:

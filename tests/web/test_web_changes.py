@@ -119,7 +119,8 @@ def test_an_alias_is_set_and_shown(site: WebSite) -> None:
 
 
 def test_texts_are_shown_to_the_key_alone_and_only_where_they_are_kept(site: WebSite) -> None:
-    newest = json.loads(run(site.home, "trace", "list", "--json"))["spans"]
+    site.served.chat(ROUTE, max_tokens=4)
+    newest = until(lambda: json.loads(run(site.home, "trace", "list", "--json"))["spans"])
     before = newest[0]["trace_id"]
     page = site.get(f"/traffic/{before}")[1]
     assert "No texts of this request were kept" in page and "trace on --content" in page

@@ -23,20 +23,6 @@ _Slots = Annotated[int, Meta(ge=1, le=4096)]
 MOST_BYTES = 64 * 1024
 
 
-class WishedDeployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The body of ``POST /v1/deployments`` and ``…/plan``: a model, and what is wished of it."""
-
-    model: _Text
-    name: _Name | None = None
-    quantization: _Name | None = None
-    backend: Backend | None = None
-    context_tokens: _Tokens | None = None
-    parallel: _Slots | None = None
-    kv_cache: _Name | None = None
-    goal: Literal["quality", "speed", "context"] | None = None
-    gpu: _Text | None = None
-
-
 class ChangedDeployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of ``PATCH /v1/deployments/{name}``: other options; what is left out stays."""
 
@@ -48,27 +34,27 @@ class ChangedDeployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
     goal: Literal["quality", "speed", "context"] | None = None
 
 
+class WishedDeployment(ChangedDeployment, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/deployments`` and ``…/plan``: a model, and what is wished of it."""
+
+    model: _Text
+    name: _Name | None = None
+    gpu: _Text | None = None
+
+
 def wished_workload(wish: WishedDeployment, config: Config) -> Workload:
     """The workload of a request; what it leaves out is the default."""
-    keys, _, values = (wish.kv_cache or "").partition(",")
-    own = default_wishes(config)
-    return replace(
-        own,
-        quantization=wish.quantization,
-        backend=wish.backend,
-        context_tokens=wish.context_tokens,
-        parallel=wish.parallel,
-        kv_cache_k=keys or None,
-        kv_cache_v=values or keys or None,
-        goal=wish.goal or own.goal,
-    )
+    return _with(default_wishes(config), wish)
 
 
 def changed_request(request: DeployRequest, wish: ChangedDeployment) -> DeployRequest:
     """The request of a deployment with the options that were given; the others stay. Pure."""
-    old = request.workload
+    return replace(request, workload=_with(request.workload, wish))
+
+
+def _with(old: Workload, wish: ChangedDeployment) -> Workload:
     keys, _, values = (wish.kv_cache or "").partition(",")
-    workload = replace(
+    return replace(
         old,
         quantization=wish.quantization or old.quantization,
         backend=wish.backend or old.backend,
@@ -78,7 +64,6 @@ def changed_request(request: DeployRequest, wish: ChangedDeployment) -> DeployRe
         kv_cache_v=values or keys or old.kv_cache_v,
         goal=wish.goal or old.goal,
     )
-    return replace(request, workload=workload)
 
 
 async def read_body(request: Request, kind: type[Body]) -> Body:
