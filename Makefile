@@ -21,6 +21,9 @@ demo-cluster: setup ## a control plane, two nodes and SmolLM2-135M: roles, embed
 test: setup ## the whole test suite, in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(MARKS)"
 
+test-failed: setup ## the tests that failed in the last run, again, one after another
+	$(BIN)/python -m pytest -rA --last-failed --last-failed-no-failures none --maxfail 1
+
 test-gpustack: setup ## real GPUStack 2.3.0 and 0.7.1 servers, installed under .cache/
 	$(BIN)/python -m pytest -m gpustack -rs --durations=8
 

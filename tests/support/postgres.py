@@ -79,8 +79,11 @@ class PostgresServer:
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it with all its sessions; SIGQUIT: without writing anything down."""
         if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait()
+            for one in (how, signal.SIGQUIT, signal.SIGKILL):  # a test may have left it hanging
+                self._process.send_signal(one)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(60)
+                    break
             self._process = None
 
     @contextlib.contextmanager
@@ -88,14 +91,18 @@ class PostgresServer:
         """Stopped as a machine that hangs is: connections stay open, nothing is answered."""
         assert self._process is not None
         process = psutil.Process(self._process.pid)
-        tree = [process, *process.children(recursive=True)]
-        for one in tree:
-            one.suspend()
+        stopped = [process]
         try:
+            process.suspend()  # first: from here on it starts no session
+            for session in process.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):  # one that ended by itself
+                    session.suspend()
+                    stopped.append(session)
             yield
         finally:
-            for one in tree:
-                one.resume()
+            for one in reversed(stopped):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.resume()
 
     def psql(self, statement: str, database: str = "postgres") -> str:
         """Execute a statement as the owner of everything."""
