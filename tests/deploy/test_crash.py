@@ -178,7 +178,7 @@ def kill_after(delay_s: float, *arguments: str) -> int:
     )  # fmt: skip
     time.sleep(delay_s)
     command.kill()
-    return command.wait(30)
+    return command.wait(120)
 
 
 def moments(

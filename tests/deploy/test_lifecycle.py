@@ -494,7 +494,7 @@ def test_a_dry_run_prints_the_launch_that_works_and_starts_nothing(
         eventually(answers, 30)
     finally:
         engine.terminate()
-        assert engine.wait(10) == -signal.SIGTERM
+        assert engine.wait(120) == -signal.SIGTERM
 
 
 def test_simulated_hardware_can_be_planned_for(run: Run, model_file: Path) -> None:
