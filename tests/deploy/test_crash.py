@@ -103,7 +103,7 @@ def check_truth(run: Run, home: Path, config: Config) -> dict[str, Any] | None:
 
 
 def answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     connection.request("POST", "/v1/chat/completions", json.dumps(body))
     status = connection.getresponse().status
