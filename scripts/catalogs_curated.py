@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from modelscan.catalog.curated import curated
+from modelscan.catalog.curated import Curated, curated
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.core.model import Variant
 from modelscan.formats.repo_names import split_repo_name
 
 SOURCE = "curated"
+_COUNTS = ("parameters", "active_parameters")
 
 
 def snapshot() -> SourceSnapshot:
-    """One record per repository: that it exists, and the format of its files where known."""
+    """One record per repository: that it exists; its format and sizes where known."""
     known = curated()
     listed = dict.fromkeys(known.known_repositories, "safetensors")
+    named = (*known.known_formats, *known.known_parameters, *known.known_architectures)
+    listed |= dict.fromkeys(named, "safetensors")
     listed |= dict.fromkeys(known.known_repositories_of_unknown_format, "unknown")
-    listed |= dict.fromkeys(known.known_formats, "safetensors")
     records = [
-        *(_record(repo, form, known.known_formats.get(repo)) for repo, form in listed.items()),
+        *(_record(repo, form, known) for repo, form in listed.items()),
         *(_conversion(*item) for item in known.known_conversions.items()),
     ]
     return SourceSnapshot(
@@ -38,12 +40,14 @@ def _conversion(repo: str, base: str) -> SourceRecord:
     )
 
 
-def _record(repo: str, form: str, quantization: str | None) -> SourceRecord:
+def _record(repo: str, form: str, known: Curated) -> SourceRecord:
+    counts = dict(zip(_COUNTS, known.known_parameters.get(repo, ()), strict=False))
     return SourceRecord(
         key=repo,
         kind="repository",
         name=repo.partition("/")[2],
         repos=(repo,),
-        facts={"open_weights": True},
-        variants=(Variant(repo, form, quantization),),
+        facts={"open_weights": True, **counts},
+        architecture=known.known_architectures.get(repo),
+        variants=(Variant(repo, form, known.known_formats.get(repo)),),
     )

@@ -16,16 +16,16 @@ from modelscan.catalog.curated import Curated, curated
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.core.model import Variant
 from modelscan.formats.repo_names import key, owner, short, split_repo_name
+from modelscan.hub.variants import task_of
 from scripts.catalogs_llmfit_shapes import config_of, context_of
 from scripts.catalogs_packages import LLMFIT, members
 
 SOURCE = "llmfit"
 _START = re.compile(rb'\[\s*\{\s*"name": "')
-_TASKS = {
-    "text-generation": "chat", "image-text-to-text": "chat", "any-to-any": "chat",
-    "text-to-speech": "text_to_speech", "automatic-speech-recognition": "speech_to_text",
-    "sentence-similarity": "embedding", "feature-extraction": "embedding",
-}  # fmt: skip
+_TASKS = frozenset({
+    "text-generation", "image-text-to-text", "any-to-any", "text-to-speech",
+    "automatic-speech-recognition", "sentence-similarity", "feature-extraction",
+})  # fmt: skip
 _ENCODERS = ("bert", "roberta", "xlm-roberta")
 POPULAR_DOWNLOADS = 20_000
 OFFICIAL_DOWNLOADS = 200
@@ -77,6 +77,11 @@ def wanted(row: Mapping[str, Any], originals: set[str], known: Curated) -> bool:
     return bool(converted and downloads >= CONVERTED_DOWNLOADS)
 
 
+def _task(row: Mapping[str, Any]) -> str | None:
+    tag = str(row.get("pipeline_tag"))
+    return task_of(tag, row["name"]) if tag in _TASKS else None
+
+
 def _record(row: Mapping[str, Any]) -> SourceRecord:
     repo = row["name"]
     name = split_repo_name(short(repo))
@@ -88,7 +93,7 @@ def _record(row: Mapping[str, Any]) -> SourceRecord:
         "parameters": parameters,
         "license": _license(row.get("license")),
         "release_date": row.get("release_date") or None,
-        "task": _TASKS.get(str(row.get("pipeline_tag"))),
+        "task": _task(row),
         "open_weights": True,
         "capabilities.vision": True if row.get("pipeline_tag") == "image-text-to-text" else None,
         "downloads": downloads,

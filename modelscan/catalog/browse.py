@@ -172,7 +172,7 @@ def _refuse_filters(query: Query) -> None:
 
 def row(info: RepoInfo) -> Row:
     """A repository as a row of a list; facts that the hub does not publish are None."""
-    from modelscan.hub.variants import TASKS, variants
+    from modelscan.hub.variants import task_of, variants
 
     return Row(
         row=0,
@@ -180,7 +180,7 @@ def row(info: RepoInfo) -> Row:
         name=info.repo.rpartition("/")[2],
         family=None,
         license=info.license,
-        task=TASKS.get(info.task or "", info.task),
+        task=task_of(info.task, info.repo) or info.task,
         lab=info.repo.partition("/")[0],
         open_weights=None if info.private else True,
         parameters=info.total_parameters,

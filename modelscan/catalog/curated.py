@@ -33,6 +33,9 @@ class Curated:
     known_repositories_of_unknown_format: tuple[str, ...] = ()
     known_conversions: Mapping[str, str] = field(default_factory=dict)  # repository -> its original
     known_formats: Mapping[str, str] = field(default_factory=dict)  # repository -> quantization
+    # repository -> parameters, and the active ones of a mixture of experts
+    known_parameters: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    known_architectures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     repositories: Mapping[str, str] = field(default_factory=dict)  # catalog id -> repository
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # catalog id -> other names
     ollama: Mapping[str, str] = field(default_factory=dict)  # Ollama's name:tag -> catalog id
@@ -78,6 +81,8 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
         ),
         known_conversions=dict(data.get("known_conversions", {})),
         known_formats=dict(data.get("known_formats", {})),
+        known_parameters={k: tuple(v) for k, v in data.get("known_parameters", {}).items()},
+        known_architectures=dict(data.get("known_architectures", {})),
         repositories={k.lower(): v for k, v in data.get("repositories", {}).items()},
         names={k: tuple(v) for k, v in data.get("names", {}).items()},
         ollama=dict(data.get("ollama", {})),

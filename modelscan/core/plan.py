@@ -13,7 +13,7 @@ from modelscan.core.verdict import FitState, Offload, SupportKind, Verdict
 from modelscan.core.workload import Backend
 
 QualityBasis = Literal["measured", "original", "upcast", "interpolated", "unknown"]
-Publisher = Literal["maker", "known", "other"]
+Publisher = Literal["maker", "evaluator", "known", "other"]
 """Of weights: the model's makers (or the user's own choice), a publisher of many quantizations
 with documented methods, or anybody else."""
 MissingKind = Literal["engine", "download", "file_list", "repository", "architecture", "size"]

@@ -1,6 +1,7 @@
 """The family of a chat model, which decides the format of its tool calls and its thinking.
 
-From its names, the most specific pattern first; for a model with a name of its own, from its class.
+From its names, the most specific pattern of any first, as a hosted id may say less than a
+repository; for a model with a name of its own, from its class.
 The formats are those of the chat templates that the families publish.
 """
 
@@ -59,6 +60,8 @@ _NAMES: tuple[tuple[str, str, bool | None], ...] = (
     (r"plamo-3", "plamo-3", True), (r"minicpm5", "minicpm-5", False),
     (r"mellum2", "mellum-2", None), (r"command-a", "command-a", None),
     (r"falcon-h1r", "falcon-h1r", True), (r"hermes-[234]", "hermes", False),
+    (r"phi-4-reasoning", "phi-4-reasoning", True), (r"smollm3", "smollm-3", False),
+    (r"k-exaone", "k-exaone", True), (r"exaone-4", "exaone-4", True),
 )  # fmt: skip
 _PATTERNS = tuple((re.compile(pattern), name, thinks) for pattern, name, thinks in _NAMES)
 # Classes that only one family has; others (Llama, Qwen2, Mistral …) have many.
@@ -106,8 +109,8 @@ def _family_of(names: tuple[str, ...], classes: tuple[str, ...]) -> Family | Non
     plain = _plain(names)
     if is_no_chat(plain):
         return None
-    for name in plain:
-        for pattern, family, thinks in _PATTERNS:
-            if pattern.search(name):
-                return Family(family, bool(_THINKS.search(name)) if thinks is None else thinks)
+    for pattern, family, thinks in _PATTERNS:
+        if any(pattern.search(name) for name in plain):
+            says_so = any(_THINKS.search(name) for name in plain)
+            return Family(family, says_so if thinks is None else thinks)
     return next((_CLASSES[name] for name in classes if name in _CLASSES), None)

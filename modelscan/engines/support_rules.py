@@ -156,6 +156,20 @@ def gfx_targets(text: str | None) -> frozenset[str]:
     return frozenset(f"gfx{number}" for number in range(start, int(rest) + 1))
 
 
+def idle_units(gpu: Gpu, title: str) -> Drawback | None:
+    """Why ``title``, which computes no 4-bit floats, wastes an NVIDIA chip with unified memory
+    (GB10) that does: its maker publishes weights and recipes in that format; else None.
+    """
+    current = capability(gpu.compute_capability) or (0, 0)
+    if gpu.vendor != "nvidia" or not gpu.unified_memory or current < (10, 0):
+        return None
+    if "jetson" in gpu.name.lower():
+        return None
+    return Drawback(
+        0.06, f"{title} leaves the FP8 and FP4 units of {gpu.name} idle; vLLM is usual there"
+    )
+
+
 def old_kernels(gpu: Gpu, title: str) -> Drawback | None:
     """Why ``title``, whose kernels are CUDA's newest, runs badly on an NVIDIA part; else None.
 

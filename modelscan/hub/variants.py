@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from modelscan.core.model import Variant, WeightFile
@@ -25,12 +26,23 @@ TASKS = {
     "auto-speech-recognition": "speech_to_text",
     "text-to-speech": "text_to_speech",
 }
+_SPEECH = "speech_to_text"
+_INSTRUCTED = re.compile(r"(^|[-_.])(instruct|it|chat)($|[-_.])", re.IGNORECASE)
 DTYPE_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
     "U16": 2, "U32": 4, "U64": 8, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
 }  # fmt: skip
 _CONTAINERS = frozenset({"U8", "U16", "U32", "I16", "I32", "F4"})
 _DTYPE_LABEL = {"F8_E4M3": "FP8", "F8_E5M2": "FP8", "F16": "FP16", "F32": "FP32", "BF16": "BF16"}
+
+
+def task_of(name: str | None, repo: str) -> str | None:
+    """modelscan's name of a hub's task, None for others.
+
+    An instruct model that hears is filed under speech recognition: it is for chats.
+    """
+    task = TASKS.get(name or "")
+    return "chat" if task == _SPEECH and _INSTRUCTED.search(short(repo)) else task
 
 
 def variants(info: RepoInfo) -> tuple[Variant, ...]:

@@ -37,6 +37,8 @@ _PUBLISHERS = (
     "redhatai", "neuralmagic", "nvidia", "amd", "intel", "ggml-org", "unsloth", "bartowski",
     "lmstudio-community", "hugging-quants", "mradermacher",
 )  # fmt: skip
+# Those whose cards state the scores of each quantization beside the original's.
+_EVALUATORS = ("redhatai", "neuralmagic", "nvidia")
 
 
 def from_name(text: str, config: Config, workload: Workload) -> ResolvedModel:
@@ -286,6 +288,8 @@ def _publisher(variant: Variant, variants: Sequence[Variant]) -> Publisher:
     owner = _owner(variant)
     if owner == _owner(variants[0]) or variant.source == "local_path":
         return "maker"
+    if owner in _EVALUATORS:
+        return "evaluator"
     return "known" if owner in _PUBLISHERS else "other"
 
 

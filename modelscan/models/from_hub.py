@@ -88,7 +88,7 @@ def _prefix(reference: Reference) -> str:
 
 
 def _read(hub: Hub, reference: Reference, workload: Workload) -> ResolvedModel:
-    from modelscan.hub.variants import TASKS, variants
+    from modelscan.hub.variants import task_of, variants
 
     info = hub.repo_info(reference)
     listed = variants(info)
@@ -103,7 +103,7 @@ def _read(hub: Hub, reference: Reference, workload: Workload) -> ResolvedModel:
             hint=f"modelscan catalog passport {_prefix(reference)}{reference.value}",
             code="no_weights",
         )
-    stated = TASKS.get(info.task or "")
+    stated = task_of(info.task, info.repo)
     model = ResolvedModel(
         id=reference.value,
         name=reference.value,

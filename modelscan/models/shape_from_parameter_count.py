@@ -180,11 +180,15 @@ def _with_experts(like: _Typical, parameters: int) -> Architecture:
 
 
 def _of_sibling(name: str, sibling: Architecture, like: _Typical) -> Architecture:
-    """The layers of a model of the series; a full cache in every layer is the upper end."""
+    """The layers of a model of the series; a full cache in every layer is the upper end.
+
+    Its class stays its own: an engine may list the one and not the other.
+    """
     full = 2 * like.layers * like.kv_heads * like.head_length * _CACHE_BYTES
     note = f"the architecture is not known: sized like {name}, the estimate is a range"
     return replace(
         sibling, known=False, quantization=None, notes=(note,),
+        checkpoint=replace(sibling.checkpoint, classes=()),
         extra={**sibling.extra, FULL_CACHE: full},
     )  # fmt: skip
 

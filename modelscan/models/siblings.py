@@ -38,8 +38,9 @@ def sibling_of(model: Model, paths: Paths) -> tuple[str, Architecture] | None:
     """The id of the closest model of the series, and its architecture at this model's depth.
 
     A series is the name up to its version (``qwen3.5``); models of the same makers with the same
-    number of parameters count as well. None if there is none, or only one of the other kind (dense
-    or a mixture of experts).
+    number of parameters count as well, then those of the same major version (``mimo-v2`` for
+    ``mimo-v2.5``). None if there is none, or only one of the other kind (dense or a mixture of
+    experts).
     """
     if not model.parameters or not model.lab:
         return None
@@ -48,15 +49,19 @@ def sibling_of(model: Model, paths: Paths) -> tuple[str, Architecture] | None:
     with open_index(paths) as index:
         known = _of_lab(str(index.path), index.path.stat().st_mtime_ns, model.lab)
 
-    def rank(one: Sibling) -> tuple[bool, bool, float, str]:
-        other = not series or _series(one.id) != series
-        return (other, one.partial, _distance(one, model), one.id)
+    def kinship(one: Sibling) -> int:
+        """0: of the series, 1: of its size, 2: of the major version, 3: of none of them."""
+        own = _series(one.id)
+        if series and own == series:
+            return 0
+        if _distance(one, model) < _SAME_SIZE:
+            return 1
+        return 2 if series and own and _major(own) == _major(series) else 3
 
-    near = [
-        one
-        for one in known
-        if one.moe == moe and (not rank(one)[0] or _distance(one, model) < _SAME_SIZE)
-    ]
+    def rank(one: Sibling) -> tuple[int, bool, float, str]:
+        return (kinship(one), one.partial, _distance(one, model), one.id)
+
+    near = [one for one in known if one.moe == moe and kinship(one) < 3]
     best = min(near, key=rank, default=None)
     return (best.id, _at_depth(best, model.parameters)) if best else None
 
@@ -70,6 +75,11 @@ def is_moe(model: Model) -> bool:
 def _series(model_id: str) -> str | None:
     match = _SERIES.match(model_id.rpartition("/")[2])
     return match[0] if match else None
+
+
+def _major(series: str) -> str:
+    """``glm-4.7`` -> ``glm-4``."""
+    return series.partition(".")[0]
 
 
 def _distance(one: Sibling, model: Model) -> float:

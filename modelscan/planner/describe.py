@@ -147,7 +147,7 @@ def _publisher(fitting: FittingOption) -> list[str]:
     """Who made the weights, where it is not the model's makers."""
     candidate = fitting.option.candidate
     owner = candidate.variant.repo.partition("/")[0]
-    if candidate.publisher == "known":
+    if candidate.publisher in ("evaluator", "known"):
         return [f"published by {owner}: no weights of the makers in this format are known"]
     if candidate.publisher == "other":
         return [

@@ -31,20 +31,23 @@ _CONTEXT_HALVED = 0.15
 _SPEED_HALVED = 0.3
 _BRISK_HALVED = 0.05
 _OFFLOAD = {"none": 0.0, "partial": 0.3, "cpu": 0.6}
+# Prompts are processed by copying what host memory holds to the GPU, once for each part of them.
+_STREAMED_DOUBLED, _STREAMED_BYTES = 0.06, 8 * GIB
 _WITHIN_MARGIN = 0.2
 _SLOTS_HALVED = 0.1
 _ASKED_SLOTS_HALVED = 1.0  # the user set this context: a cache with room for all requests wins
 _DEVICES_DOUBLED = 0.005  # of two equal options, the one that leaves devices free
 _SPLIT_DOUBLED = 0.1  # llama.cpp's layers run in turn on several GPUs: no faster than one
 _SERVER_CARD_BYTES = 40 * GIB  # cards built to serve many requests at once
-_NO_BATCHING = 0.15  # llama.cpp on such a card
+_NO_BATCHING = 0.3  # llama.cpp on such a card
 _POOL_HALVED = 0.07  # there, a pool with room for less than so many requests of full length
 _POOL_REQUESTS = 4.0
 _RECIPE = -0.05  # the catalog's maintainers publish a recipe for it
 _WEIGHT_ONLY = 0.01
 # A format made for arithmetic that the card lacks gains memory, not speed: FP8, and NVFP4, where
-# people start an integer format of the same size.
-_FLOAT_WEIGHT_ONLY = 0.05
+# people start an integer format of the same size. (Its perplexity and that of AWQ were measured on
+# different models: at equal size they lose about the same.)
+_FLOAT_WEIGHT_ONLY, _FOUR_BITS_WEIGHT_ONLY = 0.05, 0.25
 _EMULATED = 0.5  # no kernel for the format: whatever else is there is what people run
 _ONLINE = 0.05  # quantized while loading: every start reads and converts the 16-bit weights
 TIGHT_SHARE = 0.87  # of the free memory: what is beyond costs, as it leaves no room for a longer
@@ -52,8 +55,9 @@ TIGHT_SHARE = 0.87  # of the free memory: what is beyond costs, as it leaves no 
 _TIGHTNESS = 1.25
 _EXPECTED = 0.02  # the file's name and size are predicted, not listed
 _UPCAST = 0.1  # more bytes than the model was published in, for nothing
-_PUBLISHERS = {"maker": 0.0, "known": 0.03, "other": 0.1}
-_EVALUATED = 0.1  # off the loss of a format that the makers published and evaluated themselves
+_PUBLISHERS = {"maker": 0.0, "evaluator": 0.03, "known": 0.03, "other": 0.1}
+# Off the loss of a format whose publisher calibrated it on this model and states its scores.
+_EVALUATED = 0.1
 _SMALL_CACHE = 0.01  # besides its perplexity: losses grow with the length of the context
 
 
@@ -93,7 +97,7 @@ def cost(fitting: FittingOption, wishes: Workload) -> Cost:
         "cache": _small_cache(fitting),
         "context": _CONTEXT_HALVED * max(0.0, math.log2(fitting.target_tokens / context)),
         "speed": _slowness(speed),
-        "offload": _OFFLOAD[fitting.offload],
+        "offload": _OFFLOAD[fitting.offload] + _streaming(fitting),
         "margin": _WITHIN_MARGIN if fitting.within_margin else 0.0,
         "room": _crowding(fitting),
         "slots": max(_waiting(fitting, wishes), _small_pool(fitting)),
@@ -120,8 +124,16 @@ def _quality(option: Option) -> float:
     if quality.basis == "upcast":
         return value + _UPCAST
     lost = _LOSS * quality.loss
-    evaluated = candidate.publisher == "maker" and not candidate.online
-    return value + lost - (min(_EVALUATED, lost / 2) if evaluated else 0.0)
+    return value + lost - (min(_EVALUATED, lost / 2) if _evaluated(option) else 0.0)
+
+
+def _evaluated(option: Option) -> bool:
+    """Whether the publisher's own scores are those of the arithmetic that the card does."""
+    candidate = option.candidate
+    if candidate.publisher == "maker":
+        return not candidate.online
+    emulates = option.support.kind == "weight_only" and _needs_arithmetic(option)
+    return candidate.publisher == "evaluator" and not emulates
 
 
 def _small_cache(fitting: FittingOption) -> float:
@@ -164,6 +176,16 @@ def _small_pool(fitting: FittingOption) -> float:
     return _POOL_HALVED * max(0.0, math.log2(_POOL_REQUESTS / requests))
 
 
+def _streaming(fitting: FittingOption) -> float:
+    """The cost of prompts, by the weights that a GPU needs and host memory holds."""
+    host = fitting.estimate.host
+    if fitting.offload != "partial" or host is None:
+        return 0.0
+    return _STREAMED_DOUBLED * max(
+        0.0, math.log2(max(1, host.parts.weights_bytes) / _STREAMED_BYTES)
+    )
+
+
 def _slowness(speed: float | None) -> float:
     if speed is None or speed <= 0:
         return 0.0
@@ -185,16 +207,25 @@ def _engine(option: Option, wishes: Workload) -> float:
     if option.drawback is not None:
         value += option.drawback.cost
     if option.support.kind == "weight_only":
-        value += _FLOAT_WEIGHT_ONLY if _needs_arithmetic(option) else _WEIGHT_ONLY
+        value += _weight_only(option)
     if option.support.emulated:
         value += _EMULATED
     return value
 
 
+def _weight_only(option: Option) -> float:
+    if _four_bit_floats(option):
+        return _FOUR_BITS_WEIGHT_ONLY
+    return _FLOAT_WEIGHT_ONLY if _needs_arithmetic(option) else _WEIGHT_ONLY
+
+
+def _four_bit_floats(option: Option) -> bool:
+    return (option.candidate.variant.quantization or "").startswith("NVFP4")
+
+
 def _needs_arithmetic(option: Option) -> bool:
-    name = option.candidate.variant.quantization
-    bits = bits_per_weight(name)
-    return (name or "").startswith("NVFP4") or (bits is not None and 8 <= bits < 16)
+    bits = bits_per_weight(option.candidate.variant.quantization)
+    return _four_bit_floats(option) or (bits is not None and 8 <= bits < 16)
 
 
 def _llamacpp_on(gpus: tuple[Gpu, ...]) -> float:

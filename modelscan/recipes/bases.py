@@ -77,7 +77,7 @@ def _usable(resolved: ResolvedModel, kind: RecipeKind) -> Candidate:
     fitting = [c for c in formats if kind.quantized_base or c.variant.quantization in _WIDE]
     if not fitting:
         raise _unusable(resolved, kind, bool(formats))
-    order = {"maker": 0, "known": 1, "other": 2}
+    order = {"maker": 0, "evaluator": 1, "known": 1, "other": 2}
     return min(
         fitting,
         key=lambda c: (

@@ -38,7 +38,7 @@ _WEIGHTS = (
 _ABLE = (
     USER, MODELSDEV, CONFIG, GPUSTACK, "xinference", HUGGINGFACE, MODELSCOPE, "llmfit", HOSTS,
 )  # fmt: skip
-_SIZE = (USER, *_COUNTED, GPUSTACK, "xinference", MODELSDEV, HOSTS, NAME)
+_SIZE = (USER, *_COUNTED, GPUSTACK, "xinference", MODELSDEV, HOSTS, NAME, "curated")
 _BY_FIELD = {
     "open_weights": _WEIGHTS,
     "task": _WEIGHTS,
@@ -52,6 +52,7 @@ _BY_FIELD = {
         NAME,
         CONFIG,
         MODELSDEV,
+        "curated",
     ),
     # llmfit multiplies some contexts by the scaling of their positions (internlm3: 6 times)
     "limits.context_tokens": (

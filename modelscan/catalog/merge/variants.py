@@ -19,6 +19,7 @@ _Identity = tuple[str, str, str, str]  # hub, repository, quantization, files
 _ORDER = (USER, HUGGINGFACE, MODELSCOPE, GPUSTACK, "llmfit", "qvac", "xinference")
 # Sizes from other programs' tables; any config.json of the model has precedence.
 TABLES = ("litgpt", "llmfit", "xinference")
+_CURATED = "curated"  # catalogs/aliases.yaml
 _DTYPES = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
 _METHODS = {"fp8": "FP8", "mxfp4": "MXFP4", "awq": "AWQ", "bitsandbytes": "BNB-4bit"}
 
@@ -26,11 +27,14 @@ _METHODS = {"fp8": "FP8", "mxfp4": "MXFP4", "awq": "AWQ", "bitsandbytes": "BNB-4
 def variants_of(group: RecordGroup) -> tuple[Variant, ...]:
     """The merged variants in a total order: released weights first, then by format and name."""
     ranked_variants: dict[_Identity, list[tuple[int, Variant]]] = defaultdict(list)
-    labels = _labels(group)
+    labels, stated = _labels(group), _curated_formats(group)
     for member in group.members:
         rank = _ORDER.index(member.source) if member.source in _ORDER else len(_ORDER)
         for variant in (*member.record.variants, *_of_recipes(member)):
-            label = variant.quantization or labels.get(variant.repo.lower())
+            repo = variant.repo.lower()
+            label = variant.quantization or labels.get(repo)
+            if variant.format != "gguf" and member.source != USER:
+                label = stated.get(repo, label)
             reason = variant.link_reason or member.reason
             labelled = replace(
                 variant,
@@ -129,6 +133,16 @@ def _labels(group: RecordGroup) -> dict[str, str]:
         if label and record.repos:
             labels[record.repos[0].lower()] = label
     return labels
+
+
+def _curated_formats(group: RecordGroup) -> dict[str, str]:
+    """Repository -> the format it was published in, where a table or recipe may say 16 bits."""
+    return {
+        variant.repo.lower(): variant.quantization
+        for member in group.members if member.source == _CURATED
+        for variant in member.record.variants
+        if variant.quantization and variant.format != "gguf"
+    }  # fmt: skip
 
 
 def config_label(config: Mapping[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from modelscan.catalog.records import SourceRecord
 from modelscan.core.errors import RemoteError
 from modelscan.formats.repo_names import short, split_repo_name
-from modelscan.hub.variants import TASKS, packed, variants
+from modelscan.hub.variants import packed, task_of, variants
 from modelscan.net.address import public
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def record(info: RepoInfo) -> SourceRecord:
     """A ``repository`` record: the hub's facts, and its weights as variants."""
     facts: dict[str, Any] = {
         "license": info.license,
-        "task": TASKS.get(info.task or ""),
+        "task": task_of(info.task, info.repo),
         "open_weights": None if info.private else True,
         "downloads": info.downloads,
         "parameters": info.total_parameters,

@@ -13,7 +13,14 @@ from modelscan.engines.llamacpp.container import IMAGES
 from modelscan.engines.llamacpp.given import canonical
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.start_lines import line, local_file
-from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
+from modelscan.engines.support_rules import (
+    NATIVE,
+    Drawback,
+    Support,
+    absent,
+    gguf_on,
+    idle_units,
+)
 
 if TYPE_CHECKING:
     from modelscan.core.adapter import AdapterCheck, LoraAdapter
@@ -62,6 +69,9 @@ class LlamaCpp(Engine):
     images: ClassVar[ContainerImages | None] = IMAGES
     ignores_eos: ClassVar[bool] = True
     uncached: ClassVar[Mapping[str, Any]] = {"cache_prompt": False}
+
+    def drawback(self, gpu: Gpu) -> Drawback | None:
+        return idle_units(gpu, self.title)
 
     def gpu_support(
         self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None

@@ -43,5 +43,7 @@ PARSERS: dict[str, Parsers] = {
     "minicpm-5": Parsers(("minicpm5",)),
     "command-a": Parsers(("cohere_command4",), ("cohere_command4",)),
     "mellum-2": Parsers(_QWEN_TOOLS, ("qwen3",)), "falcon-h1r": Parsers((), _R1),
-    "hermes": Parsers(("hermes", "qwen25")),
+    "hermes": Parsers(("hermes", "qwen25")), "smollm-3": Parsers(("hermes", "qwen25")),
+    "phi-4-reasoning": Parsers((), _R1), "exaone-4": Parsers(("hermes",), ("qwen3",)),
+    "k-exaone": Parsers(("hermes",), ("qwen3",)),
 }  # fmt: skip

@@ -50,4 +50,7 @@ PARSERS: dict[str, Parsers] = {
     "command-a": Parsers(("cohere_command4", "cohere_command3"),
                          ("cohere_command4", "cohere_command3")),
     "falcon-h1r": Parsers((), _R1), "hermes": Parsers(_HERMES),
+    "phi-4-reasoning": Parsers((), _R1), "smollm-3": Parsers(_HERMES),
+    "exaone-4": Parsers(_HERMES, _R1), "k-exaone": Parsers(_HERMES, ("deepseek_v3",)),
+    "intern-s1": Parsers(("internlm",), _R1),
 }  # fmt: skip
