@@ -1,6 +1,7 @@
 """The facts about engine versions that are bundled, made from the packages the engines publish.
 
     python -m scripts.build_engine_tables            # fetch what is new, write the file
+    python -m scripts.build_engine_tables --only sglang   # the others' tables as they are
     python -m scripts.build_engine_tables --check    # warn if the index has newer releases
 
 Each release is fetched and read once: archives and their facts are kept in .cache/engines/. The
@@ -19,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from scripts.catalogs_packages import REPOSITORY
 from scripts.engine_tables import llamacpp, sglang, sources, vllm
@@ -43,11 +45,14 @@ def main() -> None:
     """Write the file, or compare it with the index."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="warn if newer releases exist")
+    parser.add_argument("--only", choices=list(_READERS), help="read this package alone")
     options = parser.parse_args()
     if options.check:
         _check()
         return
-    tables = {_ENGINES.get(d.name, d.name): _table(d) for d in DISTRIBUTIONS}
+    tables = _bundled() if options.only else {}
+    wanted = [d for d in DISTRIBUTIONS if options.only in (None, d.name)]
+    tables |= {_ENGINES.get(d.name, d.name): _table(d) for d in wanted}
     text = json.dumps({"format": FORMAT, "engines": tables}, separators=(",", ":"), sort_keys=True)
     OUTPUT.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     print(f"{OUTPUT.name}: {OUTPUT.stat().st_size:,} bytes, {len(text):,} unpacked")
@@ -116,9 +121,14 @@ def _fingerprint(reader: ModuleType) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
+def _bundled() -> dict[str, Any]:
+    engines: dict[str, Any] = json.loads(gzip.decompress(OUTPUT.read_bytes()))["engines"]
+    return engines
+
+
 def _check() -> None:
     """Print a warning for every engine with newer releases; never fails."""
-    bundled = json.loads(gzip.decompress(OUTPUT.read_bytes()))["engines"]
+    bundled = _bundled()
     for distribution in DISTRIBUTIONS:
         known = set(bundled[_ENGINES.get(distribution.name, distribution.name)]["versions"])
         try:

@@ -35,11 +35,11 @@ class RopeScaling:
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """``classes``: the ``architectures``; ``model_type``: that of the outermost table;
-    ``positions``: the stated length in tokens, without RoPE scaling.
+    ``lengths``: every key that states a length, in tokens and without RoPE scaling.
     """
 
     classes: tuple[str, ...] = ()
     model_type: str = ""
     quantization: StoredQuantization | None = None
     ropes: tuple[RopeScaling, ...] = ()
-    positions: int | None = None
+    lengths: tuple[tuple[str, int], ...] = ()

@@ -26,6 +26,7 @@ PARSERS: tuple[tuple[str, ParserKind, str], ...] = (
     (REASONING_PARSER, "reasoning", "reasoning-parser-plugin"),
 )  # option, kind, option that loads others
 _HALF = ("half", "float16")
+_DTYPES = ("auto", *_HALF, "bfloat16", "float", "float32")  # of both engines, in every version
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,14 @@ def float16_rule(title: str, facts: VersionFacts, question: LaunchQuestion) -> S
     if question.workload.parameter("dtype") not in _HALF or not facts.has("float16_ban", kind):
         return None
     return absent(f"{title} {facts.version} does not compute {kind} models in float16")
+
+
+def dtype_rule(title: str, question: LaunchQuestion) -> Support | None:
+    """A ``--dtype`` that is no choice of the option."""
+    dtype = question.workload.parameter("dtype")
+    if dtype is None or dtype.lower() in _DTYPES:
+        return None
+    return absent(f"{title} has no --dtype {dtype}: it is one of {', '.join(_DTYPES)}")
 
 
 def types_rule(

@@ -33,6 +33,10 @@ class Method:
     types: tuple[str, ...] = ()
 
 
+# Marlin kernels of both engines, for weights of 4 or 8 bits, AWQ's with and GPTQ's without zeros.
+FASTER: Mapping[str, str] = {"awq": "awq_marlin", "gptq": "gptq_marlin"}
+FASTER_BITS = (4, 8)
+
 Adjust = Callable[["Method", "str | None", "StoredQuantization | None", "VersionFacts"],
                   "Method | Support"]  # fmt: skip
 
@@ -48,7 +52,8 @@ class MethodNames:
     """An engine's names. ``labels``: format -> methods that load it; ``checkpoints``: a quantizer's
     name -> methods; ``algorithms``: ModelOpt's algorithm -> methods; ``schemes``: format ->
     classes of compressed-tensors that compute it. ``borrows``: a format without a scheme of its
-    own is another package's code. ``adjust``: rules that no table states.
+    own is another package's code. ``adjust``: rules that no table states. ``faster``: a method ->
+    the one with faster kernels that replaces it where a GPU has them.
     """
 
     title: str
@@ -58,6 +63,7 @@ class MethodNames:
     schemes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     borrows: bool = False
     adjust: Adjust = _unchanged
+    faster: Mapping[str, str] = field(default_factory=lambda: FASTER)
 
     def of(self, label: str | None, stored: StoredQuantization | None) -> tuple[str, ...]:
         """The methods that may load this; () for 16-bit weights."""
@@ -119,6 +125,28 @@ def load(
         return next(iter(found))
     best = min(methods, key=lambda one: one.minimum or (0, 0))
     return names.adjust(best, label, stored, facts)
+
+
+def types_on(
+    names: MethodNames,
+    facts: VersionFacts,
+    method: Method,
+    stored: StoredQuantization | None,
+    current: Capability | None,
+) -> tuple[str, ...]:
+    """The activation types of a method on a GPU, with those of the faster one that replaces it
+    there (``override_quantization_method`` of its class). ``current`` None: capability not known.
+    """
+    faster = names.faster.get(method.name)
+    if faster is None or not facts.has("method", faster):
+        return method.types
+    bits = stored.bits if stored and stored.bits else FASTER_BITS[0]
+    symmetric = stored is None or stored.symmetric or method.name == "awq"
+    minimum, types = _row(facts.rows("method")[faster], None)
+    runs = current is None or minimum is None or current >= minimum
+    if not runs or bits not in FASTER_BITS or not symmetric:
+        return method.types
+    return tuple(dict.fromkeys((*method.types, *types)))
 
 
 def _missing(names: MethodNames, facts: VersionFacts, candidates: Iterable[str]) -> Support:

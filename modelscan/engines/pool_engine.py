@@ -17,13 +17,14 @@ from modelscan.engines.launch_rules import (
     TOOL_PARSER,
     LaunchQuestion,
     architecture_rule,
+    dtype_rule,
     float16_rule,
     lora_rule,
     option_rules,
     transcription_rule,
     types_rule,
 )
-from modelscan.engines.methods import ALLOW_DEPRECATED, Method, load
+from modelscan.engines.methods import ALLOW_DEPRECATED, Method, load, types_on
 from modelscan.engines.option_values import flag
 from modelscan.engines.recipe_options import (
     RecipeOptions,
@@ -33,7 +34,7 @@ from modelscan.engines.recipe_options import (
 )
 from modelscan.engines.speculation import method_of
 from modelscan.engines.start_lines import MODELSCOPE
-from modelscan.engines.support_rules import NATIVE, Support, absent
+from modelscan.engines.support_rules import NATIVE, Support, absent, capability
 from modelscan.memory.tensor_parallel import reject_reason
 
 if TYPE_CHECKING:
@@ -127,11 +128,17 @@ class PoolEngine(Engine):
         yield lora_rule(self.title, facts, question)
         yield adapters_refusal(self, question.shape, question.version)
         yield rank_refusal(question.shape, question.workload)
+        yield dtype_rule(self.title, question)
         yield float16_rule(self.title, facts, question)
+        yield from self.further_rules(question)
         yield from (self._stored(question, gpu) for gpu in question.gpus[:1])
         yield self._types(question, facts)
         yield self.context_rule(question, facts)
         yield self._split(question)
+
+    def further_rules(self, question: LaunchQuestion) -> Iterator[Support | None]:
+        """What this engine alone checks."""
+        return iter(())
 
     def _split(self, question: LaunchQuestion) -> Support | None:
         """A degree that does not divide the model; with the versions that divide it otherwise."""
@@ -166,7 +173,11 @@ class PoolEngine(Engine):
         method = load(self.kernels.methods, facts, architecture.quantization, stored)
         if not isinstance(method, Method):
             return None
-        return types_rule(self.title, facts.version, question, method.name, method.types)
+        types = method.types
+        if not question.workload.parameter("quantization"):  # as stated: no other one replaces it
+            current = next((capability(gpu.compute_capability) for gpu in question.gpus), None)
+            types = types_on(self.kernels.methods, facts, method, stored, current)
+        return types_rule(self.title, facts.version, question, method.name, types)
 
     def listed_names(self, architecture: Architecture) -> tuple[str, ...]:
         """The names by which the engine's registry may list the model's classes."""

@@ -21,13 +21,15 @@ _LENGTH = "max_position_embeddings"
 
 def stated(
     architecture: Architecture, workload: Workload, overrides: str, scaling: Iterable[str] = ()
-) -> tuple[int | None, tuple[RopeScaling, ...]]:
-    """(positions, RoPE settings) of the config with the user's overrides.
+) -> tuple[dict[str, int], tuple[RopeScaling, ...]]:
+    """(length of every key that states one, RoPE settings) of the config with the user's overrides.
 
     ``overrides``: the option with a JSON object that replaces keys of the config; ``scaling``:
     options that replace its RoPE settings alone.
     """
-    positions = architecture.checkpoint.positions or architecture.context_tokens
+    lengths = dict(architecture.checkpoint.lengths)
+    if not lengths and architecture.context_tokens:
+        lengths = {_LENGTH: architecture.context_tokens}
     ropes = architecture.checkpoint.ropes
     for name in scaling:
         table = _object(workload.parameter(name))
@@ -35,7 +37,9 @@ def stated(
     changed = _object(workload.parameter(overrides))
     changed = {**changed, **_nested(changed)}
     tables = [changed[key] for key in _TABLES if isinstance(changed.get(key), Mapping)]
-    return whole(changed.get(_LENGTH)) or positions, tuple(map(rope_of, tables[:1])) or ropes
+    names = {_LENGTH, *lengths}
+    lengths |= {name: n for name in names if (n := whole(changed.get(name)))}
+    return lengths, tuple(map(rope_of, tables[:1])) or ropes
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

@@ -35,8 +35,10 @@ def _type(details: Mapping[str, Any]) -> str | None:
     scheme = details.get("kv_cache_scheme")
     if not isinstance(scheme, Mapping):
         return None
-    is_float8 = scheme.get("type") == "float" and whole(scheme.get("num_bits")) == 8
-    return "fp8" if is_float8 else None
+    bits = whole(scheme.get("num_bits")) if scheme.get("type") == "float" else None
+    if bits == 4 and str(details.get("quant_method") or "").startswith(MODELOPT):
+        return "nvfp4"
+    return "fp8" if bits == 8 else None
 
 
 def cache_type(requested: str, architecture: Architecture, formats: tuple[str, ...]) -> str:

@@ -90,7 +90,14 @@ def _fp_quant(config: Mapping[str, Any]) -> float | None:
     return bits_per_weight(str(config.get("forward_dtype") or "mxfp4"))
 
 
+def _bnb(config: Mapping[str, Any]) -> float | None:
+    """bitsandbytes: a float32 scale for 64 weights, unless the scales are quantized as well."""
+    plain = config.get("load_in_4bit") and not config.get("bnb_4bit_use_double_quant")
+    return 4 + 32 / 64 if plain else None
+
+
 _READERS: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
+    "bitsandbytes": _bnb,
     "hqq": _hqq,
     "torchao": _torchao,
     "exl2": _stated,

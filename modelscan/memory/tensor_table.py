@@ -124,6 +124,8 @@ def _latent(p: str, layer: Layer, architecture: Architecture) -> Iterator[NamedS
     yield f"{p}attn_k_b.weight", (nope, latent.kv_lora_rank, layer.heads)
     yield f"{p}attn_v_b.weight", (latent.kv_lora_rank, value, layer.heads)
     yield f"{p}attn_output.weight", (layer.heads * value, hidden)
+    if architecture.extra.get("latent_gate"):
+        yield f"{p}attn_gate.weight", (hidden, layer.heads * value)
     if not layer.borrows_index:
         yield from _indexer(p, architecture)
 

@@ -124,6 +124,9 @@ def _ignored(details: Mapping[str, Any]) -> Iterable[str]:
     return ()
 
 
+_COLUMN = 4096  # about the inputs of a whole column, which has one scale
+
+
 def _group(details: Mapping[str, Any]) -> int | None:
     group = next(iter(groups_of(details)), None)
     for source in (group["weights"] if group else {}, details):
@@ -131,4 +134,6 @@ def _group(details: Mapping[str, Any]) -> int | None:
             size = source.get(name)
             if isinstance(size, int) and size > 0:
                 return size
+            if size == -1 or source.get("strategy") == "channel":
+                return _COLUMN
     return None

@@ -20,11 +20,13 @@ from scripts.engine_tables.vllm import schemes
 Fact = tuple[str, str]  # (kind, row)
 WANTED = re.compile(
     r"^sglang/srt/(models/|layers/quantization/|configs/model_config|arg_groups/|server_args"
-    r"|function_call|parser/|reasoning_parser|lora/).*\.py$|^sglang/srt/server_args\.py$"
+    r"|function_call|parser/|reasoning_parser|utils/common|entrypoints/openai/transcription"
+    r"|entrypoints/openai/serving_transcription).*\.py$|^sglang/srt/(server_args|utils)\.py$"
     r"|^sglang/srt/(reasoning_parser|function_call_parser)\.py$"
 )
 _ROOT = "sglang/srt"
 _QUANTIZATION = f"{_ROOT}/layers/quantization"
+_ADAPTER = "register_transcription_adapter"
 _LISTS = ("rocm_supported_quantization",)
 
 
@@ -36,6 +38,8 @@ def facts(sources: Sources) -> Iterator[Fact]:
     yield from _platforms(sources)
     yield from _parsers(sources)
     yield from _flags(sources)
+    yield from _adapted(sources)
+    yield from _transcribed(sources)
 
 
 def _architectures(sources: Sources) -> Iterator[Fact]:
@@ -160,3 +164,29 @@ def _field_options(node: ast.AnnAssign) -> Iterator[str]:
     aliases = literal(keywords.get("aliases")) or []
     for option in (stated or name, *aliases):
         yield str(option).removeprefix("--").replace("_", "-")
+
+
+def _adapted(sources: Sources) -> Iterator[Fact]:
+    """The modules that LoRA adapters may change; releases before the list name none."""
+    for path in (f"{_ROOT}/utils.py", f"{_ROOT}/utils/common.py"):
+        for node in ast.walk(sources.tree(path)):
+            if isinstance(node, ast.Assign) and _assigns(node, "SUPPORTED_LORA_TARGET_MODULES"):
+                yield from (("lora_target", str(name)) for name in literal(node.value) or ())
+
+
+def _transcribed(sources: Sources) -> Iterator[Fact]:
+    """The classes that the transcription endpoint serves: those whose names contain a key."""
+    folder = f"{_ROOT}/entrypoints/openai"
+    keys = set(_adapters(sources, f"{folder}/transcription_adapters"))
+    if not keys and sources.first(f"{folder}/serving_transcription.py"):
+        keys = {"Whisper"}  # the only one before there were adapters
+    for _, name in _architectures(sources):
+        if any(key in name for key in keys):
+            yield "transcription", name
+
+
+def _adapters(sources: Sources, folder: str) -> Iterator[str]:
+    for path in sources.under(folder):
+        for node in ast.walk(sources.tree(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == _ADAPTER:
+                yield from (str(key) for a in node.args if (key := literal(a)))

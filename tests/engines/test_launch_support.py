@@ -84,7 +84,22 @@ AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}
         ("sglang", "0.5.23", {"model_type": "gemma2"}, {"dtype": "half"}, None),
         ("vllm", "0.32.0", quantized(quant_method="modelopt", quant_algo="MXFP8"),
          {"dtype": "float16"}, "not in float16"),
+        ("vllm", "0.11.0", quantized(**AWQ), {"dtype": "bfloat16"}, None),  # Marlin
+        ("vllm", "0.11.0", quantized(**GPTQ), {"dtype": "bfloat16"}, None),
+        ("vllm", "0.11.0", quantized(**GPTQ | {"sym": False}), {"dtype": "bfloat16"},
+         "computes gptq in float16"),
+        ("vllm", "0.11.0", quantized(**GPTQ), {"dtype": "bfloat16", "quantization": "gptq"},
+         "computes gptq in float16"),
+        ("vllm", "0.32.0", {}, {"gpu": "T4", "dtype": "bfloat16"}, "from compute capability 8.0"),
+        ("sglang", "0.5.23", {}, {"gpu": "T4", "dtype": "bfloat16"}, None),  # lowered to float16
+        ("vllm", "0.32.0", {}, {"dtype": "fp16"}, "no --dtype fp16"),
+        ("sglang", "0.5.10", quantized(**GPTQ | {"bits": 3}), {}, None),
+        ("sglang", "0.5.23", quantized(**GPTQ | {"bits": 3}), {}, "3 bits"),
+        ("sglang", "0.5.23", quantized(**GPTQ | {"sym": False}), {}, "0.4.3.post4 to 0.5.19"),
         # context
+        ("vllm", "0.32.0", {"model_max_length": 131072}, {"context": 131072}, None),  # Command R
+        ("vllm", "0.32.0", {"seq_length": 4096}, {"context": 8192}, "config.json gives 4,096"),
+        ("sglang", "0.5.23", {"seq_length": 4096}, {"context": 8192}, "config.json gives 4,096"),
         ("vllm", "0.32.0", {}, {"context": 8193}, "config.json gives 8,192"),
         ("vllm", "0.29.0", YARN, {"context": 32768}, None),
         ("vllm", "0.30.0", YARN, {"context": 32768}, "max_position_embeddings"),

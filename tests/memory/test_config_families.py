@@ -120,6 +120,21 @@ def test_grok_is_gated_with_gelu():
     assert not from_config(fields).experts.gated
 
 
+@pytest.mark.parametrize(("family", "activation"), [("gte", "gelu"), ("bitnet", "relu2")])
+def test_families_whose_activation_does_not_state_the_gate(family, activation):
+    fields = {**DECODER, "hidden_act": activation}
+    assert from_config({**fields, "model_type": family}).gated_feed_forward
+    assert not from_config({**fields, "model_type": "other"}).gated_feed_forward
+
+
+def test_a_gate_over_the_output_of_latent_attention():
+    latent = {**DECODER, **LATENT, "v_head_dim": 128}
+    plain = shape_from_config(latent).weights.parameters
+    gate = shape_from_config({**latent, "mla_use_output_gate": True}).weights.parameters - plain
+    heads, layers = DECODER["num_attention_heads"], DECODER["num_hidden_layers"]
+    assert gate == layers * DECODER["hidden_size"] * heads * 128
+
+
 def test_every_second_block_has_experts():
     found = from_config({**DECODER, **EXPERTS, "moe_layer_frequency": 2})
     assert [layer.moe for layer in found.layers] == [False, True] * 4

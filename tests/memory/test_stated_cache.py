@@ -38,6 +38,8 @@ HF = {"quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}}
     ("found", "factor"),
     [
         (per_token(), 1.0),
+        (per_token({**MODELOPT, "kv_cache_scheme": {**FLOAT8, "num_bits": 4}}), 9 / 32),  # NVFP4
+        (per_token({**COMPRESSED, "kv_cache_scheme": {**FLOAT8, "num_bits": 4}}), 1.0),
         (per_token(COMPRESSED), 0.5),
         (per_token(COMPRESSED | {"kv_cache_scheme": None}), 1.0),
         (per_token(MODELOPT | {"kv_cache_quant_algo": "FP8"}), 0.5),

@@ -154,6 +154,22 @@ def test_embeddings_and_head_stay_in_sixteen_bits(quantization: str | None, gib:
     assert found.embedding_bytes == found.output_bytes == 128256 * 4096 * 2
 
 
+@pytest.mark.parametrize(
+    ("stated", "bits"),
+    [
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, 8.005),  # a scale per column
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, 4.5),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True,
+          "bnb_4bit_use_double_quant": True}, 4.127),
+    ],
+)  # fmt: skip
+def test_what_scales_add(stated: dict[str, Any], bits: float):
+    plain = from_config(LLAMA_8B).weights.total_bytes
+    found = from_config({**LLAMA_8B, "quantization_config": stated}).weights.total_bytes
+    matrices = 32 * (4096 * (4096 * 2 + 1024 * 2) + 3 * 4096 * 14336)
+    assert plain - found == pytest.approx(matrices * (16 - bits) / 8, rel=0.001)
+
+
 def test_the_checkpoints_own_configuration_decides():
     deepseek = from_config(DEEPSEEK_R1)
     assert deepseek.quantization == "FP8"

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 _OVERRIDES = "json-model-override-args"
 _UNSCALED = "llama3"
+_KEYS = ("max_sequence_length", "seq_length", "max_seq_len", "model_max_length")  # the first counts
 
 
 def longest(architecture: Architecture, workload: Workload) -> int | None:
     """Tokens; None where the config states no length."""
-    positions, ropes = stated(architecture, workload, _OVERRIDES)
+    lengths, ropes = stated(architecture, workload, _OVERRIDES)
+    positions = next((lengths[key] for key in (*_KEYS, *lengths) if key in lengths), None)
     if positions is None:
         return None
     for rope in ropes:

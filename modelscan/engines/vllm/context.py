@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 _SCALED_ALREADY = "gemma3"  # model types whose positions include the factor
 _OVERRIDES, _SCALING = "hf-overrides", ("rope-scaling",)
+_COMMAND_R = "model_max_length"  # counts instead of the others, the least of which counts else
 LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
 
 def longest(architecture: Architecture, workload: Workload, facts: VersionFacts) -> int | None:
     """Tokens; None where the config states no length."""
-    positions, ropes = stated(architecture, workload, _OVERRIDES, _SCALING)
+    lengths, ropes = stated(architecture, workload, _OVERRIDES, _SCALING)
+    positions = lengths.get(_COMMAND_R) or min(lengths.values(), default=None)
     if positions is None or _SCALED_ALREADY in architecture.name:
         return positions
     length, factor = float(positions), 1.0

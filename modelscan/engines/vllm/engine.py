@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from modelscan.engines.start_lines import line
 from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.container import IMAGES, MODULE_MOVED
-from modelscan.engines.vllm.support import KERNELS, drawback, online_method
+from modelscan.engines.vllm.support import KERNELS, bfloat16_rule, drawback, online_method
 from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
 
 if TYPE_CHECKING:
@@ -108,6 +108,9 @@ class Vllm(PoolEngine):
         from modelscan.engines.vllm.context import context_rule
 
         return context_rule(question.shape.architecture, question.workload, facts)
+
+    def further_rules(self, question: LaunchQuestion) -> Iterator[Support | None]:
+        yield bfloat16_rule(question)
 
     def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
         from modelscan.engines.vllm.context import longest

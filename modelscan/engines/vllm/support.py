@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from modelscan.engines.kernels import Kernels
 from modelscan.engines.online import OnlineMethod
-from modelscan.engines.support_rules import Drawback, gfx_targets, old_kernels
+from modelscan.engines.support_rules import (
+    Drawback,
+    Support,
+    absent,
+    capability,
+    dot,
+    gfx_targets,
+    old_kernels,
+)
 from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME
 from modelscan.engines.vllm.methods import METHODS
@@ -15,6 +23,7 @@ from modelscan.gpu.support import VLLM_TARGETS
 
 if TYPE_CHECKING:
     from modelscan.core.gpu import Gpu
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.versions import Version
 
 TITLE = "vLLM"
@@ -56,6 +65,22 @@ def online_method(quantization: str | None, version: str | None) -> OnlineMethod
     if quantization == "BNB-4bit" and loads:
         package = f"pip install {_BNB}"
         return OnlineMethod(_BNB, package, frozenset(facts.rows("lora")), experts=False)
+    return None
+
+
+def bfloat16_rule(question: LaunchQuestion) -> Support | None:
+    """``--dtype bfloat16`` where vLLM refuses it (code: ``check_if_supports_dtype``)."""
+    gpu = next(iter(question.gpus), None)
+    if gpu is None or question.workload.parameter("dtype") != "bfloat16":
+        return None
+    current = capability(gpu.compute_capability) if gpu.vendor == "nvidia" else None
+    if current is not None and current < (8, 0):
+        return absent(
+            f"vLLM computes in bfloat16 from compute capability 8.0 on, {gpu.name} has "
+            f"{dot(current)}: --param dtype=half"
+        )
+    if "a770" in gpu.name.lower():
+        return absent(f"vLLM does not compute in bfloat16 on {gpu.name}: --param dtype=half")
     return None
 
 

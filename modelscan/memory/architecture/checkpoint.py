@@ -9,9 +9,10 @@ from modelscan.core.checkpoint import Checkpoint, RopeScaling, StoredQuantizatio
 from modelscan.formats.quantization_config import groups_of
 from modelscan.memory.architecture.config_fields import ConfigFields, whole
 
-# The trained length under the names of different families.
+# The trained length under the names of different families; those that engines alone read.
 POSITIONS = ("max_position_embeddings", "n_positions", "seq_length", "n_ctx", "max_seq_len",
              "max_sequence_length", "model_max_length")  # fmt: skip
+_LENGTHS = (*POSITIONS, "max_target_positions", "max_seq_length", "seq_len")
 
 
 def checkpoint_of(config: Mapping[str, Any], fields: ConfigFields) -> Checkpoint:
@@ -21,7 +22,7 @@ def checkpoint_of(config: Mapping[str, Any], fields: ConfigFields) -> Checkpoint
         classes=tuple(str(c) for c in classes) if isinstance(classes, (list, tuple)) else (),
         model_type=str(config.get("model_type") or ""),
         ropes=tuple(_ropes(fields)),
-        positions=fields.number(*POSITIONS),
+        lengths=tuple((name, n) for name in _LENGTHS if (n := fields.number(name))),
     )
 
 

@@ -13,8 +13,9 @@ _MIXERS = frozenset({"-", "e", "moe", "mlp"})  # blocks with a feed-forward only
 # Families without a gate whose config.json states no activation.
 _PLAIN = ("falcon", "refinedweb", "bloom", "mpt", "gpt2", "gpt_neox", "gptj", "gpt_bigcode",
           "codegen", "opt", "xglm", "biogpt", "persimmon", "fuyu", "starcoder2")  # fmt: skip
-# Families gated with GELU: the name of the activation does not state the gate.
+# Families gated with GELU (or with a squared ReLU): the activation's name does not state the gate.
 _GATED_GELU = ("gemma", "modernbert", "grok")
+_GATED = ("gte", "new", "bitnet")
 # Families whose ``intermediate_size`` is the sum of the gate's and the up matrix's widths.
 _HALVED = ("qwen", "recurrent_gemma")
 _DENSE_NAMES = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size",
@@ -46,6 +47,8 @@ def gated(fields: ConfigFields) -> bool:
     if any(word in kind for word in ("silu", "swiglu", "swish", "glu", "situ")):
         return True
     family = fields.text("model_type").lower()
+    if family in _GATED:
+        return True
     if kind in ("mptmlp", "original") or (not kind and family.startswith(_PLAIN)):
         return False
     if "gelu" in kind and (residual_experts(fields) or any(f in family for f in _GATED_GELU)):

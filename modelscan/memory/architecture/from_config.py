@@ -236,6 +236,7 @@ def _extra(
             extra[name] = number
     for name, flag in {
         "attention_gate": fields.flag("attn_output_gate", "attention_output_gate"),
+        "latent_gate": fields.flag("mla_use_output_gate"),
         "k_eq_v": fields.flag("attention_k_eq_v"),
         "attention_bias": fields.flag("attention_bias", "qkv_bias", "use_bias"),
         "full_rank_gate": fields.table("linear_attn_config").get("use_full_rank_gate"),
