@@ -91,7 +91,7 @@ def _one_key(value: str, place: str, hint: str) -> str:
     """The key, which goes into a header: one line of ASCII. Raises AuthError for other content."""
     if len(value) > _LONGEST_KEY or not value.isprintable() or not value.isascii():
         raise AuthError(
-            f"{place} does not hold one key: a key is one line of at most {_LONGEST_KEY:,} letters, "
+            f"{place} does not hold one key: a key is one line, at most {_LONGEST_KEY:,} letters, "
             "digits and signs", hint=hint,
         )  # fmt: skip
     return value
