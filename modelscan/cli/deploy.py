@@ -64,6 +64,7 @@ def deploy(
     manifest = read_manifest(model, file, shared)
     request = _request(manifest, shared.gpu, place, process, how)
     request = replace(request, cluster=cluster_options(manifest.cluster, cluster))
+    _warn_of_cluster_options(request)
     if how.bench and (how.dry_run or not how.wait):
         raise UsageError(
             "--bench measures a deployment that answers: not with --dry-run or --no-wait",
@@ -72,6 +73,13 @@ def deploy(
     if how.dry_run:
         return _dry_run(request)
     return _deploy(request, how)
+
+
+def _warn_of_cluster_options(request: Request) -> None:
+    """Options without an effect are named: an engine here has the variables of its shell."""
+    if request.target in ("local", "ollama") and request.cluster:
+        names = ", ".join(request.cluster)
+        current().output.warn(f"only clusters have {names}: left out on {request.target}")
 
 
 def read_manifest(model: str | None, file: Path | None, shared: SharedOptions) -> Manifest:

@@ -36,7 +36,8 @@ _TEXT = ("model", "name", "target", "gpu", "quantization", "backend", "backend_v
          "group")  # fmt: skip
 _WHOLE = ("port", "parallel", "tensor_parallel", "replicas", "priority")
 _LEAST = {"port": 0, "priority": -1000}
-_NUMBER = ("memory_utilization", "timeout")
+_LAST_PORT = 65_535
+_RANGES = {"memory_utilization": (0.05, 1.0), "timeout": (0.0, 31_536_000.0)}  # a share; s
 _MAPPING = ("env", "worker_selector", "speculative_config", "extended_kv_cache")
 _CLUSTER = ("replicas", "env", "worker_selector", "speculative_config", "extended_kv_cache",
             "restart_on_error", "image_name", "run_command", "placement_strategy")  # fmt: skip
@@ -150,10 +151,8 @@ def _value(key: str, value: Any, place: KeyPlace) -> Any:
         return _choice(key, text_of(value, place), place)
     if key in _WHOLE:
         return _whole(key, value, place)
-    if key in _NUMBER:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise place.must_be("a number", value)
-        return value
+    if key in _RANGES:
+        return _number(key, value, place)
     if key == "parameters":
         return engine_options(value, place)
     if key == "adapters":
@@ -165,6 +164,14 @@ def _value(key: str, value: Any, place: KeyPlace) -> Any:
     if not isinstance(value, bool):
         raise place.must_be("true or false", value)
     return value
+
+
+def _number(key: str, value: Any, place: KeyPlace) -> float:
+    least, most = _RANGES[key]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not least <= value <= most:
+        raise place.must_be(f"a number, {least:,g} to {most:,.0f}", value)
+    return float(value)
 
 
 def _seconds(text: str, place: KeyPlace) -> float:
@@ -189,6 +196,8 @@ def _whole(key: str, value: Any, place: KeyPlace) -> int:
     least = _LEAST.get(key, 1)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise place.must_be(f"a whole number, {least or 1} or more", value)
+    if key == "port" and value > _LAST_PORT:
+        raise place.must_be(f"a whole number, {_LAST_PORT:,} or less", value)
     return value
 
 

@@ -51,6 +51,8 @@ class KeyPlace:
     def must_be(self, kind: str, value: Any) -> UsageError:
         """The error for a value of another kind."""
         shown = "empty" if value is None else self.shown
+        if isinstance(value, list | Mapping):
+            shown = "a list" if isinstance(value, list) else "a mapping"
         return self.wrong(
             f"{self.name} must be {kind}, not {shown}", "see examples/deployment.yaml"
         )

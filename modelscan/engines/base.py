@@ -11,14 +11,15 @@ from modelscan.core.remedy import Remedy
 FailureKind = Literal[
     "option", "port", "context", "memory", "driver", "build", "kernel", "shared_memory", "disk",
     "quantization", "dtype", "architecture", "split", "code", "files", "package", "interconnect",
+    "hub", "permission", "timeout", "crash",
 ]  # fmt: skip
 KINDS: Mapping[FailureKind, str] = {
     "option": "An option that this version does not have, or that contradicts another one.",
     "port": "The port that it should listen on is in use; retried on another one.",
     "context": "The context is longer than the cache holds, or than the model allows.",
     "memory": "Memory ran out: weights, activations, CUDA graphs or slots.",
-    "driver": "The GPU's driver is missing, too old for the build, or another one than loaded.",
-    "build": "The build has no code for this GPU, or is older than the model's file.",
+    "driver": "The GPU's driver is missing, too old or not loaded, or shows no such GPU.",
+    "build": "The build has no code for this GPU or processor, or is older than the model's file.",
     "kernel": "A kernel needs more of the GPU's on-chip memory than it has.",
     "shared_memory": "The memory that processes of one engine share (/dev/shm) is full.",
     "disk": "A disk is full.",
@@ -30,6 +31,10 @@ KINDS: Mapping[FailureKind, str] = {
     "files": "The files are missing, damaged or incomplete.",
     "package": "A package or a compiler of the engine's environment is missing.",
     "interconnect": "The GPUs cannot communicate.",
+    "hub": "The hub refuses the repository, does not have it, or cannot be reached.",
+    "permission": "The user may not open a file, a device or a port.",
+    "timeout": "A part of the engine was not ready in time.",
+    "crash": "The engine's own code crashed.",
 }
 
 

@@ -96,7 +96,7 @@ _ECHO = re.compile(
     r"Engine core proc|Rank \d+ scheduler is dead|^SystemExit|KeyboardInterrupt|CancelledError|"
     r"BrokenPipeError|EOFError|ConnectionResetError|[Cc]onnection closed by peer|ChildFailedError|"
     r"process(?:es)? (?:exited|died|terminated)|RayTaskError|ActorDiedError|"
-    r"Child process terminated"
+    r"Child process terminated|ShardCannotStart|Shard \d+ failed to start"
 )
 # Lines without a level that only sound like an error.
 _BENIGN = re.compile(

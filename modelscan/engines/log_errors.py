@@ -6,6 +6,7 @@ the error of a worker, then the echoes of its parents. Levels and positions tell
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,9 @@ _END = re.compile(
     r"For further information|During handling of|The above exception|Traceback|CUDA kernel "
     r"errors|For debugging|Compile with|Set the environment|File \"|$"
 )
-_DETAILS = {"validation error": 40, "NCCL": 4, "Capture cuda graph failed": 6}
+_DETAILS = {"validation error": 40, "NCCL": 4, "Capture cuda graph failed": 6, "gated repo": 1}
+_NO_MESSAGE = re.compile(r"(?:Error|Exception): *$|[Oo]utput: *$")
+_BELOW = 4
 _TYPE = re.compile(r"\s*\[type=\w+, input_value=.*$")
 
 
@@ -148,6 +151,8 @@ def whole_text(text: str, lines: Sequence[LogLine], at: int) -> str:
 
 
 def _continuation(text: str, lines: Sequence[LogLine], at: int) -> list[str]:
+    if _NO_MESSAGE.search(text):  # it is on the lines below
+        return _message_below(lines, at)
     limit = next((number for word, number in _DETAILS.items() if word in text), 0)
     more: list[str] = []
     for line in lines[at + 1 : at + 1 + limit]:
@@ -155,6 +160,16 @@ def _continuation(text: str, lines: Sequence[LogLine], at: int) -> list[str]:
             break
         more.append(line.body)
     return more
+
+
+def _message_below(lines: Sequence[LogLine], at: int) -> list[str]:
+    """The first lines with words after an exception without any, of the same process."""
+    near = lines[at + 1 : at + 1 + 2 * _BELOW]
+    same = itertools.takewhile(
+        lambda line: line.source == lines[at].source and line.prefixed == lines[at].prefixed
+        and not line.quiet, near,
+    )  # fmt: skip
+    return [line.body for line in same if line.body.strip()][:_BELOW]
 
 
 def _of_pydantic(lines: Sequence[str]) -> str:

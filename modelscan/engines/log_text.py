@@ -25,6 +25,8 @@ _CARRIERS = (
     re.compile(rf"{_TIME} (?:stdout|stderr) [FP] "),  # Kubernetes' own files
     re.compile(r"[\w.-]+ +\| "),  # docker compose
     re.compile(r"\[pod/[^\]\s]+\] "),  # kubectl --prefix
+    re.compile(r"\[[A-Z]+\] \S*llama\.cpp\S* \([^)]*\) \S+ pid=\d+ "),  # LM Studio's stream
+    re.compile(r"\[\d{4}-\d\d-\d\d [\d:.]+\]\[[A-Z]+\] ?"),  # LM Studio's files
     re.compile(rf"{_TIME} "),  # --timestamps
 )
 # Docker's files, and what ``logs -f --json`` prints: the line is one member of an object.

@@ -7,6 +7,7 @@ its folder (``flags.OWNED``): the option's name, and what to write instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from modelscan.engines.option_names import OptionPair
 
 _SHORTEST_ABBREVIATION = 2
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")  # of any engine's option
 
 
 def check_parameters(parameters: Iterable[OptionPair], backend: str | None = None) -> None:
@@ -29,9 +31,11 @@ def check_parameters(parameters: Iterable[OptionPair], backend: str | None = Non
     """
     chosen = [one for one in engines() if backend in (None, one.name)]
     for name, value in parameters:
-        for word in (name, value if value and value.startswith("-") else None):
-            if word is not None:
-                _check_name(word, chosen)
+        _check_spelling(name, value or "")
+        # A server that splits values at spaces would read the rest as options of their own.
+        words = (word for word in (value or "").split() if word.startswith("-"))
+        for word in (name, *words):
+            _check_name(word, chosen)
         if value and looks_like_a_key(value):
             raise UsageError(
                 f"--param {name} holds what looks like a key: other users could read it in the "
@@ -39,6 +43,13 @@ def check_parameters(parameters: Iterable[OptionPair], backend: str | None = Non
                 hint="modelscan deploy MODEL --api-key env:NAME",
                 code="literal_secret",
             )
+
+
+def _check_spelling(name: str, value: str) -> None:
+    if not _NAME.fullmatch(name.lstrip("-")) or "\0" in value:
+        raise UsageError(
+            f"{f'{name}={value}'[:80]!r} is not an engine option", hint="write --param KEY[=VALUE]"
+        )
 
 
 def _check_name(word: str, chosen: Iterable[Engine]) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from modelscan.core.errors import AuthError, UsageError
 from modelscan.state.paths import expand
 
 _ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 REDACTED = "<redacted>"
+_LONGEST_KEY = 16_384  # characters; a token with claims has some thousands
+_OPEN_FILES = ("/dev/fd/", "/proc/self/fd/")  # of a shell's <(command), open already
 # Credentials by their form. A name such as hf_overrides, HF_HUB_OFFLINE or sk-learn is none: the
 # parts of a credential are long and, apart from the hub's, have digits.
 _PART = r"(?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{8,}"
@@ -64,16 +67,33 @@ def resolve(reference: str, environ: Mapping[str, str] | None = None) -> str:
         value = (os.environ if environ is None else environ).get(rest, "").strip()
         if not value:
             raise AuthError(f"the variable {rest} is not set", hint=f"export {rest}=…")
-        return value
+        return _one_key(value, f"the variable {rest}", f"export {rest}=…")
+    hint = f"write the key into {rest}"
     try:
-        value = expand(rest).read_text(encoding="utf-8").strip()
+        value = _beginning(expand(rest)).decode("utf-8").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
-        raise AuthError(
-            f"cannot read the key file {rest}: {reason}", hint=f"write the key into {rest}"
-        ) from error
+        raise AuthError(f"cannot read the key file {rest}: {reason}", hint=hint) from error
     if not value:
-        raise AuthError(f"the key file {rest} is empty", hint=f"write the key into {rest}")
+        raise AuthError(f"the key file {rest} is empty", hint=hint)
+    return _one_key(value, f"the key file {rest}", hint)
+
+
+def _beginning(path: Path) -> bytes:
+    """Enough of the file to see whether it is one key; a pipe that has a name may never answer."""
+    if path.is_fifo() and not str(path).startswith(_OPEN_FILES):
+        raise ValueError("it is a pipe")
+    with path.open("rb") as stream:
+        return stream.read(_LONGEST_KEY + 1)
+
+
+def _one_key(value: str, place: str, hint: str) -> str:
+    """The key, which goes into a header: one line of ASCII. Raises AuthError for other content."""
+    if len(value) > _LONGEST_KEY or not value.isprintable() or not value.isascii():
+        raise AuthError(
+            f"{place} does not hold one key: a key is one line, at most {_LONGEST_KEY:,} letters, "
+            "digits and signs", hint=hint,
+        )  # fmt: skip
     return value
 
 

@@ -133,6 +133,8 @@ def _str(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     value.encode()  # raises a ValueError for bytes that are not text
+    if "\0" in value:  # no path and no variable can have it
+        raise ValueError(value)
     return value
 
 

@@ -69,6 +69,8 @@ def load(where: Paths) -> Targets:
     else:
         import tomli as tomllib
     file = where.config / "targets.toml"
+    if file.exists() and not file.is_file():  # a pipe would never answer
+        raise UsageError(f"{file} is not a file", hint=f"ls -l {file}")
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

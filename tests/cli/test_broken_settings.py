@@ -23,6 +23,7 @@ BROKEN = (
     (b"goal = 'speed'\nhttp_timeout_s 30", "line 2 cannot be read: 'http_timeout_s 30'"),
     (b"goal = 'speed'\ngoal = 'quality'", "line 2 cannot be read: \"goal = 'quality'\": goal is"),
     (b"# mine\ngaol = 'speed'", "line 2: there is no setting 'gaol' (did you mean 'goal'?)"),
+    (b'routing_file = "a\\u0000b"', "line 1: routing_file = 'a\\x00b' is not a path"),
     (b"source = 'hf'", "line 1: source = 'hf' is not one of huggingface"),
     (b"[paths]\nhome = 1", "line 1: there is no setting 'paths'"),
     (b"goal = 'speed'\n\xff\xfe", "line 2 is not UTF-8 text"),

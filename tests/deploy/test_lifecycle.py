@@ -682,7 +682,9 @@ def test_a_list_without_the_key_does_not_end_a_start(
 
 
 def test_a_dry_run_leaves_no_file_behind(run: Run, model_file: Path, home: Path) -> None:
-    assert run("deploy", str(model_file), "--dry-run").code == 0
+    done = run("deploy", str(model_file), "--dry-run", "--env", "A=1")
+    assert done.code == 0
+    assert "only clusters have env" in done.err
     assert not home.exists() or list(home.rglob("*")) == []
 
 

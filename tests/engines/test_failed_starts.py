@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 from support.failed_starts import FAILED_STARTS, FailedStart
+from support.failed_starts_outside import OUTSIDE
 
 from modelscan.core.errors import UsageError
 from modelscan.engines.base import KINDS, FailureKind
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from conftest import Ran
 
 
-@pytest.mark.parametrize("one", FAILED_STARTS, ids=lambda one: f"{one.backend}: {one.name}")
+@pytest.mark.parametrize(
+    "one", (*FAILED_STARTS, *OUTSIDE), ids=lambda one: f"{one.backend}: {one.name}"
+)
 def test_the_cause(one: FailedStart) -> None:
     failure = engine(one.backend).failure(one.log)
     assert failure is not None
@@ -37,7 +40,7 @@ def test_the_cause(one: FailedStart) -> None:
 
 def test_every_kind_is_described_and_has_an_excerpt() -> None:
     assert set(KINDS) == set(get_args(FailureKind))
-    tested = {one.kind for one in FAILED_STARTS}
+    tested = {one.kind for one in (*FAILED_STARTS, *OUTSIDE)}
     recorded = {"context", "quantization", "split", "package"}  # in test_failures
     assert set(KINDS) - tested <= recorded
 

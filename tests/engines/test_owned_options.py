@@ -22,6 +22,9 @@ from modelscan.supervisor.rundir import ProcessSpec
         ("vllm", "host", "0.0.0.0"), ("vllm", "config", "x.yaml"), ("vllm", "uds", "/x"),
         ("vllm", "model", "a/b"), ("vllm", "hf_token", "abc"), ("vllm", "host.x", "1"),
         ("sglang", "hos", "0.0.0.0"), ("sglang", "model-path", "a"), ("sglang", "admin-api-key", "a"),
+        ("vllm", "hos", "0.0.0.0"), ("vllm", "api_ke", "abc"), ("vllm", "max-logprobs", "5 --po 1"),
+        (None, "ｈost", "1"), (None, "host:", "1"), (None, "@args", None), (None, "threads", "1\0"),
+        ("llama.cpp", "threads", "1\n--host\n0.0.0.0"),
         ("vllm", "hf-overrides", '{"key": "sk-proj-abcdefgh12345678"}'),
     ],
 )  # fmt: skip
@@ -37,7 +40,9 @@ def test_owned_options_are_refused(backend: str | None, name: str, value: str | 
     [
         (None, "ctx-size", "8192"), ("llama.cpp", "temp", "-1"), ("vllm", "max-model-len", "1k"),
         ("llama.cpp", "mmproj", "/x"), ("llama.cpp", "metrics", None), ("vllm", "tokenizer", "a/b"),
-        ("vllm", "max-num-batched-tokens", "8192"), ("sglang", "tp", "2"), ("vllm", "m", "x"),
+        ("vllm", "max-num-batched-tokens", "8192"), ("vllm", "compilation_config.level", "3"),
+        ("vllm", "mm-processor-kwargs.size+", "1"), ("llama.cpp", "grp-attn-n", "-1"),
+        ("sglang", "tp", "2"), ("vllm", "m", "x"),
         ("vllm", "hf-overrides", '{"architectures": ["X"]}'), ("sglang", "mem-fraction-static", "0.8"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def test_references_resolve(tmp_path: Path) -> None:
     for reference in ("env:NOPE", f"file:{tmp_path / 'none'}", f"file:{tmp_path / 'empty'}"):
         with pytest.raises(AuthError):
             resolve(reference, {})
+
+
+@pytest.mark.parametrize("text", ["a\nb", "abc\x01", "abcé", "a" * 20_000])
+def test_a_key_is_one_line(tmp_path: Path, text: str) -> None:
+    """What a header cannot carry, or does not end, is an error that shows nothing of it."""
+    (tmp_path / "key").write_text(text)
+    os.mkfifo(tmp_path / "pipe")
+    places = (f"file:{tmp_path / 'key'}", f"file:{tmp_path / 'pipe'}", "file:/dev/zero", "env:K")
+    for reference in places:
+        with pytest.raises(AuthError) as caught:
+            resolve(reference, {"K": text})
+        assert text not in caught.value.message
 
 
 @pytest.mark.parametrize("key", PLANTED)

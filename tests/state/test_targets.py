@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,13 @@ def test_a_broken_file_is_named(where: Paths, text: str) -> None:
     where.config.mkdir(parents=True, exist_ok=True)
     (where.config / "targets.toml").write_text(text)
     with pytest.raises(UsageError, match=r"targets\.toml"):
+        targets.load(where)
+
+
+def test_a_pipe_in_its_place_is_named(where: Paths) -> None:
+    where.config.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(where.config / "targets.toml")
+    with pytest.raises(UsageError, match=r"targets\.toml is not a file"):
         targets.load(where)
 
 

@@ -363,10 +363,11 @@ OLLAMA = (
                 "time=2025-06-01T13:52:31.002Z level=ERROR source=download.go:291 msg=\"download failed\" "
                 "error=\"write /m/blobs/sha256-c53-partial: no space left on device\"\n", "disk",
                 "no space left on device", "OLLAMA_MODELS"),
-    FailedStart("no rule", "ollama",
+    FailedStart("slow", "ollama",
                 _ended("x").replace("llama runner process has terminated: x",
                                     "timed out waiting for llama runner to start - progress 0.40 - "),
-                None, "timed out waiting for llama runner to start"),
+                "timeout", "timed out waiting for llama runner to start", "OLLAMA_LOAD_TIMEOUT"),
+    FailedStart("no rule", "ollama", _ended("exit status 2"), None, "exit status 2"),
     FailedStart("the second attempt is the one that counts", "ollama",
                 _ended("x", "ggml_cuda: cudaMalloc failed: out of memory") + _ended(
                     "error loading model: tensor 'blk.30.ffn_up.weight' data is not within the file bounds"),

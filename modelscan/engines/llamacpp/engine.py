@@ -50,7 +50,9 @@ class LlamaCpp(Engine):
     formats = ("gguf",)
     option_names = flags.NAMES
     log_words = (
-        r"\b(?:llama_|ggml_|gguf_|GGML_)\w+|\bsrv +\w+|llama-server|"
+        r"\b(?:llama_|ggml_|gguf_|GGML_)\w+|\bsrv +\w+|llama-server|ggml-\w+\.\w+:\d|"
+        r"^build: \d+ \(|\bvk::\w+|\bcurl_perform\w*: |"
+        r"\bcommon_\w+: |^error while handling argument \"|"
         r"^error: (?:invalid|unknown) argument: -"
     )
     harmless = flags.HARMLESS

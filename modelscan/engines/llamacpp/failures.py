@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from modelscan.engines.base import EngineFailure
-from modelscan.engines.failure_rules import Rule, rule
+from modelscan.engines.failure_outside import Outside, outside
+from modelscan.engines.failure_rules import Advice, Rule, rule
 from modelscan.engines.log_text import last_failure
 
 _LONGEST = 4000  # characters of a line that are looked at
@@ -19,7 +20,9 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _LEVELLED = re.compile(r"^\s*[\d.]+ (?P<level>[A-Z]) (?P<text>.*)$")
 _ERROR_WORDS = re.compile(
     r"\berror\b|\bfail|couldn't|cannot|unable to|unknown|invalid|not found|no such|GGML_ASSERT|"
-    r"GGML_ABORT|terminate called|what\(\):|out of memory|bad_alloc|exception|illegal|missing",
+    r"GGML_ABORT|terminate called|what\(\):|out of memory|bad_alloc|exception|illegal|missing|"
+    r"no longer supported|requires flash_attn|segmentation fault|^killed$|\s+killed\s|mismatch|"
+    r"no device code|no space left|\berrno\b|ErrorOut|code received: 4",
     re.IGNORECASE,
 )
 # Text that only repeats that something failed, and settings that have a word of an error in them.
@@ -27,6 +30,9 @@ _ECHO = re.compile(
     r"failed to load model|exiting due to|cleaning up before exit|error loading model$|"
     r"failed to initialize (?:the )?(?:context|server)|failed to (?:create|read) (?:context|tensor "
     r"info)|failed to create llama_context|try reducing --n-gpu-layers|unknown argument.*\(ignored|"
+    r"terminate called after|\.(?:cu|cpp|m|c):\d+: (?:(?:CUDA|ROCm|MUSA) error|fatal error)$|"
+    r"_compute_forward: \w+ failed$|failed to load model from |command buffer \d+ failed with|"
+    r"usually due to missing support|GGML_BACKTRACE|"
     r"^(?:print_info|llama_model_loader|load_tensors|system_info|build|load):",
     re.IGNORECASE,
 )
@@ -39,6 +45,11 @@ _BEGINS = re.compile(
 _PORT = re.compile(r"port:? (\d+)")
 _NEWER = "pip install --upgrade xllamacpp   (or install a newer llama-server: "
 
+_TEMPLATE = (
+    "this build cannot read the model's chat template: a newer build may, or choose another "
+    "template: deploy it with --param chat-template=chatml"
+)
+
 RULES = (
     rule("port", r"couldn't bind (?:HTTP )?(?:server )?socket|couldn't bind to server socket|"
          r"[Aa]ddress already in use", "choose another --port, or leave it out"),
@@ -46,26 +57,57 @@ RULES = (
          r"for argument|error while handling argument|expected value for argument",
          "leave out the --param that this build does not have; modelscan show NAME prints the "
          "command line"),
+    Rule("option", re.compile(r"V cache quantization requires flash_attn"),
+         Advice("deploy it with --flash-attention on, or with --kv-cache f16")),
+    rule("option", r"chat template|failed to apply template|common_chat_|"
+         r"Unknown statement type|minja", _TEMPLATE),
     rule("package", r"error while loading shared libraries|cannot open shared object file|symbol "
-         r"lookup error", "install the library that is named, or unset the program: "
+         r"lookup error|version `\w+_[\d.]+' not found",
+         "install the library that is named, or unset the program: "
          "modelscan config set llama_server --unset"),
-    rule("build", r"no kernel image is available|wrong number of tensors|invalid ggml type|"
+    rule("build", r"no kernel image is available|no device code compatible with|"
+         r"CUDA error: invalid device function|MTLLibraryErrorDomain|"
+         r"no longer supported, please use a more|wrong number of tensors|invalid ggml type|"
          r"missing tensor|(?:check_tensor_dims|tensor '[^']*') (?:has wrong shape|not found)|"
          r"unsupported (?:GGUF|gguf|model) version|unknown (?:tensor|ggml) type|"
          r"this model uses .* not supported",
          f"{_NEWER}this build is older than the model's file, or has no code for this GPU)"),
+    rule("files", r"mismatch between text model|wrong mmproj|failed to load multimodal model",
+         "the projector (mmproj) is of another model: put the one of this model next to its file"),
     rule("files", r"LoRA tensor|lora[^\n]{0,40}(?:mismatch|wrong|unexpected)|incompatible adapter",
          "the adapter was made for another model: leave it out, or choose one for this model"),
     rule("architecture", r"unknown model architecture|unknown pre-tokenizer|unsupported model "
          r"architecture|unknown (?:projector|vision) type|unsupported",
          f"{_NEWER}this build does not know the model's architecture)"),
     rule("driver", r"driver version is insufficient|no CUDA-capable device|forward compatibility|"
-         r"PTX was compiled with an unsupported toolchain|unsupported display driver",
+         r"PTX was compiled with an unsupported toolchain|unsupported display driver|"
+         r"IncompatibleDriver|available devices: 0\)",
          "modelscan doctor   (the GPU's driver does not serve this build of llama.cpp)"),
+    rule("driver", r"ErrorDeviceLost|DeviceLostError",
+         "the GPU's driver reset it (dmesg shows why): deploy it with a smaller --ubatch, or "
+         "install a newer driver"),
+    rule("interconnect", r"peer access is not supported|\bP2P\b[^\n]{0,40}(?:fail|not supported)",
+         "the GPUs cannot read each other's memory: deploy it on one, --gpu 0"),
+    rule("memory", r"exceeds device memory allocation limit|exceeds? (?:the )?max(?:imum)? buffer",
+         "a buffer is larger than the driver allows: deploy it with a smaller --ubatch (512), or "
+         "with less --context"),
     rule("memory",
-         r"(?:failed|unable) to allocate|insufficient memory|out of memory|buffer of size|"
+         r"(?:failed|unable) to allocate|[Ii]nsufficient [Mm]emory|out of memory|buffer of size|"
+         r"ErrorOutOf\w+Memory|Cannot allocate memory|"
          r"cudaMalloc failed|bad_alloc|not enough (?:memory|space)|failed to find a memory slot",
          "deploy it with less --context or --parallel, or a smaller --quantization"),
+    *outside(Outside(
+        "pip install --upgrade xllamacpp   (or install a llama-server for this machine)",
+        "modelscan show NAME   (it was not ready in time)")),
+    rule("disk", r"[Nn]o space left on device", "free some space on the disk that is named"),
+    rule("files", r"illegal split file|must be loaded with the first split",
+         "give the first part of the model, the one that ends in -00001-of-N.gguf"),
+    rule("files", r"failed to load GGUF split|failed to open GGUF file [^\n]*-\d{5}-of-\d{5}|"
+         r"invalid split file|missing split",
+         "a part of the model is missing: put all its parts into one folder, or download it again"),
+    rule("files", r"tokenizer merges|cannot find tokenizer|error loading model vocabulary",
+         "the file was converted without its whole tokenizer: choose another conversion of the "
+         "model"),
     rule("files", r"No such file|failed to open GGUF|cannot open (?:model )?file",
          "check that the file still exists, then deploy it again"),
     rule("files", r"invalid magic|bad magic|corrupt|not within the file bounds|failed to read|"
@@ -106,7 +148,8 @@ def _failure(number: int, text: str, found: tuple[Rule, re.Match[str]]) -> Engin
 
 
 def _rule(text: str) -> tuple[Rule, re.Match[str]] | None:
-    return next(((one, match) for one in RULES if (match := one.pattern.search(text))), None)
+    rules = (one for one in RULES if one.calls is None)  # it prints no calls
+    return next(((one, match) for one in rules if (match := one.pattern.search(text))), None)
 
 
 def _error_lines(texts: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -137,7 +180,8 @@ def is_error(row: str) -> bool:
 
 _ABORT = re.compile(
     r"GGML_ASSERT|GGML_ABORT|terminate called|what\(\):|^error|shared librar|symbol lookup|"
-    r"CUDA error", re.IGNORECASE
+    r"(?:CUDA|ROCm|rocBLAS) error|Illegal instruction|Segmentation fault|^Killed$|\s+Killed\s|"
+    r"TensileLibrary", re.IGNORECASE
 )  # fmt: skip
 _SETTING = re.compile(
     r"(?:print_info|llama_model_loader|load_tensors|system_info|build|warning):?\b"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from modelscan.engines.base import EngineFailure, FailureKind
+from modelscan.engines.failure_outside import AMD
 from modelscan.engines.failure_rules import Advice, Rule, rule
 from modelscan.engines.llamacpp import failures as llamacpp
 from modelscan.engines.log_text import log_rows
@@ -30,12 +31,22 @@ _HINTS: dict[FailureKind, str] = {
     "build": _UPGRADE, "architecture": _UPGRADE, "package": _UPGRADE, "memory": _SMALLER,
     "option": "leave out the --param that Ollama does not have",
     "driver": "modelscan doctor   (the GPU's driver does not serve this build of Ollama)",
+    "crash": f"its runner crashed: {_UPGRADE}",
     "files": "the file is damaged or incomplete: remove the deployment and deploy it again",
 }  # fmt: skip
 
 _SERVER = (
     rule("memory", r"requires more system memory \([^)]*\) than is available|request too large for "
          r"system|terminated: signal: killed", _SMALLER),
+    rule("build", r"TensileLibrary|invalid device function|Could not initialize Tensile", AMD),
+    rule("build", r"[Ii]llegal instruction|0xc000001d",
+         "this build of Ollama is made for another processor: see its releases for one for yours"),
+    rule("timeout", r"timed out waiting for llama runner",
+         "its files load slowly: give it more time with the variable OLLAMA_LOAD_TIMEOUT=15m of "
+         "its server"),
+    rule("permission", r"permission denied",
+         "Ollama's user may not write to the folder that is named: see the variable OLLAMA_MODELS "
+         "of its server"),
     rule("port", r"listen tcp \S+: bind: (?:address already in use|Only one usage of each socket)",
          "modelscan discover   (an Ollama server runs already, or another program has its port)"),
     rule("build", r"requires a newer version of Ollama|not supported by your version of Ollama",
@@ -80,7 +91,7 @@ def failure(log: str) -> EngineFailure | None:
 def _explained(line: _Line) -> EngineFailure:
     for one in RULES:
         match = one.pattern.search(line.text)
-        if match is not None:
+        if match is not None and one.calls is None:
             return replace(one.failure(line.text, match), line=line.number)
     return EngineFailure(line.text, None, line=line.number)
 

@@ -43,7 +43,9 @@ RULES = (
     Rule("context", re.compile(
         r"context_length \([\d,]+\) is greater than the derived context_length \((?P<to>[\d,]+)\)"),
         _context),
-    *after_memory("sglang"),
+    *after_memory(
+        "sglang", "a step took too long: keep the files on a disk of this machine, or give it more "
+        "time with --param watchdog-timeout=1800"),
 )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ class Vllm(PoolEngine):
     harmless = flags.HARMLESS
     json_lists = flags.JSON_LISTS
     owned = flags.OWNED
+    abbreviates = True  # argparse
     owned_variables = frozenset({"VLLM_API_KEY"})
     program_setting = NAME
     preference = 0.0

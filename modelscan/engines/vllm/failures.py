@@ -95,7 +95,9 @@ RULES = (
     Rule("option", re.compile(
         r"LoRA rank (?P<to>\d+) is greater than max_lora_rank|"
         r"LoRA rank \((?P<to2>\d+)\) (?:exceeds|is greater than)"), _lora_rank),
-    *after_memory("vllm"),
+    *after_memory(
+        "vllm", "its files load slowly: keep them on a disk of this machine, or give it more time "
+        "with the variable VLLM_ENGINE_READY_TIMEOUT_S=1800"),
 )  # fmt: skip
 
 
