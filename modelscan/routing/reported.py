@@ -28,6 +28,8 @@ OPERATIONS: Mapping[str, RoleOperation] = {
     "embedding": "embeddings", "reranking": "rerank", "images": "image", "completions": "chat",
 }  # fmt: skip
 SICK = ("unhealthy", "failed", "down", "error", "offline")
+AWAY = ("draining", "paused_by_user", "offline", "quarantined", "unavailable")  # availability
+BUSY = "busy"
 COLD = ("cold", "unloaded", "sleeping", "asleep")
 _NONE = ServiceExtra()
 
@@ -164,7 +166,8 @@ def reported_runtime(service: RegisteredService, asset: RegisteredAsset | None) 
     """
     seen = service.observed
     loaded, waiting = _loaded(service, asset), seen.queue_depth or 0
-    return Runtime(loaded, seen.p50_latency_ms, seen.tokens_per_sec, waiting)
+    busy = service.state.availability.lower() == BUSY
+    return Runtime(loaded, seen.p50_latency_ms, seen.tokens_per_sec, waiting, busy)
 
 
 def _loaded(service: RegisteredService, asset: RegisteredAsset | None) -> bool | None:
@@ -180,6 +183,8 @@ def refusal(service: RegisteredService) -> str | None:
     because = f": {extra.reason}" if extra.reason else ""
     if state.health.lower() in SICK:
         return f"its node reports it as {state.health}{because}"
+    if state.availability.lower() in AWAY:
+        return f"its node reports it as {state.availability}{because}"
     if not state.accept_requests:
         return f"its node accepts no requests for it{because}"
     return None
@@ -226,6 +231,7 @@ def observation(
             p50_latency_ms=_first(measured.p50_latency_ms, reported.p50_latency_ms),
             tokens_per_s=_first(measured.tokens_per_s, reported.tokens_per_s),
             queue=reported.queue if others is None else others,
+            busy=reported.busy,
         ),
         node=entry.host_id,
     )

@@ -127,6 +127,8 @@ def test_a_node_takes_over_nothing_that_is_written() -> None:
     [
         ({"state": {"health": "unhealthy"}}, "reports it as unhealthy"),
         ({"state": {"health": "Failed"}}, "reports it as Failed"),
+        ({"state": {"availability": "paused_by_user"}}, "reports it as paused_by_user"),
+        ({"state": {"availability": "busy"}}, None),
         ({"state": {"accept_requests": False}}, "accepts no requests"),
         (
             {"state": {"accept_requests": False}, "modelscan": {"reason": "it is being updated"}},
