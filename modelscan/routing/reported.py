@@ -27,6 +27,7 @@ OPERATIONS: Mapping[str, RoleOperation] = {
     **{name: name for name in get_args(RoleOperation)},
     "embedding": "embeddings", "reranking": "rerank", "images": "image", "completions": "chat",
 }  # fmt: skip
+WELL = ("healthy", "ok", "up")
 SICK = ("unhealthy", "failed", "down", "error", "offline")
 AWAY = ("draining", "paused_by_user", "offline", "quarantined", "unavailable")  # availability
 BUSY = "busy"
@@ -36,7 +37,7 @@ _NONE = ServiceExtra()
 
 @dataclass(frozen=True, slots=True)
 class ReportedEntry:
-    """A model of a node's service as an entry. ``loaded`` and ``figures``: as the node reports.
+    """A model of a node's service as an entry. ``runtime`` and ``healthy``: as the node reports.
 
     ``refused``: why it gets no requests, as a reason; None: it may get some.
     """
@@ -48,6 +49,7 @@ class ReportedEntry:
     asset_id: str | None
     context_tokens: int | None
     runtime: Runtime
+    healthy: bool = False
     refused: str | None = None
 
 
@@ -72,6 +74,7 @@ def reported_entries(
             asset_id=None if asset is None else asset.asset_id,
             context_tokens=_context(service, asset),
             runtime=reported_runtime(service, asset),
+            healthy=service.state.health.lower() in WELL,
             refused=refusal(service),
         )
 
@@ -234,6 +237,7 @@ def observation(
             busy=reported.busy,
         ),
         node=entry.host_id,
+        reported=entry.healthy,
     )
 
 

@@ -116,7 +116,8 @@ class ClusterApi:
         if known is None:
             raise _unresolved(name, kind, answer)
         if operation is not None and not can_do(known, operation):
-            raise _no_route(name, kind, f"'{name}' is not for {operation}")
+            detail = f"'{name}' is not for {operation}"
+            raise HttpProblem(404, "no_backend", detail, members=_no_route(name, kind))
         view = ClusterView(self._gateway)
         target = file.aliases.get(answer.route or "", answer.route or "")
         role = role_named(file, target)
@@ -270,15 +271,16 @@ def _limit(text: str | None) -> int:
 
 def _unresolved(name: str, kind: str | None, answer: RouteExplained) -> HttpProblem:
     """404 for a name that is not there, and where nothing can serve it now, with the reasons."""
+    members = _no_route(name, kind)
     if answer.route is None:
         near = f"; the nearest names are {', '.join(answer.nearest)}" if answer.nearest else ""
         detail = f"no model is named '{name}'{near}"
-        return _no_route(name, kind, detail, "model_not_found")
+        return HttpProblem(404, "model_not_found", detail, members=members)
     reasons = [step.text for step in answer.steps if step.stage == "gates"]
-    return _no_route(name, kind, f"'{name}' cannot be served now: {'; '.join(reasons)}")
+    detail = f"'{name}' cannot be served now: {'; '.join(reasons)}"
+    return HttpProblem(404, "no_backend", detail, members=members)
 
 
-def _no_route(name: str, kind: str | None, detail: str, code: str = "no_backend") -> HttpProblem:
-    """With the fields of GenieHive's answer."""
-    members = {"error": "no_route", "model": name, "kind": kind}
-    return HttpProblem(404, code, detail, members=members)
+def _no_route(name: str, kind: str | None) -> dict[str, Any]:
+    """The fields of GenieHive's answer."""
+    return {"error": "no_route", "model": name, "kind": kind}
