@@ -90,7 +90,7 @@ def _runtime() -> Iterator[Sequence[str]]:
     for least, points in scoring.SPEED_BANDS:
         yield f"at least {least:g} tokens/s", f"+{points:g}"
     yield "each waiting request", f"−{scoring.QUEUE_STEP:g}, at most −{scoring.QUEUE_MOST:g}"
-    yield "as many requests as it may have", f"−{scoring.BUSY:g}"
+    yield "its node reports it as busy", f"−{scoring.BUSY:g}"
 
 
 def _quality() -> Iterator[Sequence[str]]:

@@ -18,7 +18,7 @@ from modelscan.core.json_reader import json_value
 
 MOST_SAMPLES = 10_000
 MOST_BYTES = 64 * 1024 * 1024
-_MOST_RESULTS, _LONGEST_TEXT, _LONGEST_VALUE = 100, 300, 2_000
+_MOST_RESULTS, _LONGEST_TEXT, _LONGEST_VALUE, _LARGEST_DETAIL = 100, 300, 2_000, 64_000
 _SHARES = ("pass_rate", "response_rate", "quality_score", "empty_visible_response_rate")
 _AMOUNTS = (
     "case_count", "p50_latency_ms", "ttft_ms", "tokens_per_sec", "prompt_tokens",
@@ -27,7 +27,8 @@ _AMOUNTS = (
 
 _FRACTION = re.compile(r"\.(\d+)")  # Python 3.10 reads three or six digits only
 
-ResultValue = str | int | float | bool | None
+# A list or an object is a detail that its writer keeps, e.g. the cases of GenieHive's workloads.
+ResultValue = str | int | float | bool | list[Any] | dict[str, Any] | None
 
 
 class ReportFault(ValueError):
@@ -123,7 +124,7 @@ def _content_id(sample: GivenSample) -> str:
 
 
 def _results(value: object, place: str) -> dict[str, ResultValue]:
-    """The fields of a result, checked: shares 0..1, amounts not negative, no nested values."""
+    """The fields of a result, checked: shares 0..1, amounts not negative, details not large."""
     fields = _object(value, place)
     if len(fields) > _MOST_RESULTS:
         raise ReportFault(f"{place}: {len(fields)} fields; at most {_MOST_RESULTS} are read")
@@ -144,15 +145,34 @@ def _result(value: object, place: str) -> ResultValue:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
+    if isinstance(value, (list, dict)):
+        return _detail(value, place)
     raise ReportFault(f"{place}: a number, a text, true, false or null is required")
+
+
+def _detail(value: list[Any] | dict[str, Any], place: str) -> list[Any] | dict[str, Any]:
+    """A list or an object as it came."""
+    try:
+        size = len(json.dumps(value, allow_nan=False, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        raise ReportFault(f"{place}: a number in it is not finite, or it is too deep") from None
+    if size > _LARGEST_DETAIL:
+        raise ReportFault(f"{place}: {size:,} characters; at most {_LARGEST_DETAIL:,} are stored")
+    if "\\u0000" in json.dumps(value):
+        raise ReportFault(f"{place}: it contains a NUL character")
+    return value
 
 
 def _check_number(value: ResultValue, place: str, most: float | None) -> None:
     if value is None:
         return
-    if isinstance(value, (bool, str)) or value < 0 or (most is not None and value > most):
+    if isinstance(value, (bool, str, list, dict)) or _is_outside(value, most):
         limit = f"between 0 and {most:g}" if most is not None else "of at least 0"
         raise ReportFault(f"{place}: a number {limit} is required, not {json.dumps(value)[:40]}")
+
+
+def _is_outside(value: float, most: float | None) -> bool:
+    return value < 0 or (most is not None and value > most)
 
 
 def _object(value: object, place: str) -> Mapping[str, Any]:

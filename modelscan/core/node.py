@@ -198,11 +198,16 @@ class Registration(msgspec.Struct, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, kw_only=True):
-    """``POST /v1/nodes/heartbeat``. 404: the host, or a service, is unknown: register again."""
+    """``POST /v1/nodes/heartbeat``. 404: the host, or a service, is unknown: register again.
+
+    ``services``: all that the host has now, as GenieHive's node sends them where it discovers
+    models; empty: nothing changed.
+    """
 
     host_id: NodeName
     status: HostWord = msgspec.field(default_factory=HostWord)
     metrics: dict[str, Any] = {}
+    services: Annotated[list[RegisteredService], Meta(max_length=MAX_SERVICES)] = []
     modelscan: MessageExtra | None = None
 
 
@@ -213,6 +218,25 @@ class Departure(msgspec.Struct, kw_only=True):
     modelscan: MessageExtra | None = None
 
 
+_OPEN = ("labels", "capabilities", "resources", "metrics", "body_defaults")  # any JSON
+
+
 def read_message(kind: type[T], data: bytes) -> T:
-    """A node's message. Raises msgspec.ValidationError (with the place) or DecodeError."""
-    return msgspec.json.decode(data, type=kind)
+    """A node's message. Raises msgspec.ValidationError (with the place) or DecodeError.
+
+    What GenieHive accepts is accepted: a number as text, 3.0 as 3, null for what has a default.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError:
+        return msgspec.convert(_without_nulls(msgspec.json.decode(data)), kind, strict=False)
+
+
+def _without_nulls(value: Any) -> Any:
+    """A message where null is left out; open objects stay as they are."""
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    present = {key: one for key, one in value.items() if one is not None}
+    return {key: one if key in _OPEN else _without_nulls(one) for key, one in present.items()}

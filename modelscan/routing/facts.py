@@ -23,8 +23,8 @@ from modelscan.routing.world import (
 )
 
 # How far a model is: the catalog has it, it could be run, it runs, a request starts it, requests
-# reach it.
-Availability = Literal["known", "deployable", "deployed", "asleep", "routable"]
+# go to it (and nothing has shown yet that it answers), requests reach it.
+Availability = Literal["known", "deployable", "deployed", "asleep", "unproven", "routable"]
 _NOT_RUNNING = ("stopped", "failed")
 TASKS: dict[str, tuple[Operation, ...]] = {
     "chat": (*GENERATING, "tokenize"), "embedding": ("embeddings", "tokenize"),
@@ -98,10 +98,14 @@ def _command(entry: Known) -> str:
 
 
 def availability(entry: Known) -> Availability:
-    """``routable`` only if a request would reach a server that is not known to be dead."""
-    if why_unusable(entry) is None:
-        return "asleep" if entry.seen.asleep else "routable"
-    return without_requests(entry)
+    """``routable`` only where a probe, a request, the deployment's record or the node's report
+    shows that it answers; ``unproven`` where requests go to it and none of them does."""
+    if why_unusable(entry) is not None:
+        return without_requests(entry)
+    if entry.seen.asleep:
+        return "asleep"
+    proven = entry.seen.healthy or entry.seen.reported or entry.seen.state == "running"
+    return "routable" if proven else "unproven"
 
 
 def without_requests(entry: Known) -> Availability:

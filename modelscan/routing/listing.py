@@ -24,7 +24,7 @@ from modelscan.routing.table import ContextSource, Operation, RouteEntry, RouteK
 from modelscan.routing.world import NOTHING_OBSERVED, World
 
 _STATES: tuple[Availability, ...] = (
-    "routable", "asleep", "deployed", "deployable", "known",
+    "routable", "unproven", "asleep", "deployed", "deployable", "known",
 )  # fmt: skip
 
 
@@ -32,9 +32,10 @@ _STATES: tuple[Availability, ...] = (
 class RoutedName:
     """A name that a request may use as its model; the ids of the gateway's ``/v1/models``.
 
-    ``state``: routable only if a backend of its own or of a fallback route can answer. ``where``:
-    whose machines its backends are on. ``loaded`` and the latency are those of the backend that
-    would answer, ``suitability`` which work it is fit for.
+    ``state``: routable only if a backend of its own or of a fallback route answers, unproven while
+    nothing shows that one does. ``where``: whose machines its backends are on.
+    ``loaded`` and the latency are those of the backend that would answer, ``suitability`` which
+    work it is fit for.
     """
 
     id: str

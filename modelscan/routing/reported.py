@@ -27,14 +27,17 @@ OPERATIONS: Mapping[str, RoleOperation] = {
     **{name: name for name in get_args(RoleOperation)},
     "embedding": "embeddings", "reranking": "rerank", "images": "image", "completions": "chat",
 }  # fmt: skip
+WELL = ("healthy", "ok", "up")
 SICK = ("unhealthy", "failed", "down", "error", "offline")
+AWAY = ("draining", "paused_by_user", "offline", "quarantined", "unavailable")  # availability
+BUSY = "busy"
 COLD = ("cold", "unloaded", "sleeping", "asleep")
 _NONE = ServiceExtra()
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedEntry:
-    """A model of a node's service as an entry. ``loaded`` and ``figures``: as the node reports.
+    """A model of a node's service as an entry. ``runtime`` and ``healthy``: as the node reports.
 
     ``refused``: why it gets no requests, as a reason; None: it may get some.
     """
@@ -46,6 +49,7 @@ class ReportedEntry:
     asset_id: str | None
     context_tokens: int | None
     runtime: Runtime
+    healthy: bool = False
     refused: str | None = None
 
 
@@ -70,6 +74,7 @@ def reported_entries(
             asset_id=None if asset is None else asset.asset_id,
             context_tokens=_context(service, asset),
             runtime=reported_runtime(service, asset),
+            healthy=service.state.health.lower() in WELL,
             refused=refusal(service),
         )
 
@@ -164,7 +169,8 @@ def reported_runtime(service: RegisteredService, asset: RegisteredAsset | None) 
     """
     seen = service.observed
     loaded, waiting = _loaded(service, asset), seen.queue_depth or 0
-    return Runtime(loaded, seen.p50_latency_ms, seen.tokens_per_sec, waiting)
+    busy = service.state.availability.lower() == BUSY
+    return Runtime(loaded, seen.p50_latency_ms, seen.tokens_per_sec, waiting, busy)
 
 
 def _loaded(service: RegisteredService, asset: RegisteredAsset | None) -> bool | None:
@@ -180,6 +186,8 @@ def refusal(service: RegisteredService) -> str | None:
     because = f": {extra.reason}" if extra.reason else ""
     if state.health.lower() in SICK:
         return f"its node reports it as {state.health}{because}"
+    if state.availability.lower() in AWAY:
+        return f"its node reports it as {state.availability}{because}"
     if not state.accept_requests:
         return f"its node accepts no requests for it{because}"
     return None
@@ -226,8 +234,10 @@ def observation(
             p50_latency_ms=_first(measured.p50_latency_ms, reported.p50_latency_ms),
             tokens_per_s=_first(measured.tokens_per_s, reported.tokens_per_s),
             queue=reported.queue if others is None else others,
+            busy=reported.busy,
         ),
         node=entry.host_id,
+        reported=entry.healthy,
     )
 
 

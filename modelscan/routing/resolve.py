@@ -27,7 +27,7 @@ _OFFERED = 3
 @dataclass(frozen=True, slots=True)
 class RouteState:
     """What an entry's deployment, or its node, does. ``ends``: it does not answer, and waiting
-    will not help."""
+    will not help. Of a node, ``reason`` says everything."""
 
     state: str
     reason: str | None = None
@@ -64,7 +64,8 @@ def world_of(states: States, world: World | None = None) -> World:
     seen = dict(world.observations)
     for name, state in states.items():
         known = seen.get(name, ProviderObservation())
-        seen[name] = replace(known, state=state.state, reason=state.reason, ends=state.ends)
+        own = state.state if state.of == "deployment" else None
+        seen[name] = replace(known, state=own, reason=state.reason, ends=state.ends)
     return replace(world, observations=seen)
 
 
@@ -192,8 +193,10 @@ def _why(route: Route, states: States) -> str:
     state = states.get(route.name)
     if state is None or not state.ends:
         return "is disabled"
+    if state.of == "node":
+        return f"gets no requests: {state.reason}"
     because = f": {state.reason}" if state.reason else ""
-    return f"cannot answer, its {state.of} is {state.state}{because}"
+    return f"cannot answer, its deployment is {state.state}{because}"
 
 
 def _candidates(file: RoutingFile, name: str) -> Sequence[tuple[str, list[Route]]]:

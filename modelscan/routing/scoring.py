@@ -24,7 +24,7 @@ LATENCY_BANDS = ((1500.0, 0.30), (4000.0, 0.18))  # p50 in ms, at most -> points
 LATENCY_BEYOND = 0.05
 SPEED_BANDS = ((20.0, 0.20), (8.0, 0.10))  # tokens/s, at least -> points
 QUEUE_STEP, QUEUE_MOST = 0.03, 0.15  # points lost per waiting request, and at most
-BUSY = 0.10  # points lost with as many requests as it may have
+BUSY = 0.10  # points lost where its node reports it as busy
 
 OVERLAP_WEIGHT, QUALITY_WEIGHT = 0.55, 0.45
 CORRECTNESS_WEIGHT, SPEED_WEIGHT = 0.65, 0.35

@@ -18,7 +18,8 @@ class ProviderObservation:
     ``asleep``: its deployment does not run, and a request through the gateway starts it.
     ``healthy``: the prober's finding. ``served``: the ids that its server lists, with the context
     that it serves (None: not stated). ``engine``: which program serves. ``node``: the host that
-    reports it; None: it is written in the routing file. ``tls``: files for https to it.
+    reports it; None: it is written in the routing file. ``reported``: by its node, as
+    healthy. ``tls``: files for https to it.
     ``reach``: where its name may lead; None: everywhere, a person wrote it.
     """
 
@@ -32,6 +33,7 @@ class ProviderObservation:
     runtime: Runtime = field(default_factory=Runtime)
     results: tuple[Result, ...] = ()
     node: str | None = None
+    reported: bool = False
     tls: TlsFiles | None = None
     reach: Reach | None = None
 

@@ -20,14 +20,15 @@ _KEPT = 64
 class Latency:
     """Medians of the last answers; milliseconds and tokens per second, None: not measured.
 
-    ``source``: the requests of the gateway, or a benchmark where there were none.
+    ``source``: the requests of the gateway; where there were none, the backend's own node, or a
+    benchmark.
     """
 
     p50_ms: float | None = None
     ttft_ms: float | None = None
     tokens_per_s: float | None = None
     requests: int = 0
-    source: Literal["requests", "benchmark"] | None = None
+    source: Literal["requests", "node", "benchmark"] | None = None
 
 
 @dataclass(slots=True)

@@ -81,6 +81,14 @@ def test_a_report_is_stored_once(database: ServerDatabase) -> None:
         assert change_number(connection, "samples") == 1
 
 
+def test_the_cases_of_a_result_are_kept(database: ServerDatabase) -> None:
+    cases = [{"case_id": "a", "passed": False, "check_failures": [{"kind": "nonempty"}]}]
+    report = geniehive(results={**RESULTS, "case_results": cases})
+    assert ingest(database, read_report(report, NOW), by_name).accepted == 1
+    assert samples(database)[0].results["case_results"] == cases
+    assert ingest(database, read_report(report, NOW), by_name).duplicates == 1
+
+
 def test_other_results_replace_those_of_the_same_id(database: ServerDatabase) -> None:
     ingest(database, report(benchmark_id="b-1/4"), by_name)
     better = {**RESULTS, "pass_rate": 0.5}
@@ -150,7 +158,10 @@ def test_a_sample_without_an_id_is_known_by_its_content() -> None:
         ({"results": {"ttft_ms": -1}}, "$.samples[0].results.ttft_ms"),
         ({"results": {"ttft_ms": "fast"}}, "$.samples[0].results.ttft_ms"),
         ({"results": {"ttft_ms": float("inf")}}, "$.samples[0].results.ttft_ms"),
-        ({"results": {"nested": {"a": 1}}}, "$.samples[0].results.nested"),
+        ({"results": {"ttft_ms": [1]}}, "$.samples[0].results.ttft_ms"),
+        ({"results": {"cases": [float("nan")]}}, "$.samples[0].results.cases"),
+        ({"results": {"cases": [{"text": "a\x00b"}]}}, "$.samples[0].results.cases"),
+        ({"results": {"cases": ["x" * 70_000]}}, "$.samples[0].results.cases"),
         ({"results": {str(n): n for n in range(101)}}, "$.samples[0].results"),
         ({"asset_id": 7}, "$.samples[0].asset_id"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ PLANS = {
     "amd": ("qwen3-32b", "--gpu", "MI300X"),
     "llama.cpp": ("qwen3-30b-a3b", "--gpu", "RTX 3090", "--backend", "llama.cpp"),
     "sglang": ("qwen3-8b", "--gpu", "H100 80GB", "--backend", "sglang"),
-    "the CPU": ("qwen3-8b", "--gpu", "none"),
+    "the CPU": ("qwen3-0.6b", "--gpu", "none"),
 }
 FOLDER = (str(DEMO), "--gpu", "none")
 SECRET = "hf_abcdefghijklmnopqrstuvwxyz0123"
@@ -73,7 +74,7 @@ def test_the_formats_are_those_of_the_option() -> None:
 @pytest.mark.parametrize("name", PLANS)
 def test_compose(name: str, export: Callable[..., str], compose_schema: dict[str, Any]) -> None:
     document = yaml.safe_load(export("compose", PLANS[name]))
-    assert document.pop("name") in document["services"]  # younger than the packaged schema
+    assert re.fullmatch("[a-z0-9][a-z0-9_-]*", document.pop("name"))  # younger than the schema
     jsonschema.Draft201909Validator(compose_schema).validate(document)
     (service,) = document["services"].values()
     assert service["ports"] == ["127.0.0.1:8000:8000"]
@@ -101,6 +102,7 @@ def test_kubernetes(name: str, export: Callable[..., str]) -> None:
     assert [one["kind"] for one in documents] == ["PersistentVolumeClaim", "Deployment", "Service"]
     for one in documents:
         validate.validate(one, "1.33", strict=True)
+        assert re.fullmatch("[a-z]([-a-z0-9]{,61}[a-z0-9])?", one["metadata"]["name"])
     (container,) = documents[1]["spec"]["template"]["spec"]["containers"]
     keys = [row for row in container["env"] if "valueFrom" in row]
     assert {row["valueFrom"]["secretKeyRef"]["key"] for row in keys} == {"server-key", "hub-key"}

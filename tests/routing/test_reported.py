@@ -11,6 +11,7 @@ from support.node_messages import service
 
 from modelscan.core.node import RegisteredService
 from modelscan.routing.compile import MOST_CANDIDATES, compile
+from modelscan.routing.facts import Known, availability
 from modelscan.routing.lookup import find_route
 from modelscan.routing.memo import TableMemo
 from modelscan.routing.parsed import RoutingFile
@@ -24,7 +25,7 @@ from modelscan.routing.reported import (
 from modelscan.routing.schema import parse
 from modelscan.routing.scoring import Runtime
 from modelscan.routing.table import RouteTable
-from modelscan.routing.world import World
+from modelscan.routing.world import UNKNOWN_MODEL, World
 
 EMPTY: dict[str, Any] = {}
 
@@ -127,6 +128,8 @@ def test_a_node_takes_over_nothing_that_is_written() -> None:
     [
         ({"state": {"health": "unhealthy"}}, "reports it as unhealthy"),
         ({"state": {"health": "Failed"}}, "reports it as Failed"),
+        ({"state": {"availability": "paused_by_user"}}, "reports it as paused_by_user"),
+        ({"state": {"availability": "busy"}}, None),
         ({"state": {"accept_requests": False}}, "accepts no requests"),
         (
             {"state": {"accept_requests": False}, "modelscan": {"reason": "it is being updated"}},
@@ -211,3 +214,17 @@ def test_a_table_from_a_memo_is_the_table_that_is_made_from_nothing() -> None:
         }
         world = World(seen, revision=turn)
         assert compile(whole, world, memo) == compile(whole, world)
+
+
+def test_a_service_is_routable_where_something_shows_that_it_answers() -> None:
+    """Requests may go to one that nothing was heard of, but that is not known."""
+    (well,) = reported(service("a", "http://10.0.0.1:1", "m"))
+    (unknown,) = reported(service("a", "http://10.0.0.1:1", "m", state={"health": "unknown"}))
+    for entry, healthy, refused, state in (
+        (well, None, None, "routable"), (unknown, None, None, "unproven"),
+        (unknown, True, None, "routable"), (well, False, None, "known"),
+        (well, None, "its node left", "known"),
+    ):  # fmt: skip
+        seen = observation(entry, Runtime(), healthy, None, refused)
+        known = Known(0, entry.route, entry.fields, seen, UNKNOWN_MODEL, None)
+        assert availability(known) == state

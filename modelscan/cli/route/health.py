@@ -27,6 +27,7 @@ def health(context: Context) -> Document[Any]:
         whole=("STATE",),
         folded=("REASON",),
     )
-    names = [entry.name for entry in answer.entries if entry.state == "routable"]
+    used = ("routable", "unproven")  # requests go there
+    names = [entry.name for entry in answer.entries if entry.state in used]
     code = 0 if answer.healthy else EXIT_REMOTE
     return Document("route.health", answer, [table], names, answer.warnings, exit_code=code)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import typer
 
 from modelscan.cli.context import Context
-from modelscan.cli.document import Document, Table
+from modelscan.cli.document import Block, Document, Note, Table
 from modelscan.cli.framework import command
 from modelscan.cli.route.role import list_ as list_roles
 
@@ -43,7 +44,8 @@ def models(context: Context) -> Document[Any]:
         optional=("FIT FOR", "CONTEXT FROM", "CONTEXT", "MODEL"),
         whole=("STATE", "WHERE"),
     )
-    return Document("route.models", answer, [table], [r.id for r in answer.models])
+    blocks = [table, *_unproven(r.state for r in answer.models)]
+    return Document("route.models", answer, blocks, [r.id for r in answer.models])
 
 
 def services(context: Context) -> Document[Any]:
@@ -62,7 +64,15 @@ def services(context: Context) -> Document[Any]:
         folded=("REASON",),
         empty="the routing file has no entries: modelscan deploy MODEL adds one",
     )
-    return Document("route.services", answer, [table], [s.name for s in answer.services])
+    blocks = [table, *_unproven(s.state for s in answer.services)]
+    return Document("route.services", answer, blocks, [s.name for s in answer.services])
+
+
+def _unproven(states: Iterable[str]) -> list[Block]:
+    """What the state means, where a row has it."""
+    if "unproven" not in states:
+        return []
+    return [Note("unproven: requests go there, not known to answer: modelscan route health")]
 
 
 def hosts(context: Context) -> Document[Any]:

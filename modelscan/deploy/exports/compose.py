@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from modelscan.deploy.exports.subject import (
     ExportSubject,
 )
 
+_NOT_IN_PROJECT = re.compile(r"[^a-z0-9_-]+")  # the specification's rule for a project's name
 _USE = (
     "docker compose -f FILE up -d, then http://127.0.0.1:8000/v1",
     "variables such as HF_TOKEN come from your environment or a .env file next to this file",
@@ -24,7 +26,8 @@ _USE = (
 def export(subject: ExportSubject) -> str:
     """The file. Raises UsageError where the engine has no image for these GPUs."""
     service = dict(_service(subject, subject.needed_image("compose")))
-    document: dict[str, Any] = {"name": subject.name, "services": {subject.name: service}}
+    project = _NOT_IN_PROJECT.sub("-", subject.name.lower()).lstrip("-_")
+    document: dict[str, Any] = {"name": project, "services": {subject.name: service}}
     if subject.weights is None:
         document["volumes"] = {"models": {}}
     return comments((*subject.notes, *_USE)) + yaml_text(document)

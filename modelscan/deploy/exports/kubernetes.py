@@ -18,7 +18,7 @@ def export(subject: ExportSubject) -> str:
     """The manifests. Raises UsageError for weights on this machine, and without an image."""
     subject.no_folder("Kubernetes")
     image = subject.needed_image("Kubernetes")
-    name = _NOT_IN_LABEL.sub("-", subject.name).strip("-")
+    name = _object_name(subject.name)
     secret = f"{name}-keys"
     use = [
         f"keys: kubectl create secret generic {secret} --from-literal=server-key=…"
@@ -27,6 +27,12 @@ def export(subject: ExportSubject) -> str:
     ]
     documents = (_claim(subject, name), _deployment(subject, name, image, secret), _service(name))
     return comments((*subject.notes, *use)) + yaml_text(*documents)
+
+
+def _object_name(name: str) -> str:
+    """A name that a Service may have: it begins with a letter and has at most 63 characters."""
+    plain = _NOT_IN_LABEL.sub("-", name.lower()).strip("-")
+    return (plain if plain[:1].isalpha() else f"m-{plain}")[:58].strip("-")
 
 
 def _claim(subject: ExportSubject, name: str) -> dict[str, Any]:

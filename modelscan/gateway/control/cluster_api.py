@@ -29,7 +29,7 @@ from modelscan.gateway.control.problems import HttpProblem
 from modelscan.gateway.control.threads import in_database
 from modelscan.routing.built_in import role_named, roles_of
 from modelscan.routing.explain import RouteExplained, explain
-from modelscan.routing.facts import Known, known_entries
+from modelscan.routing.facts import Known, can_do, known_entries
 from modelscan.routing.match import MatchedRoute, match
 from modelscan.routing.role_format import RoleFields, RoleOperation
 from modelscan.state.server.audit import Actor
@@ -42,7 +42,11 @@ _Texts = Annotated[list[_Text], Meta(max_length=100)]
 
 
 class MatchRequest(msgspec.Struct, kw_only=True):
-    """The body of ``/v1/cluster/routes/match``: a task in words, or several."""
+    """The body of ``/v1/cluster/routes/match``: a task in words, or several.
+
+    Without a task and a workload the state and speed decide. ``limit`` less than 1 counts as 1, as
+    in GenieHive.
+    """
 
     task: _Text | None = None
     tasks: _Texts = []
@@ -50,7 +54,8 @@ class MatchRequest(msgspec.Struct, kw_only=True):
     workloads: _Texts = []
     kind: str | None = None
     modality: str | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 10
+    include_direct_services: bool = True
+    limit: Annotated[int, Meta(le=1000)] = 10
 
 
 class ClusterApi:
@@ -73,10 +78,8 @@ class ClusterApi:
 
     async def _match(self, request: Request) -> Response:
         body = _decoded(await request.body(), MatchRequest)
-        tasks = [one for one in (body.task, *body.tasks) if one and one.strip()]
-        workloads = [one for one in (body.workload, *body.workloads) if one]
-        if not tasks and not workloads:
-            raise HttpProblem(400, "invalid_body", "$.task: a task or a workload is missing")
+        tasks = _texts(body.task, *body.tasks)
+        workloads = _texts(body.workload, *body.workloads)
         operation = _operation(body.kind)
         file, world = self._gateway.file, self._gateway.world()
         matched = match(file, world, " ".join(tasks), operation, None, workloads)
@@ -85,6 +88,8 @@ class ClusterApi:
         rows = []
         for one in matched.candidates:
             role = role_named(file, one.name) if one.kind == "role" else None
+            if one.kind != "role" and not body.include_direct_services:
+                continue
             if body.modality is None or body.modality == _modality(one, role):
                 known = entries.get(one.backend or "")
                 near = tuple(workloads) or (matched.task,)
@@ -96,19 +101,23 @@ class ClusterApi:
             "workloads": workloads,
             "kind": body.kind,
             "modality": body.modality,
-            "candidates": to_json(rows[: body.limit]),
+            "candidates": to_json(rows[: max(1, body.limit)]),
             "modelscan": {"total": len(rows)},
         })  # fmt: skip
 
     async def _resolve(self, request: Request) -> Response:
-        name = request.query_params.get("model")
+        name, kind = (request.query_params.get(one) for one in ("model", "kind"))
         if not name:
             raise HttpProblem(400, "missing_model", "the query needs model=NAME")
+        operation = _operation(kind or None)
         file, world = self._gateway.file, self._gateway.world()
-        answer = explain(file, world, name)
+        answer = explain(file, world, name, operation=operation or "chat")
         known = self._known().get(answer.chosen or "")
         if known is None:
-            raise _unresolved(name, answer)
+            raise _unresolved(name, kind, answer)
+        if operation is not None and not can_do(known, operation):
+            detail = f"'{name}' is not for {operation}"
+            raise HttpProblem(404, "no_backend", detail, members=_no_route(name, kind))
         view = ClusterView(self._gateway)
         target = file.aliases.get(answer.route or "", answer.route or "")
         role = role_named(file, target)
@@ -238,6 +247,10 @@ def _decoded(body: bytes, kind: type[T]) -> T:
         raise HttpProblem(400, "invalid_body", f"the body cannot be read: {error}") from None
 
 
+def _texts(*values: str | None) -> list[str]:
+    return [one.strip() for one in values if one and one.strip()]
+
+
 def _operation(kind: str | None) -> RoleOperation | None:
     if kind is None or kind in _OPERATIONS:
         return kind
@@ -256,10 +269,18 @@ def _limit(text: str | None) -> int:
     return int(text)
 
 
-def _unresolved(name: str, answer: RouteExplained) -> HttpProblem:
+def _unresolved(name: str, kind: str | None, answer: RouteExplained) -> HttpProblem:
     """404 for a name that is not there, and where nothing can serve it now, with the reasons."""
+    members = _no_route(name, kind)
     if answer.route is None:
         near = f"; the nearest names are {', '.join(answer.nearest)}" if answer.nearest else ""
-        return HttpProblem(404, "model_not_found", f"no model is named '{name}'{near}")
+        detail = f"no model is named '{name}'{near}"
+        return HttpProblem(404, "model_not_found", detail, members=members)
     reasons = [step.text for step in answer.steps if step.stage == "gates"]
-    return HttpProblem(404, "no_backend", f"'{name}' cannot be served now: {'; '.join(reasons)}")
+    detail = f"'{name}' cannot be served now: {'; '.join(reasons)}"
+    return HttpProblem(404, "no_backend", detail, members=members)
+
+
+def _no_route(name: str, kind: str | None) -> dict[str, Any]:
+    """The fields of GenieHive's answer."""
+    return {"error": "no_route", "model": name, "kind": kind}

@@ -315,10 +315,16 @@ class Gateway:
         }
 
     def latency(self, name: str) -> Latency:
-        """How fast a backend answers: its last requests, else its benchmark's medians."""
-        latency = self.runtime.latency(name)
+        """How fast a backend answers: its last requests, else what its node reports, else its
+        benchmark's medians."""
+        latency, node = self.runtime.latency(name), self.reported(name)
+        if latency.requests:
+            return latency
+        said = None if node is None else node[1].observed
+        if said is not None and (said.p50_latency_ms, said.tokens_per_sec) != (None, None):
+            return Latency(said.p50_latency_ms, said.ttft_ms, said.tokens_per_sec, 0, "node")
         one = self.benchmarks.get(name, NOT_BENCHMARKED)
-        if latency.requests or (one.p50_latency_ms is None and one.tokens_per_s is None):
+        if one.p50_latency_ms is None and one.tokens_per_s is None:
             return latency
         ttft = next((r.ttft_ms for r in one.results if r.ttft_ms is not None), None)
         return Latency(one.p50_latency_ms, ttft, one.tokens_per_s, 0, "benchmark")

@@ -131,6 +131,11 @@ class ClusterView:
             "load_state": _LOAD[self.gateway.is_loaded(known.name)],
         }
 
+    def availability(self, known: Known) -> str:
+        """In GenieHive's words: a node's own for its service, else whether it gets requests."""
+        node = self.gateway.reported(known.name)
+        return self._state(known)["availability"] if node is None else node[1].state.availability
+
     def health(self, name: str) -> str:
         """``healthy``, ``degraded``, ``unhealthy`` or ``unknown``."""
         return _HEALTH[self.gateway.state_of(name)]
@@ -271,7 +276,7 @@ class ClusterView:
             "tokens_per_sec": observed.get("tokens_per_sec"),
             "queue_depth": observed.get("queue_depth"),
             "loaded_model_count": observed.get("loaded_model_count"),
-            "availability": matched.state if known is None else self._state(known)["availability"],
+            "availability": matched.state if known is None else self.availability(known),
             "benchmark_match_count": len(results),
             "best_workload_overlap": best_overlap(workloads, results),
             "benchmark_quality_score": best_quality(results),

@@ -10,12 +10,10 @@ from typing import Any, Literal
 from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.geniehive import ClusterView
-from modelscan.routing.facts import availability, context_window
+from modelscan.routing.facts import Availability, availability, context_window
 from modelscan.routing.offload import Suitability, suitability
 from modelscan.routing.table import Backend, ContextSource, RouteEntry, RouteKind, Tier
 from modelscan.traces.recent import Latency
-
-ListedState = Literal["routable", "unproven", "asleep", "deployed", "deployable", "known"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class ServedFacts:
 
     kind: RouteKind
     operation: str | None
-    state: ListedState
+    state: Availability
     where: tuple[Tier, ...]
     loaded: bool | None
     context: ContextFacts
@@ -143,7 +141,7 @@ def _row(view: ClusterView, entry: RouteEntry) -> ModelRow:
 
 def _state(
     gateway: Gateway, entry: RouteEntry, backends: Sequence[Backend], *, proven: bool
-) -> ListedState:
+) -> Availability:
     """By the best of its backends; a fallback route that answers makes it routable."""
     if proven:
         return "routable"
@@ -157,7 +155,7 @@ def _state(
     places = (*(one.backend for one in entry.candidates), *(one.backend for one in entry.refused))
     known = [gateway.known.get(gateway.table.backends[at].name) for at in places]
     states = {availability(one) for one in known if one is not None}
-    reached: tuple[ListedState, ...] = ("deployed", "deployable")
+    reached: tuple[Availability, ...] = ("deployed", "deployable")
     return next((one for one in reached if one in states), "known")
 
 

@@ -70,6 +70,36 @@ def test_answers_have_geniehives_fields(clean_environment: Path) -> None:
         assert set(health) >= HEALTH and health["status"] == "ok"
 
 
+def test_what_geniehives_scripts_may_send_is_accepted(clean_environment: Path) -> None:
+    """Texts for numbers, null for a default; its answers to what is not there."""
+    with engines("demo") as (engine,), serving() as gateway:
+        status, answer = gateway.ask("POST", "/v1/nodes/heartbeat", beat("box"))
+        assert (status, answer["error"], answer["host_id"]) == (404, "unknown_host", "box")
+        endpoint = f"http://127.0.0.1:{engine.port}/"
+        state = {"health": None, "load_state": "loaded", "availability": "busy"}
+        figures = {"p50_latency_ms": "900", "queue_depth": 2.0}
+        body = registration("box", service("box/chat", endpoint, state=state, observed=figures))
+        status, answer = gateway.ask("POST", "/v1/nodes/register", {**body, "labels": None})
+        assert status == 200, answer
+        row = gateway.get("/v1/cluster/services")[1]["data"][0]
+        assert row["state"]["health"] == "unknown" and row["observed"]["queue_depth"] == 2
+        until(lambda: gateway.get("/v1/cluster/routes/resolve?model=demo&kind=chat")[0] == 200)
+        status, answer = gateway.get("/v1/cluster/routes/resolve?model=demo&kind=embeddings")
+        fields = (answer["error"], answer["model"], answer["kind"])
+        assert (status, *fields) == (404, "no_route", "demo", "embeddings")
+        ask = {"tasks": [" ", "task "], "limit": 0}
+        status, answer = gateway.ask("POST", "/v1/cluster/routes/match", ask)
+        assert (status, answer["tasks"], len(answer["candidates"])) == (200, ["task"], 1)
+        signals = answer["candidates"][0]["signals"]
+        assert (signals["p50_latency_ms"], signals["availability"]) == (900, "busy")
+        assert signals["modelscan"]["runtime"] == 0.49  # 0.35 + 0.30 - 2 * 0.03 - 0.10
+        ask = {"include_direct_services": False}
+        status, answer = gateway.ask("POST", "/v1/cluster/routes/match", ask)
+        assert status == 200 and {one["candidate_type"] for one in answer["candidates"]} == {"role"}
+        models = {one["id"]: one["geniehive"] for one in gateway.get("/v1/models")[1]["data"]}
+        assert models["demo"]["offload_hint"]["suitability"] == "good_for_low_complexity"
+
+
 def _missing(value: Any, place: str) -> bool:
     for key in place.split("."):
         if not isinstance(value, dict) or key not in value:

@@ -273,3 +273,34 @@ def test_gateways_find_a_node_silent_at_the_same_time(world: World) -> None:
     world.wall += 86_400
     do(second.exchange())
     assert second.silent_s(second.hosts["box"]) == 5.0
+
+
+def test_a_heartbeat_with_services_has_all_of_them(world: World) -> None:
+    """As GenieHive's node sends them where it discovers models."""
+    one = world.gateway()
+    first, second = service("a/one", ENDPOINT), service("a/two", ENDPOINT, "other")
+    do(one.register(msgspec.convert(registration("a", first, second), Registration), HERE))
+    models = [{"asset_id": "demo", "loaded": False}, {"asset_id": "qwen3:8b", "loaded": True}]
+    found = {**first, "assets": models, "observed": {"loaded_model_count": 1}}
+
+    def sent(*services: Any) -> Heartbeat:
+        return msgspec.convert(beat("a", services=list(services)), Heartbeat)
+
+    do(one.heartbeat(sent(found), HERE))
+    do(one.exchange())
+    for gateway in (one, world.gateway()):  # and one that starts later
+        services = gateway.hosts["a"].services
+        assert list(services) == ["a/one"]
+        assert [row.asset_id for row in services["a/one"].assets] == ["demo", "qwen3:8b"]
+        assert services["a/one"].observed.loaded_model_count == 1
+    moved = {**first, "endpoint": "http://127.0.0.1:8001"}
+    for refused, status in (
+        (second, 404), (moved, 404), ({**first, "kind": "embeddings"}, 404),
+        ({**first, "host_id": "b"}, 403),
+    ):  # fmt: skip
+        with pytest.raises(NodeRefused) as error:
+            do(one.heartbeat(sent(refused), HERE))
+        assert error.value.status == status
+    do(one.register(msgspec.convert(registration("a", first, second), Registration), HERE))
+    do(one.heartbeat(sent(first, second), HERE))
+    assert list(one.hosts["a"].services) == ["a/one", "a/two"]

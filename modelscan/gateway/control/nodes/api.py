@@ -102,9 +102,11 @@ class NodesApi:
                 text = f"{who} at {self._caller(request).address} was refused: {refused.detail}"
                 self._event(host_id, "refused", text, code=refused.code)
                 await self._nodes.note_refusal(host_id, refused.code, self._caller(request))
+            unknown = {"error": "unknown_host", "host_id": host_id}  # as GenieHive answers
             raise HttpProblem(
-                refused.status, refused.code, refused.detail, retry_s=refused.retry_s
-            ) from None
+                refused.status, refused.code, refused.detail, retry_s=refused.retry_s,
+                members=unknown if refused.code == "host_unknown" else None,
+            ) from None  # fmt: skip
         except ModelscanError as error:
             raise HttpProblem(503, "database", error.message, retry_s=1) from None
 

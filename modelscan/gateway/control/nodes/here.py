@@ -42,8 +42,7 @@ def nodes_of(config: Config) -> AddReported:
         for name, (host, entry) in entries.items():
             refused = _refused(host, entry)
             if refused is not None:
-                reason = host.name if host.state != "ready" else entry.refused
-                states[name] = RouteState(host.state, reason, ends=True, of="node")
+                states[name] = RouteState(host.state, refused, ends=True, of="node")
         return whole, states
 
     return add

@@ -19,7 +19,7 @@ from modelscan.core.node import (
     Registration,
     ServiceUpdate,
 )
-from modelscan.gateway.control.nodes.rules import NO_EXTRA, NodeRefused, state_of
+from modelscan.gateway.control.nodes.rules import NO_EXTRA, NodeRefused, check_own, state_of
 from modelscan.routing.reported import ReportedEntry, reported_entries, reported_runtime
 from modelscan.routing.scoring import runtime_signal
 from modelscan.state.server.nodes import HostRow, ServiceRow
@@ -29,12 +29,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 class StoredBeat(msgspec.Struct, kw_only=True):
-    """What is kept of the last heartbeat: with the state of every service."""
+    """What is kept of the last heartbeat: with the state of every service.
+
+    ``gone``: registered services that the node's heartbeats do not have any more.
+    """
 
     status: HostWord
     metrics: dict[str, object] = {}
     services: list[ServiceUpdate] = []
     hardware: RegisteredHardware | None = None
+    gone: list[str] = []
 
 
 class BeatChanges(NamedTuple):
@@ -60,6 +64,7 @@ class NodeHost:
     access_key: str | None = None
     beat_at: float | None = None
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=_GAPS))
+    gone: set[str] = field(default_factory=set)
     state: NodeState = "stale"
     entries: tuple[ReportedEntry, ...] = ()
 
@@ -100,16 +105,35 @@ class NodeHost:
         Raises NodeRefused (404) for a service that is not registered; nothing is changed then.
         """
         extra = message.modelscan or NO_EXTRA
-        updates = extra.services or []
+        check_own(self.name, message.services)
+        updates = [*map(_update, message.services), *(extra.services or [])]
         unknown = next((one for one in updates if one.service_id not in self.services), None)
-        if unknown is not None:
-            detail = f"{self.name} has no service {unknown.service_id}: register it again"
-            raise NodeRefused(404, "service_unknown", detail)
+        moved = next((one for one in message.services if self._is_other(one)), None)
+        if unknown is not None or moved is not None:
+            raise _unknown_service(self.name, unknown, moved)
         beat = StoredBeat(
             status=message.status, metrics=message.metrics, services=updates,
-            hardware=extra.hardware,
+            hardware=extra.hardware, gone=self._missing(message.services),
         )  # fmt: skip
         return self.take(beat)
+
+    def _is_other(self, service: RegisteredService) -> bool:
+        """Whether it has another address or kind than the one that was registered and checked."""
+        known = self.services.get(service.service_id)
+        return known is not None and _lasting(known) != _lasting(service)
+
+    def _missing(self, services: Sequence[RegisteredService]) -> list[str]:
+        """The registered services that a list of all of them does not have; it may be left out."""
+        names = {one.service_id for one in services}
+        return sorted(self.gone | (self.services.keys() - names)) if names else sorted(self.gone)
+
+    def _forget(self, names: Sequence[str]) -> bool:
+        """Remove services that are gone; True if one of them was there."""
+        self.gone.update(names)
+        before = len(self.services)
+        for name in names:
+            self.services.pop(name, None)
+        return len(self.services) < before
 
     def take(self, beat: StoredBeat) -> BeatChanges:
         """Take over the states of a heartbeat."""
@@ -117,6 +141,7 @@ class NodeHost:
         self.metrics = beat.metrics
         self.hardware = beat.hardware or self.hardware
         scores = False
+        routes = self._forget(beat.gone) or routes
         for update in beat.services:
             before = self.services.get(update.service_id)
             if before is not None:
@@ -137,9 +162,33 @@ class NodeHost:
             for one in self.services.values()
         ]  # fmt: skip
         beat = StoredBeat(
-            status=self.word, metrics=self.metrics, services=updates, hardware=self.hardware
-        )
+            status=self.word, metrics=self.metrics, services=updates, hardware=self.hardware,
+            gone=sorted(self.gone),
+        )  # fmt: skip
         return _encode(beat)
+
+
+def _update(service: RegisteredService) -> ServiceUpdate:
+    """A whole service of a heartbeat as what may change of a registered one."""
+    return ServiceUpdate(
+        service_id=service.service_id, state=service.state, observed=service.observed,
+        assets=service.assets, modelscan=service.modelscan,
+    )  # fmt: skip
+
+
+def _lasting(service: RegisteredService) -> object:
+    return service.endpoint, service.kind, service.protocol
+
+
+def _unknown_service(
+    host: str, unknown: ServiceUpdate | None, moved: RegisteredService | None
+) -> NodeRefused:
+    if unknown is not None:
+        detail = f"{host} has no service {unknown.service_id}: register it again"
+    else:
+        name = "" if moved is None else moved.service_id
+        detail = f"{host} registered {name} with another endpoint, kind or protocol"
+    return NodeRefused(404, "service_unknown", detail)
 
 
 def merged(service: RegisteredService, update: ServiceUpdate) -> RegisteredService:

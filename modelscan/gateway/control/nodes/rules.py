@@ -169,16 +169,23 @@ def _check_services(
     alive: Callable[[HostRow], bool],
 ) -> None:  # fmt: skip
     """A service belongs to the host that reports it, and to one live host only."""
+    check_own(host_id, services)
+    for at, service in enumerate(services):
+        owner = claims.owners.get(service.service_id)
+        if owner is not None and alive(owner):
+            place, name = f"$.services[{at}]", service.service_id
+            detail = f"{place}: the service {name} belongs to the live host {owner.host_id}"
+            raise NodeRefused(409, "service_taken", detail, audited=True)
+
+
+def check_own(host_id: str, services: Sequence[RegisteredService]) -> None:
+    """Raise NodeRefused for a list with services of another host, or with one twice."""
     seen: set[str] = set()
     for at, service in enumerate(services):
         name, place = service.service_id, f"$.services[{at}]"
         if service.host_id not in (None, host_id):
             detail = f"{place}: the service {name} is reported for the host {service.host_id}"
             raise NodeRefused(403, "foreign_service", f"{detail}, not {host_id}", audited=True)
-        owner = claims.owners.get(name)
-        if owner is not None and alive(owner):
-            detail = f"{place}: the service {name} belongs to the live host {owner.host_id}"
-            raise NodeRefused(409, "service_taken", detail, audited=True)
         if name in seen:
             raise NodeRefused(422, "invalid_message", f"{place}: {name} is there twice")
         seen.add(name)
