@@ -56,6 +56,7 @@ PURE_FILES = (
     "gateway/control/wake/schedule.py", "gateway/control/wake/situation.py",
     "gateway/control/wake/backoff.py", "gateway/data/loading.py",
     "traces/redaction/detector.py", "traces/redaction/keys.py", "traces/redaction/places.py",
+    "traces/redaction/other_services.py", "traces/redaction/random_values.py",
     "traces/redaction/redact.py", "traces/messages.py", "traces/otlp.py", "traces/spans.py",
     "traces/near_duplicates.py", "gateway/data/tools.py", "gateway/data/left.py",
     "promotion/types.py", "promotion/progress.py", "promotion/gates.py", "promotion/canary.py",

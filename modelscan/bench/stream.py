@@ -145,6 +145,8 @@ class _Chunk(msgspec.Struct):
     timings: Any = None
     error: Any = None
     model: Any = None
+    object: Any = None
+    message: Any = None
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
@@ -162,7 +164,7 @@ class _Reading:
     fault: str | None = None
 
     def event(self, event: StreamEvent) -> None:
-        if event.data == b"[DONE]":
+        if event.data.rstrip() == b"[DONE]":
             self.done_ns = event.at_ns
             return
         try:
@@ -170,14 +172,15 @@ class _Reading:
         except msgspec.DecodeError as error:
             self.fault = self.fault or f"an event is no chunk of an answer ({error})"
             return
-        if chunk.error:
-            self.fault = self.fault or f"the server ended the answer: {chunk.error!s:.200}"
+        failure = chunk.error or (chunk.message if chunk.object == "error" else None)
+        if failure:
+            self.fault = self.fault or f"the server ended the answer: {failure!s:.200}"
         self._facts(chunk)
         visible = hidden = False
         for choice in chunk.choices or ():
             if self._visible(choice):
                 visible = True
-            elif _is_thought(choice.delta):
+            elif _is_thought(choice):
                 hidden = True
         if visible or hidden:
             self.token_ns.append(event.at_ns)
@@ -199,13 +202,26 @@ class _Reading:
             self.result.finish_reason = choice.finish_reason
         delta = choice.delta
         content = choice.text if delta is None else delta.content or choice.text
+        if isinstance(content, list):
+            content = _text_of_parts(content)
         if isinstance(content, str) and content:
             self.texts.append(content)
         return bool(content) or (delta is not None and bool(delta.tool_calls))
 
 
-def _is_thought(delta: _Delta | None) -> bool:
-    return delta is not None and bool(delta.reasoning_content or delta.reasoning)
+def _text_of_parts(parts: list[Any]) -> str:
+    """The visible text of a content in parts, as Mistral's models stream it next to thinking."""
+    texts = [one.get("text") for one in parts if isinstance(one, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _is_thought(choice: _Choice) -> bool:
+    delta = choice.delta
+    if delta is None:
+        return False
+    parts = delta.content if isinstance(delta.content, list) else ()
+    in_parts = any(isinstance(one, dict) and one.get("thinking") for one in parts)
+    return bool(delta.reasoning_content or delta.reasoning or in_parts)
 
 
 def measured(t0_ns: int, parts: Iterable[Arrival], end_ns: int) -> RequestResult:
@@ -274,19 +290,21 @@ def engine_timings(value: Mapping[str, Any]) -> EngineTimings | None:
 
 
 def _read_usage(result: RequestResult, usage: Mapping[str, Any]) -> None:
-    result.prompt_tokens = _count(usage.get("prompt_tokens"))
-    result.completion_tokens = _count(usage.get("completion_tokens"))
+    """Note the counts; what a later usage leaves out stays as an earlier one had it."""
+    result.prompt_tokens = _count(usage.get("prompt_tokens"), result.prompt_tokens)
+    result.completion_tokens = _count(usage.get("completion_tokens"), result.completion_tokens)
     prompt, completion = (
         usage.get(name) for name in ("prompt_tokens_details", "completion_tokens_details")
     )
     if isinstance(prompt, dict):
-        result.cached_tokens = _count(prompt.get("cached_tokens"))
+        result.cached_tokens = _count(prompt.get("cached_tokens"), result.cached_tokens)
     if isinstance(completion, dict):
-        result.reasoning_tokens = _count(completion.get("reasoning_tokens"))
+        reasoning = completion.get("reasoning_tokens")
+        result.reasoning_tokens = _count(reasoning, result.reasoning_tokens)
 
 
-def _count(value: object) -> int | None:
-    return int(value) if _is_amount(value) and isinstance(value, (int, float)) else None
+def _count(value: object, before: int | None = None) -> int | None:
+    return int(value) if _is_amount(value) and isinstance(value, (int, float)) else before
 
 
 def _is_amount(value: object) -> bool:

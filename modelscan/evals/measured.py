@@ -1,4 +1,4 @@
-"""The results of a report of ``bench run`` or ``eval run``, as the registry stores them.
+"""The results of a report of ``bench run``, ``eval run`` or GenieHive, as the registry stores them.
 
 A load whose generator was at its own limit says nothing about the model, and an eval that is not
 valid has no score: they are left out, or refused where nothing else is left.
@@ -16,6 +16,7 @@ from typing import Any
 
 from modelscan.bench.distribution import Distribution
 from modelscan.bench.report import BenchPoint, BenchReport
+from modelscan.bench.report_reader import ReportFault, read_report
 from modelscan.core.errors import UsageError
 from modelscan.core.json_reader import json_value
 from modelscan.core.jsonform import NotReadable, from_json, to_json
@@ -73,6 +74,8 @@ def results_of(document: Mapping[str, Any], now: float) -> GivenResults:
             given = _of_bench(from_json(BenchReport, document), digest)
         elif schema == _EVAL:
             given = _of_eval(from_json(EvalReport, document), digest)
+        elif schema is None and "samples" in document:
+            given = _of_samples(document, digest, now)
         else:
             raise _refused(f"its schema is {schema!r}, not {_BENCH} or {_EVAL}")
     except NotReadable as error:
@@ -140,6 +143,43 @@ def _of_eval(report: EvalReport, digest: str) -> GivenResults:
     return GivenResults(
         report_id=report.eval_id, document=digest, subject=subject, results=(result,)
     )
+
+
+def _of_samples(document: Mapping[str, Any], digest: str, now: float) -> GivenResults:
+    """GenieHive's report: the numbers of its samples under their names there.
+
+    It names a service and neither checksum nor commit, so that a person says of which version it
+    is. Its own id is that of every run of a model and workload: the content makes the id here.
+    """
+    try:
+        samples = read_report(document, now).samples
+    except ReportFault as error:
+        raise _refused(str(error)) from error
+    names = sorted({one.asset_id or one.service_id for one in samples})
+    if len(names) != 1:
+        what = f"results of several models ({', '.join(names[:5])})" if names else "no result"
+        raise _refused(f"it has {what}, and a report is stored for one version")
+    report_id = f"g-{digest[:16]}"
+    results = tuple(
+        ReportedResult(
+            id=f"{report_id}/{number}",
+            report_id=report_id,
+            kind="workload",
+            name=one.workload,
+            digest=hashlib.sha256(one.workload.encode()).hexdigest(),
+            observed_at=one.observed_at,
+            hardware=None,
+            concurrency=None,
+            metrics={
+                name: float(value)
+                for name, value in one.results.items()
+                if isinstance(value, (int, float)) and not isinstance(value, bool)
+            },
+        )
+        for number, one in enumerate(samples, 1)
+    )
+    subject = MeasuredSubject(model=names[0], revision=None, sha256=None, quantization=None)
+    return GivenResults(report_id=report_id, document=digest, subject=subject, results=results)
 
 
 def _load(point: BenchPoint) -> str:

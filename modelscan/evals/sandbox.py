@@ -39,7 +39,7 @@ _HINT = "apt install bubblewrap"
 class CodeLimits:
     """``wall_s``: seconds until the program is ended; ``cpu_s``: of processor time."""
 
-    wall_s: float = 20.0
+    wall_s: float = 60.0  # a program of one second needs many on a busy machine
     cpu_s: int = 10
 
 

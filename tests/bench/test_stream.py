@@ -105,6 +105,25 @@ def test_without_usage_tokens_are_unknown() -> None:
     assert one.chunk_gaps_s == (approx(0.02),)
 
 
+def test_a_later_usage_without_counts_keeps_them() -> None:
+    one = timed(
+        (10, delta("a")),
+        (20, delta("b", "stop")),
+        (21, usage()),
+        (22, event(usage={"cost": 1})),
+        (23, DONE),
+    )
+    assert (one.prompt_tokens, one.completion_tokens, one.cached_tokens) == (20, 4, 5)
+
+
+def test_content_in_parts_is_thinking_and_text() -> None:
+    thinking = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]
+    text = [{"type": "text", "text": "42"}]
+    one = timed((10, delta([])), (20, delta(thinking)), (30, delta(text, "stop")), (31, DONE))
+    assert (one.text, one.events) == ("42", 2)
+    assert (one.ttft_s, one.ttfo_s) == (approx(0.020), approx(0.030))
+
+
 def test_several_tokens_in_an_event_count_by_usage() -> None:
     """Speculative decoding: an event has several tokens, the usage counts each."""
     one = timed((10, delta("two words")), (30, delta("more", finish="stop")), (31, usage()))
@@ -131,6 +150,7 @@ def test_engine_timings_are_recomputed() -> None:
         (((5, delta("x")),), "broken"),  # neither a finish reason nor [DONE]
         (((5, delta("x")), (6, b'data: {"error": {"message": "no memory"}}\n\n')), "broken"),
         (((5, delta("x")), (6, b"data: <html>\n\n"), (7, DONE)), "broken"),
+        (((5, delta("x")), (6, event(object="error", message="no memory")), (7, DONE)), "broken"),
         (((5, delta("x")), (6, b'data: [1, 2]\n\n'), (7, DONE)), "broken"),
         (((5, delta("x")), (6, b'data: {"choices": "x"}\n\n'), (7, DONE)), "broken"),
     ],
@@ -146,7 +166,7 @@ def test_an_unknown_form_of_a_field_is_no_failure() -> None:
         choices=[{"delta": {"content": [{"type": "text", "text": "x"}]}, "finish_reason": 3}],
     )  # fmt: skip
     one = timed((5, odd), (6, delta(finish="stop")), (7, DONE))
-    assert one.error is None and one.events == 1 and one.text == ""
+    assert one.error is None and one.events == 1 and one.text == "x"
     counts = event(choices=[], usage={"prompt_tokens": True, "completion_tokens": -1})
     one = timed((5, delta("x", finish="stop")), (7, counts))
     assert (one.prompt_tokens, one.completion_tokens) == (None, None)

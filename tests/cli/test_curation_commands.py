@@ -147,3 +147,27 @@ def test_files_that_are_no_report(
     done = registry("eval", "ingest", str(file))
     assert (done.code, done.json["error"]["code"]) == (2, "bad_report")
     assert str(file) in done.json["error"]["message"]
+
+
+def test_a_report_of_geniehive_is_a_result(registry: Callable[..., Ran], tmp_path: Path) -> None:
+    """It names a model only, and every run of a workload has the same id there."""
+    sample: dict[str, Any] = {
+        "service_id": "demo", "workload": "chat.short_reasoning", "observed_at": "2026-01-31T09:30:00Z",
+        "results": {"case_count": 2, "pass_rate": 0.5, "ttft_ms": 120.0, "source": "script"},
+    }  # fmt: skip
+    report: dict[str, Any] = {"report_id": "demo-chat.short_reasoning", "samples": [sample]}
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(report))
+    assert registry("eval", "ingest", str(file)).json["error"]["code"] == "unmatched"
+    for day, rate in ((1, 0.5), (2, 0.75)):
+        sample["results"]["pass_rate"] = rate
+        sample["observed_at"] = f"2026-01-0{day}T09:30:00Z"
+        file.write_text(json.dumps(report))
+        assert registry("eval", "ingest", str(file), "--model", "acme/demo@1").code == 0
+    asked = ("evals", "--workload", "chat.short_reasoning", "--sort", "pass_rate")
+    rows = document(registry(*asked), "registry.evals")["results"]
+    assert [one["metrics"]["pass_rate"] for one in rows] == [0.75]  # the newest
+    assert rows[0]["metrics"]["ttft_ms"] == 120.0
+    report["samples"].append({**sample, "service_id": "another"})
+    file.write_text(json.dumps(report))
+    assert registry("eval", "ingest", str(file), "--model", "acme/demo@1").code == 2

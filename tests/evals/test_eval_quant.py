@@ -94,6 +94,10 @@ def test_two_files_on_the_real_engine(run_in_process: Run, home: Path, tmp_path:
     assert same.json["tokens"]["kl"] == pytest.approx(0.0, abs=1e-4)
     rows = run_in_process("list", "--json").json["deployments"]
     assert [row["name"] for row in rows] == ["kept"]
+    assert run_in_process("set", "kept", "--context", "256", "--json").code == 0
+    short = run_in_process("eval", "quant", str(one), "kept", "kept", "--positions", "8", "--json")
+    assert (short.code, short.json["error"]["code"]) == (3, "context_too_small")
+    assert short.json["error"]["hint"] == "modelscan set kept --context 4k"
     assert run_in_process("remove", "kept", "--yes").code == 0
 
 

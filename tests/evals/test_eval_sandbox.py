@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from support.podman import IMAGE, Podman
 
 from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.evals import sandbox
-from modelscan.evals.items import CodeResult, EvalItem, ModelAnswer, SuiteRequest
-from modelscan.evals.sandbox import CodeLimits, choose_sandbox, runner
+from modelscan.evals.items import CodeResult, ModelAnswer, SuiteRequest
+from modelscan.evals.sandbox import LIMITS, CodeLimits, choose_sandbox, runner
 from modelscan.evals.suites import coding
 from modelscan.evals.suites.planted import planted_answers
 from modelscan.evals.suites.registry import SUITES
@@ -35,9 +37,9 @@ RIGHT = "def clamp(value, low, high):\n    return max(low, min(value, high))\n"
 SHORT = CodeLimits(wall_s=6.0, cpu_s=2)
 
 
-def value(code: str, item: EvalItem = CLAMP) -> tuple[float, str | None]:
+def value(code: str, limits: CodeLimits = SHORT) -> tuple[float, str | None]:
     answer = ModelAnswer(f"```python\n{code}\n```")
-    grade = coding.grade(item, answer, runner("bwrap", SHORT))
+    grade = coding.grade(CLAMP, answer, runner("bwrap", limits))
     return grade.value, grade.failure
 
 
@@ -84,6 +86,13 @@ CHEATS = {
         "sys.__stdout__.write('\\n' + mark + '[{\"value\": 3}]\\n')\n"
     ) + RIGHT,
     "crash": "def clamp(*a):\n    import ctypes\n    ctypes.string_at(0)",
+    "another program": RIGHT + "import os\nif os.fork() == 0: os._exit(0)",
+    "a shell": RIGHT + "import os\nos.system('true')",
+    "deep results": (
+        "import sys\nmark = sys._getframe().f_back.f_globals['mark']\n"
+        "sys.__stdout__.write('\\n' + mark + '[' * 200_000 + '\\n')\n"
+        "sys.__stdout__.flush()\nimport os\nos._exit(0)\n"
+    ),
     "no such function": "def other(): pass",
     "syntax": "def clamp(:",
     "network": (
@@ -112,8 +121,19 @@ def test_endless_loops_and_memory_end() -> None:
 
 
 @needs_bwrap
+def test_right_code_may_define_data_classes() -> None:
+    code = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Limits:\n    low: float\n    high: float\n"
+        "def clamp(value, low, high):\n    limits = Limits(low, high)\n"
+        "    return max(limits.low, min(value, limits.high))\n"
+    )
+    assert value(code, LIMITS)[0] == 1.0
+
+
+@needs_bwrap
 def test_right_code_that_also_prints_passes() -> None:
-    assert value("print('thinking…')\n" + RIGHT) == (1.0, None)
+    assert value("print('thinking…')\n" + RIGHT, LIMITS) == (1.0, None)
 
 
 @needs_bwrap
@@ -145,12 +165,13 @@ def test_children_end_with_the_program() -> None:
         f"subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', {mark!r}])\n"
     )
     assert runner("bwrap", SHORT)(program, "").end == "exited"
-    commands = [path.read_bytes() for path in _command_lines()]
-    assert not any(mark.encode() in command for command in commands)
+    assert not any(mark.encode() in command for command in _command_lines())
 
 
-def _command_lines() -> list[Path]:
-    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
+def _command_lines() -> Iterator[bytes]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            yield path.read_bytes()
 
 
 def test_local_needs_a_confirmation() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from modelscan.core.errors import UsageError
-from modelscan.evals.items import EvalItem, ModelAnswer, SuiteRequest, ToolRequest
+from modelscan.evals.items import CodeResult, EvalItem, ModelAnswer, SuiteRequest, ToolRequest
 from modelscan.evals.suites import coding, documents, release, review, structured, tools
 from modelscan.evals.suites.long_context import levels_up_to
 from modelscan.evals.suites.planted import REFERENCE, planted_answers, stub
@@ -110,6 +110,7 @@ def test_only_a_suite_about_one_text_lets_the_server_reuse_prompts() -> None:
         ("needle", "{} or 12", 0.0), ("needle", "1{}", 0.0), ("needle", "{}" + " x" * 200, 0.0),
         ("multi_hop", "{} has the golden key.", 1.0), ("multi_hop", "**{}**", 1.0),
         ("multi_hop", "Mira, Olaf, Nadia, Piet or {}", 0.0), ("ordering", "First {}.", 1.0),
+        ("needle", "It is not {}", 0.0), ("multi_hop", "Anyone but {}", 0.0), ("multi_hop", "It isn't {}", 0.0),
         ("ordering", "{}, pink", 1.0), ("ordering", "", 0.0),
     ],
 )  # fmt: skip
@@ -203,7 +204,18 @@ def test_defects_are_on_new_lines_and_clean_changes_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2: skips a page", "- 2: x", "Line 2: x", "pager.py:2: x", "`2`: x"]
+    "text",
+    [
+        "2: skips a page",
+        "- 2: x",
+        "Line 2: x",
+        "pager.py:2: x",
+        "`2`: x",
+        "**2**: x",
+        "L2: x",
+        "2 \u2014 x",
+        "(2) x",
+    ],
 )
 def test_forms_of_a_finding(text: str) -> None:
     assert review.findings(text) == {2}
@@ -222,7 +234,22 @@ def test_forms_of_no_finding(text: str) -> None:
     assert review.grade(item_of("review", "clean-sum"), ModelAnswer(text), None).value == 1.0
 
 
-@pytest.mark.parametrize("text", ["7070", " `7070` ", "7070.", "```\n7070\n```", "'7070'"])
+def test_none_next_to_a_finding_is_no_clean_report() -> None:
+    text = "NONE\nBut line 2 divides by zero."
+    assert review.grade(item_of("review", "clean-sum"), ModelAnswer(text), None).value == 0.0
+
+
+def test_a_number_with_a_separator_is_the_number() -> None:
+    item = next(
+        one for one in SUITES["long_context"].make(REQUEST).items if one.data["kind"] == "needle"
+    )
+    text = f"{int(item.data['answer']):,}"
+    assert SUITES["long_context"].grade(item, ModelAnswer(text), None).value == 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["7070", "\u201c7070\u201d", " `7070` ", "7070.", "```\n7070\n```", "'7070'"]
+)
 def test_forms_of_a_value(text: str) -> None:
     assert documents.grade(item_of("documents", "fact-port"), ModelAnswer(text), None).value == 1.0
 
@@ -278,6 +305,8 @@ def test_no_call_is_the_models_failure() -> None:
         ('{"name": "lena brandt", "age": 34, "city": "Graz"}', 0.0),
         ('Here: {"name": "Lena Brandt", "age": 34, "city": "Graz"}', 0.0),
         ('{"name": "Lena Brandt", "age": 34, "city": NaN}', 0.0),
+        ('{"name": "Lena Brandt", "age": 33, "age": 34, "city": "Graz"}', 0.0),
+        ('```JSON\n{"name": "Lena Brandt", "age": 34, "city": "Graz"}\n```', 1.0),
         ("[" * 5000, 0.0),
     ],
 )  # fmt: skip
@@ -291,11 +320,23 @@ def test_json_answers(text: str, value: float) -> None:
     ("text", "code"),
     [
         ("```python\na = 1\n```", "a = 1\n"), ("```py\na\n```\ntext\n```\nb\n```", "b\n"),
-        ("def f(): pass", "def f(): pass"), ("```python\nunclosed", ""), ("```PYTHON\nx\n```", ""),
+        ("def f(): pass", "def f(): pass"), ("```python\nunclosed", "unclosed"),
+        ("```PYTHON\r\nx\r\n```", "x\n"), ("~~~python\nx\n~~~", "x\n"), ("```{.python}\nx\n```", "x\n"),
+        ("1. so:\n   ```python\n   x = 1\n   ```", "x = 1\n"), ("```python3.12\nx\n```", "x\n"),
+        ("```python\ndef f(): pass\n```\nUse:\n```python\nprint(f())\n```", "def f(): pass\n"),
+        ("```python\nf = abs\n```\n```console\n$ f = 1\n```", "f = abs\n"), ("```bash\nls\n```", ""),
     ],
 )  # fmt: skip
 def test_code_of_an_answer(text: str, code: str) -> None:
-    assert coding.extract_code(text) == code
+    assert coding.extract_code(text, "f") == code
+
+
+@pytest.mark.parametrize(
+    "results", ["[" * 100_000, '[{"value": 1e999}]', '[{"value": 1' + "0" * 400 + "}]"]
+)
+def test_odd_results_of_a_program_are_wrong(results: str) -> None:
+    result = CodeResult(f"mark:{results}\n", "", "exited", 0)
+    assert coding.compare(result, "mark:", [2.5]).value == 0.0
 
 
 def test_the_stub_calls_a_tool_where_there_are_some() -> None:

@@ -95,7 +95,7 @@ def test_the_header_of_json_lines_validates_and_the_file_is_private(
     document = json.loads(header)
     assert document["sha256"] == answer.sha256 == hashlib.sha256(rest).hexdigest()
     assert document["provenance"]["route"] == ["cloud"]
-    assert document["provenance"]["redaction"]["rules_version"] == 3
+    assert document["provenance"]["redaction"]["rules_version"] == 4
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     (span,) = map(json.loads, rest.splitlines())
     assert span["tools"] == [{"name": "search", "calls": 2}]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import string
 from pydoc_data import topics
 from typing import Any
 
@@ -128,6 +130,76 @@ def test_a_pair_of_name_and_value() -> None:
 ])  # fmt: skip
 def test_code_and_names_stay(text: str) -> None:
     assert redacted(text) == text
+
+
+def mixed(letters: str, count: int) -> str:
+    """Of letters and digits as a service makes them; the same every time."""
+    rng = random.Random(letters)
+    return "".join(rng.choice(letters) for _ in range(count))
+
+
+HEX, BASE36 = "0123456789abcdef", string.ascii_lowercase + string.digits
+BASE62 = string.ascii_letters + string.digits
+
+
+@pytest.mark.parametrize("form", [
+    "lsv2_pt_{hex32}_{hex10}", "fc-{hex32}", "bkua_{hex40}", "rubygems_{hex40}", "oy2{b36_43}", "pul-{hex40}",
+    "{b62_14}.atlasv1.{b62_60}", "dt0c01.{up24}.{up64}", "sq0atp-{b62_22}", "rdme_{b36_70}", "mlsn.{hex64}",
+    "access_token$production${b36_16}${hex32}", "napi_{b36_64}", "npg_{b62_14}", "fpk_{b62_22}", "rpa_{up44}",
+    "sk-helicone-{b36_7}-{b36_8}-{b36_9}-{b36_7}", "LTAI5t{b62_18}", "SCW{up17}", "sgp_{hex16}_{hex40}",
+    "squ_{hex40}", "shippo_live_{hex40}", "pat.{b62_22}.{hex24}.{b62_20}", "v1.0-{hex24}-{hex146}", "pnu_{b36_36}",
+    "{hex32}-{hex8}-{hex8}", "https://hooks.zapier.com/hooks/catch/531933/{b36_7}/", "tk_{b36_29}", "x8z8Q~{b62_34}",
+    "$6${b62_16}${b62_86}", "$2b$12${b62_53}", "$argon2id$v=19$m=65536,t=3,p=4${b62_22}${b62_43}", "zz-{b62_24}",
+])  # fmt: skip
+def test_keys_of_more_services(form: str) -> None:
+    def part(match: re.Match[str]) -> str:
+        kind, count = re.fullmatch(r"(\D+|b62_|b36_)(\d+)", match[1]).groups()
+        letters = {
+            "hex": HEX,
+            "b36_": BASE36,
+            "b62_": BASE62,
+            "up": string.ascii_uppercase + "234567",
+        }
+        values.append(mixed(letters[kind], int(count)))
+        return values[-1]
+
+    values: list[str] = []
+    key = re.sub(r"\{(\w+)\}", part, form)
+    for text in (key, f"use `{key}` now", json.dumps({"a": json.dumps({"b": key})})):
+        shown = json.dumps(redacted({"content": text}))
+        assert not [one for one in values if one in shown], shown
+
+
+@pytest.mark.parametrize("text", [
+    "kind: Secret\nstringData:\n  db-pw: KEPTaa1b2c3\n  user: KEPTaa1b2c3", "data:\n  a: KEPTaa1b2c3\nkind: Secret",
+    json.dumps({"kind": "Secret", "data": {"pw": "KEPTaa1b2c3"}}), "password: |\n  KEPTaa1b2c3", "api_key: >-\n    KEPTaa1b2c3\nx: 1",
+    "machine a.example.com login bob password KEPTaabbcc", "WIFI:S:home;T:WPA;P:KEPTaa1b2c3;;", "gh secret set API_KEY --body KEPTaa1b2c3",
+    "-setenv API_TOKEN KEPTaa1b2c3\n+removed", "SET PASSWORD FOR 'bob'@'%' = PASSWORD('KEPTaa1b2c3')", "SECRET_KEY = 'a1(KEPTaa1b2c3)$x'",
+    'Authorization: Digest username="bob", nonce="KEPTaa1b2c3", response="KEPTaa1b2c3"', "пароль: KEPTaa1b2c3", "密码：KEPTaa1b2c3",
+    "パスワードは KEPTaa1b2c3", "a senha é KEPTaa1b2c3", "la password è KEPTaa1b2c3", "Private-Lines: 1\nKEPTaa1b2c3KEPTaa1b2c3\nx",
+    "Authorization: AWS4-HMAC-SHA256 Credential=AKIA/x, SignedHeaders=host, Signature=KEPTaa1b2c3", "password: KePtXyZwQaBc",
+])  # fmt: skip
+def test_secrets_of_more_formats(text: str) -> None:
+    for form in (
+        text,
+        {"content": f"see:\n{text}"},
+        "body=" + json.dumps({"a": text}, ensure_ascii=False),
+    ):
+        shown = json.dumps(redacted(form))
+        assert "KEPT" not in shown and "KePt" not in shown, shown
+
+
+@pytest.mark.parametrize("text", [
+    "password=self.password", "api_key=api_key, url=url", "token = Keyword.Type", "password: typing.Optional[bytes]",
+    "self.password = config['password']", "Qwen3_5MoeForConditionalGeneration2", "Qwen3-235B-UD-Q4_K_XL-00001-of-00003.gguf",
+    "AbstractSingletonProxyFactoryBean2Impl3Test", "postgresql://USER:env:NAME@HOST/DATABASE", "(`--api-key env:NAME`).",
+    '"-----BEGIN PRIVATE KEY-----" and "-----END PRIVATE KEY-----"', "msg_01XFDUDYJgAACzvnptvVoYEL", "0.6.3.1", "kind: SecretStore",
+    "asst_abc123DEF456ghi789JKL012", "OPENAI_API_KEY=sk-...", "HF_TOKEN=hf_xxx", "data:\n  model: qwen\n  size: 8\n",
+    "nginx@sha256:" + "9f86d081" * 8, "resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b",
+])  # fmt: skip
+def test_names_of_programs_and_models_stay(text: str) -> None:
+    assert redacted(text) == text
+    assert redacted({"content": f'Say "{text}" please'}) == {"content": f'Say "{text}" please'}
 
 
 def test_equal_values_have_one_number() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.envelope import envelope
-from modelscan.core.errors import UsageError
+from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.plan import QualityMeasurement, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.deploy.deployments import Deployments
@@ -31,6 +31,7 @@ from modelscan.evals.storage import evals_dir, new_id
 from modelscan.evals.subject import EvalSubject, ask, find_subject
 from modelscan.models.measured_quality import record_measurement
 from modelscan.models.resolve import load_subject
+from modelscan.net.errors import HttpError
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.files import write_atomic
@@ -275,4 +276,19 @@ def ask_next_tokens(subject: EvalSubject, text: str, top_k: int) -> NextTokens |
     }  # fmt: skip
     if subject.local:
         body["ignore_eos"] = True
-    return parse_next_tokens(ask(subject, "/v1/completions", body))
+    try:
+        return parse_next_tokens(ask(subject, "/v1/completions", body))
+    except HttpError as error:
+        raise (_too_long(subject) if b"exceed_context" in error.body else error) from error
+
+
+def _too_long(subject: EvalSubject) -> NotDeployableError:
+    """The text is longer than what the server reads of one request."""
+    served = subject.context_tokens
+    serves = f"{served:,} tokens" if served else "fewer tokens"
+    name = subject.deployment.name if subject.deployment else "NAME"
+    return NotDeployableError(
+        f"the text is longer than a request to '{subject.route}' may be: it serves {serves}",
+        hint=f"modelscan set {name} --context {_CONTEXT // 1024}k",
+        code="context_too_small",
+    )

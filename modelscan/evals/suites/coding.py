@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,16 +28,27 @@ from modelscan.evals.items import (
 from modelscan.evals.suites.json_values import same
 from modelscan.evals.suites.reader import read_data, suite_of
 
-_BLOCK = re.compile(r"```[ \t]*(?:python3?|py)?[ \t]*\r?\n(.*?)```", re.DOTALL)
+_BLOCK = re.compile(
+    r"^[ \t]*(```+|~~~+)([^\n`]*)\n(.*?)(?:^[ \t]*\1|```|\Z)", re.DOTALL | re.MULTILINE
+)
+_LANGUAGE = re.compile(r"[ \t]*\{?\.?(?:python[\d.]*|py)?\b", re.IGNORECASE)
 
 # Runs in the sandbox. Standard input: one line with the mark, the function's name and the lists of
-# arguments, then the solution's text. Standard output: the mark and the results as JSON.
+# arguments, then the solution's text. Standard output: the mark and the results as JSON. Other
+# programs are barred here, since no limit of processes holds for root.
 DRIVER = """\
-import json, sys
+import json, sys, types
 mark, name, calls = json.loads(sys.stdin.readline())
 source = sys.stdin.read()
+barred = {"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec", "subprocess.Popen"}
+def watch(event, _, barred=frozenset(barred)):
+    if event in barred:
+        raise PermissionError("no other program may be started here")
+sys.addaudithook(watch)
+del watch
 write, dump = sys.__stdout__.write, json.dumps
-space = {"__name__": "solution"}
+module = types.ModuleType("solution")
+sys.modules["solution"], space = module, module.__dict__
 exec(compile(source, "solution.py", "exec"), space)
 results = []
 for arguments in calls:
@@ -94,7 +106,7 @@ def grade(item: EvalItem, answer: ModelAnswer, run: RunCode | None) -> Grade:
     """Run the code of the answer and compare its results with the expected ones."""
     if run is None:
         raise ValueError("coding needs a sandbox")
-    source = extract_code(answer.text)
+    source = extract_code(answer.text, item.data["function"])
     if not source.strip():
         return failed("the answer has no code", "refused")
     mark = f"results-{secrets.token_hex(16)}:"
@@ -104,12 +116,19 @@ def grade(item: EvalItem, answer: ModelAnswer, run: RunCode | None) -> Grade:
     return compare(result, mark, [expected for _, expected in item.data["cases"]])
 
 
-def extract_code(text: str) -> str:
-    """The last code block, else the whole text if it has no fence."""
-    blocks = _BLOCK.findall(text)
-    if blocks:
-        return str(blocks[-1])
-    return "" if "```" in text else text
+def extract_code(text: str, function: str) -> str:
+    """The last code block that defines the function, else the last one, else the whole text."""
+    found = _BLOCK.findall(text.replace("\r\n", "\n"))
+    blocks = [textwrap.dedent(code) for _, name, code in found if _is_python(name)]
+    if not blocks:
+        return "" if found else text
+    defines = re.compile(rf"^(?:async +)?(?:def +)?{re.escape(function)}\b *[(=:]", re.MULTILINE)
+    return next(filter(defines.search, reversed(blocks)), blocks[-1])
+
+
+def _is_python(name: str) -> bool:
+    """Whether a block's first line names Python, or nothing."""
+    return not name.strip() or (_LANGUAGE.match(name) or [""])[0].strip(" \t{.") != ""
 
 
 def compare(result: CodeResult, mark: str, expected: Sequence[Any]) -> Grade:
@@ -123,7 +142,7 @@ def compare(result: CodeResult, mark: str, expected: Sequence[Any]) -> Grade:
         return failed(f"{len(lines)} lines of results: {cause[0][:200]}", failure)
     try:
         results = json.loads(lines[0].removeprefix(mark))
-    except ValueError:
+    except (ValueError, RecursionError):
         return failed("the results are no JSON", "crash")
     if not isinstance(results, list) or len(results) != len(expected):
         return failed("the number of results is wrong", "crash")

@@ -12,7 +12,10 @@ def same(value: Any, expected: Any) -> bool:
     if isinstance(value, bool) or isinstance(expected, bool):
         return value is expected
     if isinstance(value, (int, float)) and isinstance(expected, (int, float)):
-        return abs(value - expected) <= _TOLERANCE * max(1.0, abs(expected))
+        try:
+            return abs(value - expected) <= _TOLERANCE * max(1.0, abs(expected))
+        except OverflowError:  # a whole number beyond every float
+            return False
     if isinstance(value, list) and isinstance(expected, list):
         return len(value) == len(expected) and all(map(same, value, expected))
     if isinstance(value, dict) and isinstance(expected, dict):

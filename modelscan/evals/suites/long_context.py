@@ -35,6 +35,10 @@ _SHORTEST_TEXT = 400  # characters
 _SHORTEST_SHARED = 4000  # with fewer characters, the facts of all questions would be the text
 _LONGEST_ANSWER = 200  # characters: repeating the text is no answer
 _VOCABULARY = {"multi_hop": "people", "ordering": "colors"}
+_THOUSANDS = re.compile(r"(?<=\d)[,'\u2019\u202f](?=\d{3}\b)")
+_NEGATION = re.compile(
+    r"\b(?:not|never|neither|nor|except|but|unless|without|cannot)\b|n['\u2019]t\b"
+)
 _NEEDLE_DEPTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _OTHER_DEPTHS = (0.1, 0.35, 0.6, 0.85)
 _KINDS = {"needle": _NEEDLE_DEPTHS, "multi_hop": _OTHER_DEPTHS, "ordering": _OTHER_DEPTHS}
@@ -173,8 +177,14 @@ def grade(item: EvalItem, answer: ModelAnswer, _: RunCode | None) -> Grade:
 
 
 def _named(kind: str, text: str) -> list[str]:
-    """The numbers, people or colors in a text, in order; a repeated one counts once."""
-    words = re.findall(r"\w+", text.casefold())
+    """The numbers, people or colors in a text, in order; a repeated one counts once.
+
+    A text that denies something names nothing: "not 12345".
+    """
+    text = _THOUSANDS.sub("", text.casefold())
+    if _NEGATION.search(text):
+        return []
+    words = re.findall(r"\w+", text)
     if kind == "needle":
         return list(dict.fromkeys(word for word in words if word.isdigit()))
     known = {word.casefold() for word in read_data("long_context")[_VOCABULARY[kind]]}

@@ -10,6 +10,7 @@ from typing import Any
 from modelscan.core.yaml_reader import yaml_value
 from modelscan.evals.items import EvalItem, EvalSuite
 
+_QUOTES = "`'\"* \u2018\u2019\u201c\u201d\u00ab\u00bb"
 FOLDER = Path(__file__).parent / "data"
 
 
@@ -32,4 +33,4 @@ def one_line(text: str) -> str:
     lines = [line for line in lines if line and not line.startswith("```")]
     if len(lines) != 1:
         return ""
-    return lines[0].strip("`'\"* ").removesuffix(".").strip("`'\"* ").casefold()
+    return lines[0].strip(_QUOTES).removesuffix(".").strip(_QUOTES).casefold()

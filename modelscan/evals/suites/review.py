@@ -9,7 +9,9 @@ from typing import Any
 from modelscan.evals.items import EvalItem, EvalSuite, Grade, ModelAnswer, RunCode, SuiteRequest
 from modelscan.evals.suites.reader import read_data, suite_of
 
-_FINDING = re.compile(r"^[\s>*-]*`?(?:[\w./-]+:|line\s+)?(\d{1,4})`?\s*[:.)-]", re.IGNORECASE)
+_FINDING = re.compile(
+    r"^[\s>*-]*[`*#(]*(?:[\w./-]+:|lines?\s+|L)?(\d{1,4})[`*]*\s*[:.)\u2013\u2014-]", re.IGNORECASE
+)
 _NONE = re.compile(r"^\W*none\W*$", re.IGNORECASE)
 
 
@@ -70,8 +72,9 @@ def findings(text: str) -> frozenset[int]:
 
 
 def says_none(text: str) -> bool:
-    """Whether an answer states that there is no defect."""
-    return any(_NONE.match(line) for line in text.splitlines())
+    """Whether an answer states that there is no defect, and names no line."""
+    lines = text.splitlines()
+    return any(map(_NONE.match, lines)) and not re.search(r"\d", text)
 
 
 def totals(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:

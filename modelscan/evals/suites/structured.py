@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,15 +40,25 @@ def _item(row: Mapping[str, Any], schema: Mapping[str, Any]) -> EvalItem:
     )
 
 
+_FENCE = re.compile(r"```[ \t]*(?:json[\w-]*)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ: of two values for one, neither is the answer."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return value
+
+
 def grade(item: EvalItem, answer: ModelAnswer, _: RunCode | None) -> Grade:
     """Whether the answer is one JSON object that follows the schema and has the right values."""
     import jsonschema
 
     text = answer.text.strip()
-    if text.startswith("```") and text.endswith("```"):
-        text = text.strip("`").removeprefix("json").strip()
+    fenced = _FENCE.fullmatch(text)
     try:
-        value = json.loads(text)
+        value = json.loads(fenced[1] if fenced else text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         return failed(f"no JSON: {str(error)[:120]}")
     try:

@@ -72,13 +72,16 @@ def without_escapes(text: str) -> str:
     return _ESCAPES.sub(lambda one: one[0] if one["pair"] else " " * len(one[0]), text)
 
 
-_UNICODE = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_UNICODE = re.compile(r"\\{1,8}u([0-9A-Fa-f]{4})")
+_LINES = re.compile(r"(?:\\{1,8}r)?\\{1,8}n")
 
 
 def decoded_forms(text: str) -> Iterator[str]:
     """The text read as a part of JSON, of an address, of a page: only where that is another one."""
     if "\\u" in text:
         yield _UNICODE.sub(lambda one: chr(int(one[1], 16)), text)
+    if "\\n" in text:
+        yield _LINES.sub("\n", text)
     if "%" in text and (plain := unquote(text)) != text:
         yield plain
     if "&" in text and (plain := html.unescape(text)) != text:

@@ -23,7 +23,36 @@ def _is_mixed(value: str, match: re.Match[str]) -> bool:
     return has_digit(value, match) and _is_value(value, match)
 
 
+_DATA = r"(?:stringData|data):[ \t]*\r?\n(?P<v>(?:[ \t]+[\w.-]+:[ \t]*\S[^\r\n]*(?:\r?\n|\Z))+)"
 FORMATS: tuple[Detector, ...] = (
+    # Kubernetes: every value of a Secret, whatever its name.
+    detector("secret", rf"\bkind:\s*Secret\b(?:(?!---)[\s\S]){{0,2000}}?\b{_DATA}", "secret"),
+    detector("secret", rf"\b{_DATA}(?=(?:(?!---)[\s\S]){{0,2000}}?\bkind:\s*Secret\b)", "secret"),
+    *(
+        detector(
+            "secret",
+            rf"{before}{_Q}(?:stringData|data){_Q}\s*:\s*\{{(?P<v>[^{{}}]{{3,4000}})\}}{after}",
+            "secret",
+        )
+        for before, after in (
+            (rf"{_Q}kind{_Q}\s*:\s*{_Q}Secret{_Q}[\s\S]{{0,2000}}?", ""),
+            ("", rf"(?=[\s\S]{{0,2000}}?{_Q}kind{_Q}\s*:\s*{_Q}Secret{_Q})"),
+        )
+    ),
+    detector(
+        "password", r"(?i)\bWIFI:[^\n]{0,100}?;?P:(?P<v>(?:\\.|[^;\n]){4,100});", "wifi:",
+    ),
+    detector(
+        "password",
+        rf"(?i)\bset\s+password\b[^\n]{{0,100}}=\s*(?:password\s*\(\s*)?{_Q}{_TEXT}{_Q}", "set",
+        check=_is_value,
+    ),
+    detector(  # PuTTY
+        "pem",
+        r"Private-Lines:\s*\d+(?P<v>(?:\s+[A-Za-z0-9+/=]{4,64}(?![\w:-]))+"
+        r"(?:\s+Private-(?:MAC|Hash):\s*[0-9a-f]+)?)",
+        "private-lines",
+    ),
     detector(  # name: DB_PASSWORD, value: …
         "secret",
         rf"(?<!\w)(?:name|key){_Q}?\s*[:=]\s*(?:{_Q})?{_NAME}(?:{_Q})?\s*,?\s*(?:-\s*)?(?:{_Q})?value{_Q}?"

@@ -7,7 +7,7 @@ import binascii
 import itertools
 import re
 
-from modelscan.traces.redaction.detector import PLACEHOLDER, START, Detector, detector, has_digit
+from modelscan.traces.redaction.detector import PLACEHOLDER, Detector, detector, has_digit
 
 _Q = r"\\{0,8}[\"']"  # a quotation mark, however often it was escaped
 
@@ -35,15 +35,16 @@ _WORD = (
 )
 NAME = (
     rf"(?:[\w.-]{{0,60}}(?i:{_WORD}[ _.-]?(?:access[ _-]?)?(?:key|secret|token)s?"
-    r"|password|passwd|passphrase|passwort|credentials?|client[_-]?secret|secret(?:s|[_-]?key)?"
+    r"|password|passwd|passphrase|passwort|passcode|credentials?|client[_-]?secret|secret(?:s|[_-]?key)?"
     r"|(?:auth|access|refresh|bearer|hf|hub|id|session|bot|user|github|gitlab|csrf|xsrf|slack|oauth)[_-]?token"
     r"|connection[_-]?string|pwd)|[A-Z0-9_]{1,60}_(?:TOKEN|KEY|PASS|PWD|AUTH)|[Tt]oken|TOKEN)"
 )
 _NAMED = re.compile(rf"{NAME}\Z")
 _HARMLESS = re.compile(
     r"(?i)(?:none|null|true|false|unset|missing|required|optional|string|str|bytes|empty|default"
-    r"|xxx+|\*+|\.{3}|…|<[\w ./-]+>|\$\{?[A-Z_a-z]\w*\}?|\$\(.*|\{[\w.!]*\}|%\([^)]*\)[sd]|%\w+%"
-    r"|env:\w+|file:\S+|your[-_ ].*|example.*|changeme"
+    r"|(?:[a-z]{2,6}[-_])*(?:xxx+|\*+|\.{3}|…)"
+    r"|<[\w ./-]+>|\$\{?[A-Z_a-z]\w*\}?|\$\(.*|\{[\w.!]*\}|%\([^)]*\)[sd]|%\w+%"
+    r"|env:[A-Za-z_\\]\w*.*|file:\S+|your[-_ ].*|example.*|changeme"
     r"|os\.(?:environ|getenv).*|process\.env.*|getpass.*|self\..*|config\..*|settings\..*"
     r"|-?[\d.,]{1,7})\Z"
 )
@@ -70,23 +71,45 @@ def is_secret_value(value: str) -> bool:
         len(value) >= 4
         and not value.startswith(PLACEHOLDER)
         and _HARMLESS.match(value.strip()) is None
+        and _HARMLESS.match(value.strip().rstrip("`).,;:!?")) is None
     )
 
 
+_PARTS = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+(?:\[.*)?\Z")
+
+
+def _is_expression(value: str) -> bool:
+    """Names of a program: ``password=self.password``, ``api_key=api_key``; no password has a name
+    like that."""
+    return _PARTS.match(value) is not None or is_secret_name(value.partition("[")[0])
+
+
 _CALL = re.compile(r"[A-Za-z_][A-Za-z_.]*\Z")
+_CALLED = re.compile(r"[A-Za-z_.]*\(")
 
 
 def _is_assigned(value: str, match: re.Match[str]) -> bool:
     """A name with a colon and a space is prose, unless the value looks like none."""
-    if not is_secret_value(value) or "(" in value:
+    if not is_secret_value(value) or _CALLED.match(value):
         return False
-    if match.string[match.end("v") :][:1] == "(" and _CALL.match(value):  # a function is called
+    if not match["quote"] and _is_expression(value):
+        return False
+    if match.string[match.end("v") :][:1] in ("(", "[") and _CALL.match(
+        value
+    ):  # a call, an element
         return False
     if match["name"].lower() == "token" and len(value) < 12:  # a model's words are tokens, too
         return False
     if match["quote"] or "=" in match["sign"]:
         return True
-    return any(not one.isalpha() for one in value.rstrip(".,;:!?")) and value[0] != "-"
+    plain = value.rstrip(".,;:!?")
+    return value[0] != "-" and (any(not one.isalpha() for one in plain) or _is_shuffled(plain))
+
+
+def _is_shuffled(word: str) -> bool:
+    """Small and capital letters mixed as in no word and no name of a program."""
+    changes = sum(a.isupper() != b.isupper() for a, b in itertools.pairwise(word))
+    return len(word) >= 8 and changes >= 0.38 * len(word)
 
 
 def _is_told(value: str, _: re.Match[str]) -> bool:
@@ -120,8 +143,26 @@ def _is_option(value: str, match: re.Match[str]) -> bool:
     return long or has_digit(value, match)
 
 
+_FOREIGN_MARKS = (
+    "mot de passe", "contrase", "passcode", "пароль", "senha", "hasło", "wachtwoord", "lösenord",
+    "adgangskode", "passord", "salasana", "şifre", "parola", "heslo", "jelszó", "κωδικός", "סיסמה",
+)  # fmt: skip
+_FOREIGN = (
+    "mot de passe|contrase(?:ñ|n)a|passcode|пароль|senha|hasło|wachtwoord|lösenord|adgangskode"
+    "|passord"
+    "|salasana|şifre|parola|heslo|jelszó|κωδικός|סיסמה"
+)
+_EXAMPLE = re.compile(r"(?i)(?:password|passwd|pass|pwd)\Z")
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{16,}")
+
+
+def _is_key(value: str, _: re.Match[str]) -> bool:
+    """The frame of a key with a key in it, no constant of a program."""
+    return _KEY_LINE.search(value) is not None
+
+
 NAMED: tuple[Detector, ...] = (
-    detector("pem", _PEM, "begin ", flags=re.DOTALL),
+    detector("pem", _PEM, "begin ", check=_is_key, flags=re.DOTALL),
     detector(
         "bearer", r"(?i)\bbearer(?:\s|%20|\+|\\u0020|:)+(?P<v>[A-Za-z0-9._~+/-]{8,}={0,2})",
         "bearer", check=_is_bearer,
@@ -136,12 +177,20 @@ NAMED: tuple[Detector, ...] = (
         r"(?P<v>[A-Za-z0-9._~+/=-]{8,})",
         "authorization", check=_is_bearer,
     ),
+    detector(  # Digest, AWS4-HMAC-SHA256, OAuth: parameters up to the end of the line
+        "authorization",
+        rf"(?i)\b(?:proxy-)?authorization{_Q}?\s*[:=]\s*(?:{_Q})?[a-z][a-z0-9-]{{2,30}}\s+"
+        rf"(?P<v>[\w-]{{1,40}}=(?:{_Q}[^\r\n\"'\\]*{_Q}|[^\s,\"']+)"
+        rf"(?:,\s*[\w-]{{1,40}}=(?:{_Q}[^\r\n\"'\\]*{_Q}|[^\s,\"']+))*)",
+        "authorization",
+    ),
     detector(
         "cookie", rf"(?i)\b(?:set-)?cookie{_Q}?\s*:\s*(?:{_Q})?(?P<v>[^\r\n\"'\\]*=[^\r\n\"'\\]+)",
         "cookie",
     ),
     detector(
         "url_password", r"://[^/\s:@\"'<>\[\]]{0,100}:(?P<v>[^\s@\"'<>\[\]/]{1,200})@", "://",
+        check=lambda value, _: _EXAMPLE.match(value) is None and _HARMLESS.match(value) is None,
     ),
     detector(
         "url_password",
@@ -178,11 +227,28 @@ NAMED: tuple[Detector, ...] = (
     ),
     detector(
         "secret",
-        r"(?i)\b(?:password|passphrase|passwort|kennwort|mot de passe|contrase(?:ñ|n)a|passcode"
+        rf"(?i)\b(?:password|passphrase|passwort|kennwort|{_FOREIGN}"
         r"|api[ _-]?key|token|secret)"
-        r"(?:\s+(?:is|was|ist|lautet|est|es|are|to|will be|set to|changed to|=))?\s*:?\s+"
+        r"(?:\s+(?:is|was|ist|lautet|est|es|are|to|will be|set to|changed to|è|é|är|er|jest|=))?"
+        r"\s*:?\s+"
         r"[\"'`]?(?P<v>[^\s\"'`]{6,})",
-        "pass", "key", "token", "secret", "kennwort", "contrase", check=_is_told,
+        "pass", "key", "token", "secret", "kennwort", *_FOREIGN_MARKS, check=_is_told,
+    ),
+    detector(
+        "secret",
+        r"(?:密码|密碼|口令|パスワード|暗証番号|비밀번호|암호)(?:は|为|為|是|는|은)?\s*[:\uff1a=]?\s*"
+        r"[\"'`「]?(?P<v>[!-~]{4,100})", "密", "口令", "パスワード", "暗証", "비밀번호", "암호",
+        check=lambda value, _: is_secret_value(value),
+    ),
+    detector(  # .netrc
+        "password", r"\blogin\s+\S{1,100}\s+password\s+(?P<v>[^\s\"'\\]{4,200})", "login",
+        check=lambda value, _: is_secret_value(value) and not is_about(value),
+    ),
+    detector(  # a text of several lines in YAML
+        "secret",
+        rf"(?<![\w-]){NAME}:[ \t]*[|>][+-]?\d?[ \t]*\r?\n"
+        r"(?P<v>(?:[ \t]+[^\s][^\r\n]*\r?\n?)+)",
+        ": |", ": >", ":|", ":>",
     ),
     detector(
         "secret", rf"<(?:\w{{1,20}}:)?{NAME}(?:\s[^<>]{{0,80}})?>\s*(?P<v>[^<>\s]{{4,200}})\s*</",
@@ -195,7 +261,8 @@ NAMED: tuple[Detector, ...] = (
     ),
     detector(
         "secret",
-        rf"(?<![\w-])(?i:setx|setenv|putenv|set\s+-\w+|config\s+set|secret\s+set)\s+(?:{NAME})\s+(?:{_Q})?"
+        rf"(?<!\w)(?<!\w-)(?i:setx|setenv|putenv|set\s+-\w+|config\s+set|secrets?\s+set)\s+"
+        rf"(?:{NAME})\s+(?:--?(?:body|value|v|b)[ =])?(?:{_Q})?"
         r"(?P<v>[^\s\"'`,;)]{4,})",
         "set", "putenv", check=lambda value, _: is_secret_value(value) and value[0] != "-",
     ),
@@ -211,27 +278,3 @@ NAMED: tuple[Detector, ...] = (
         check=_is_option,
     ),
 )  # fmt: skip
-
-
-_HASH_NAME = re.compile(r"(?i)sha\d{1,3}[-:=]\Z")
-
-
-def _is_random(value: str, match: re.Match[str]) -> bool:
-    """A long mixture of small and capital letters and digits, as no word or name is."""
-    if _HASH_NAME.search(match.string, max(0, match.start() - 8), match.start()):
-        return False
-    if value.startswith(("call_", "chatcmpl-", "toolu_", "msg_", "resp_", "cmpl-", "gen-", "fc_",
-                         "req_", "rs_", "run_", "file-", "asst_", "thread_", "sha256-", "sha512-",
-                         "sha384-")):  # fmt: skip
-        return False
-    classes = ["d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "-"
-               for c in value]  # fmt: skip
-    changes = sum(a != b for a, b in itertools.pairwise(classes))
-    enough = "d" in classes and min(classes.count(one) for one in "ul") >= 4
-    return enough and changes >= 0.33 * len(value)
-
-
-RANDOM: tuple[Detector, ...] = (
-    detector("token", START + r"[A-Za-z0-9_-]{32,}(?![A-Za-z0-9])", check=_is_random),
-    detector("token", START + r"[A-Za-z0-9+/]{40,}={0,2}(?![A-Za-z0-9])", check=_is_random),
-)

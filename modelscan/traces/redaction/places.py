@@ -23,7 +23,8 @@ _W = r"\\{1,8}|/"
 _WPART = r"[^\s/\\\"'<>|:;*?`]"
 _WSPACED = rf"(?:(?: [^\s/\\\"'<>|:;*?`]{{1,40}}){{1,3}}(?={_W}))?"
 _PLAIN = re.compile(
-    r"/(?:usr/bin/env|bin/(?:ba|z|da|k|c)?sh|usr/bin/(?:ba|z)?sh|usr/bin/python[\d.]*)\Z"
+    r"/(?:usr/bin/env|bin/(?:ba|z|da|k|c)?sh|usr/bin/(?:ba|z)?sh|usr/bin/python[\d.]*)"
+    r"(?: -?\w[\w.-]*)*\Z"
 )
 _INTERNAL = (
     "local|lan|internal|home\\.arpa|localdomain|corp|intranet|intra|private|home|localnet|cluster"
@@ -51,7 +52,7 @@ def _is_ipv4(value: str, match: re.Match[str]) -> bool:
         address = ipaddress.IPv4Address(value)
     except ValueError:
         return False
-    return not (address.is_loopback or address.is_unspecified or value.startswith("255."))
+    return not (address.is_loopback or value.startswith(("0.", "255.")))
 
 
 def _is_ipv6(value: str, _: re.Match[str]) -> bool:
@@ -70,8 +71,10 @@ def _is_url_host(value: str, _: re.Match[str]) -> bool:
     return "." not in value and value.lower() not in _OWN
 
 
-_OWN = frozenset(("localhost", "host", "hostname", "server", "example", "domain", "api", "url",
-                  "your-host", "yourhost", "my-host"))  # fmt: skip
+_OWN = frozenset((
+    "localhost", "host", "hostname", "server", "example", "domain", "api", "url", "user",
+    "username", "your-host", "yourhost", "my-host",
+))  # fmt: skip
 
 PLACES: tuple[Detector, ...] = (
     detector(

@@ -22,16 +22,17 @@ from modelscan.traces.redaction.detector import (
 from modelscan.traces.redaction.formats import FORMATS
 from modelscan.traces.redaction.keys import (
     NAMED,
-    RANDOM,
     is_secret_name,
     is_secret_value,
 )
+from modelscan.traces.redaction.other_services import OTHER_SERVICES
 from modelscan.traces.redaction.places import PLACES
+from modelscan.traces.redaction.random_values import RANDOM
 from modelscan.traces.redaction.services import SERVICES
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 _DETECTORS: tuple[Detector, ...] = (
-    *NAMED[:1], *SERVICES, *NAMED[1:], *FORMATS, *COMMANDS, *PLACES, *RANDOM,
+    *NAMED[:1], *SERVICES, *OTHER_SERVICES, *NAMED[1:], *FORMATS, *COMMANDS, *PLACES, *RANDOM,
 )  # fmt: skip
 _ROUNDS = 4
 _MAX_DEPTH = 40
@@ -89,11 +90,17 @@ class Redactor:
         result: dict[str, Any] = {}
         named = value.get("name") or value.get("key")  # of a pair: {"name": "API_KEY", "value": …}
         pair = isinstance(named, str) and is_secret_name(named)
+        of_secret = value.get("kind") == "Secret"  # Kubernetes: all its values
         for key, one in value.items():
             name = self.text(str(key), depth)
             is_secret = is_secret_name(str(key)) or (pair and key == "value")
             if isinstance(one, str) and is_secret and is_secret_value(one):
                 result[name] = self._replaced("secret", one)
+            elif isinstance(one, Mapping) and key in ("data", "stringData") and of_secret:
+                result[name] = {
+                    self.text(str(inner), depth): self._replaced("secret", str(text))
+                    for inner, text in one.items()
+                }
             else:
                 result[name] = self.value(one, depth + 1)
         return result
