@@ -116,7 +116,9 @@ def _blocks(offers: tuple[DiscoveredModel, ...]) -> list[Block]:
     )  # fmt: skip
     locked = [offer.server for offer in offers if offer.server.locked]
     notes: list[Block] = [
-        Note(f"{one.endpoint} needs a key: modelscan discover --port {one.port} --api-key env:NAME")
+        Note(
+            f"{one.endpoint} needs a key:\nmodelscan discover --port {one.port} --api-key env:NAME"
+        )
         for one in locked
     ]
     new = [offer for offer in offers if offer.name and not offer.deployment]

@@ -138,8 +138,8 @@ def _notes(answer: KeyCreated) -> list[Block]:
     url = "http://127.0.0.1:8900/v1"
     return [
         Note("this key is shown only now: only its hash is stored"),
-        Note(f"use it: curl {url}/models -H 'Authorization: Bearer {answer.key}'"),
-        Note(f"or for OpenAI clients: export OPENAI_BASE_URL={url} OPENAI_API_KEY={answer.key}"),
+        Note(f"use it:\ncurl {url}/models -H 'Authorization: Bearer {answer.key}'"),
+        Note(f"or for OpenAI clients:\nexport OPENAI_BASE_URL={url} OPENAI_API_KEY={answer.key}"),
     ]
 
 

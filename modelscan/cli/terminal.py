@@ -23,7 +23,8 @@ _LEAST = 10  # terminal cells that a shortened column keeps: a date, a version, 
 
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
 _PROGRAMS = (
-    "modelscan", "curl", "pip", "python", "python3", "llama-server", vllm.NAME, ollama.NAME,
+    "modelscan", "curl", "export", "pip", "python", "python3", "llama-server", vllm.NAME,
+    ollama.NAME,
 )  # fmt: skip
 
 

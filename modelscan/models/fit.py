@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING
 
 from modelscan.catalog.answers import LeftOutReason
@@ -94,17 +94,23 @@ def fitting(
     machine: Machine,
     config: Config,
     left_out: Counter[LeftOutReason] | None = None,
+    known: MutableMapping[str, Fit] | None = None,
 ) -> Iterator[tuple[Row, Fit]]:
     """The rows that ``plan`` finds an option for, in their order.
 
-    ``left_out`` receives the number of the others, by reason.
+    ``left_out`` receives the number of the others, by reason. ``known``: answers of before for the
+    same machine, by the models' ids; new ones are added.
     """
     counts = Counter() if left_out is None else left_out
+    answers = {} if known is None else known
     for row in rows:
         if not row.variants:  # no weights to plan
             counts[LeftOutReason.NOTHING_KNOWN] += 1
             continue
-        fit = fit_of(load_model(index, row.row), machine, config, brief=True)
+        fit = answers.get(row.id)
+        if fit is None:
+            fit = fit_of(load_model(index, row.row), machine, config, brief=True)
+            answers[row.id] = fit
         if fit.verdict is Verdict.FITS:
             yield row, fit
         else:

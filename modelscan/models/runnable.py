@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -63,11 +63,12 @@ def runnable_models(
     limit: int | None = 20,
     progress: Callable[[str], None] = ignore,
     only: Query | None = None,
+    known: MutableMapping[str, Fit] | None = None,
 ) -> RunnableModels:
     """Open models for ``task`` that run on ``machine``, at most ``limit`` (None: all).
 
     ``use``: a use case, which has a task and an order of its own. ``only``: the text and filters of
-    a search; with a text the best matches come first.
+    a search; with a text the best matches come first. ``known``: as of ``fitting``.
 
     Models whose weights exceed the devices' memory are left out: they may run with a part in host
     memory, but slowly. ``progress`` receives the id of each model that is planned. Raises
@@ -84,7 +85,7 @@ def runnable_models(
         ranked = bool(use or asked.text)
         rows = page.rows if ranked else sorted(page.rows, key=lambda r: (-rank_score(r), r.id))
         left_out = _not_candidates(index, asked, page.total)
-        fits = fitting(index, announced(rows, progress), machine, config, left_out)
+        fits = fitting(index, announced(rows, progress), machine, config, left_out, known)
         models = tuple(_with_fit(row, fit) for row, fit in itertools.islice(fits, limit))
     where = device_label(inventory.gpus) if inventory.gpus else "the CPU"
     order = order_of(asked, [row for row in rows if row.id in {m.id for m in models}])

@@ -41,7 +41,7 @@ def templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     for name in ("gib", "size", "tokens", "speed", "whole", "count", "loss", "seconds", "share",
-                 "plural", "short_name", "moment"):  # fmt: skip
+                 "difference", "plural", "short_name", "moment"):  # fmt: skip
         made.globals[name] = made.filters[name] = getattr(words, name)
     made.globals.update(
         asset=asset_url, cards=CARDS, path_of=path_of, memory_bar=bar.memory_bar,

@@ -33,6 +33,7 @@ from modelscan.web.visit import View, Visit
 from modelscan.web.words import short_name
 
 if TYPE_CHECKING:
+    from modelscan.core.fit import Fit
     from modelscan.core.machine import Machine
     from modelscan.models.runnable import RunnableModels
 
@@ -45,6 +46,7 @@ class ModelDocuments:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self._found: Kept[RunnableModels] = Kept(24)
+        self._fits: Kept[dict[str, Fit]] = Kept(24)
         self._sized: Kept[ModelPageAnswer] = Kept(48)
 
     def find(self, visit: Visit) -> View:
@@ -62,9 +64,12 @@ class ModelDocuments:
             vision="vision" in asked.can,
         )  # fmt: skip
         machine = self.workspace.machine(asked.gpu or None)
+        # More models, another order or other words plan only the models that are new.
+        known = self._fits.get(asked.gpu, _seconds(asked.gpu), dict)
         return runnable_models(
-            self.workspace.config, machine, use=asked.use or None, limit=asked.limit, only=only
-        )
+            self.workspace.config, machine, use=asked.use or None, limit=asked.limit, only=only,
+            known=known,
+        )  # fmt: skip
 
     def model(self, visit: Visit) -> View:
         """The page *Model*; ``visit.path`` ends with its id."""

@@ -19,13 +19,16 @@ from modelscan.gateway.control.app import ControlApp
 from modelscan.gateway.control.deployments_api import status_of
 from modelscan.gateway.control.handler import Handler
 from modelscan.gateway.control.problems import HttpProblem
+from modelscan.gateway.control.registry.exchange import problem_of
 from modelscan.gateway.top.overview import Overview
+from modelscan.registry.refused import RegistryRefused
 from modelscan.web import guard
 from modelscan.web.assets import asset_at, picture
 from modelscan.web.environment import page_text
 from modelscan.web.gather import Documents
 from modelscan.web.gather_models import ModelDocuments
 from modelscan.web.live import LiveLooks
+from modelscan.web.packed import packed
 from modelscan.web.pages import deployment as deployment_page
 from modelscan.web.pages import here as here_page
 from modelscan.web.pages import manual as manual_page
@@ -92,7 +95,7 @@ class Site:
                 view = await asyncio.to_thread(answer, visit)
             except ModelscanError as error:
                 view = problem_view(visit, error)
-            return self.render(visit, view)
+            return self.render(request, visit, view)
 
         return handler
 
@@ -100,9 +103,8 @@ class Site:
         visit = visit_of(request)
         shown = await self.live.look()
         history = {one.name: self.live.history(one.name) for one in shown.overview.services}
-        return self.render(
-            visit, here_page.view(visit, shown.overview, history, self._endpoint(request))
-        )
+        view = here_page.view(visit, shown.overview, history, self._endpoint(request))
+        return self.render(request, visit, view)
 
     async def _deployment(self, request: Request) -> Response:
         visit = visit_of(request)
@@ -113,7 +115,7 @@ class Site:
                                            self._endpoint(request))  # fmt: skip
         except ModelscanError as error:
             view = problem_view(visit, error)
-        return self.render(visit, view)
+        return self.render(request, visit, view)
 
     def _deployment_view(self, visit: Visit, name: str, overview: Overview, endpoint: str) -> View:
         shown = self.documents.shown(name)
@@ -133,11 +135,11 @@ class Site:
         )
         return deployment_page.view(visit, answer)
 
-    def render(self, visit: Visit, view: View) -> Response:
+    def render(self, request: Request, visit: Visit, view: View) -> Response:
         """A page as an answer, with the headers of all pages."""
         text = page_text(visit, view, exposed=not self._control.gateway.options.loopback)
         headers = {**guard.HEADERS, **guard.NOT_KEPT}
-        return Response(text, view.status, headers, "text/html; charset=utf-8")
+        return packed(request, text.encode(), "text/html; charset=utf-8", headers, view.status)
 
     # Files and documents
 
@@ -145,7 +147,7 @@ class Site:
         found = asset_at(request.url.path)
         if found is None:
             raise HttpProblem(404, "path_not_found", f"there is no file {request.url.path}")
-        return Response(found.data, headers={**guard.HEADERS, **guard.KEPT}, media_type=found.kind)
+        return packed(request, found.data, found.kind, {**guard.HEADERS, **guard.KEPT})
 
     async def _picture(self, request: Request) -> Response:
         found = picture(visit_of(request).parts["file"])
@@ -161,7 +163,7 @@ class Site:
         try:
             exported = await asyncio.to_thread(self.models.export, visit, form)
         except ModelscanError as error:
-            return self.render(visit, problem_view(visit, error))
+            return self.render(request, visit, problem_view(visit, error))
         name = model_page.file_name(exported.format, exported.name)
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         sent = {**guard.HEADERS, **guard.NOT_KEPT, **headers}
@@ -213,12 +215,11 @@ class Site:
         """A refusal as a page."""
         visit = visit_of(request)
         if problem.status in (401, 403) and request.method == "GET":
-            return self.render(
-                visit, View("locked.html", {"title": "A key is needed"}, problem.status)
-            )
+            locked = View("locked.html", {"title": "A key is needed"}, problem.status)
+            return self.render(request, visit, locked)
         values = {"title": HTTPStatus(problem.status).phrase, "message": problem.detail,
                   "hint": None, "near": ()}  # fmt: skip
-        return self.render(visit, View("problem.html", values, problem.status))
+        return self.render(request, visit, View("problem.html", values, problem.status))
 
 
 def _tagged(
@@ -237,4 +238,8 @@ def problem_view(visit: Visit, error: ModelscanError) -> View:
     near = error.details.get("nearest") or error.details.get("candidates") or ()
     names = [str(one) for one in near][:6] if isinstance(near, (list, tuple)) else []
     return View("problem.html", {"title": "This cannot be shown", "message": error.message,
-                                 "hint": error.hint, "near": names}, status_of(error))  # fmt: skip
+                                 "hint": error.hint, "near": names}, _status(error))  # fmt: skip
+
+
+def _status(error: ModelscanError) -> int:
+    return problem_of(error).status if isinstance(error, RegistryRefused) else status_of(error)

@@ -15,15 +15,23 @@ def gib(value: float | None, digits: int = 1) -> str:
 
 
 def size(value: float | None) -> str:
-    """Bytes with their unit: GiB, below a tenth of one MiB."""
+    """Bytes with their unit: GiB, below one MiB."""
     if value is None:
         return UNKNOWN
-    return f"{value / MIB:,.0f} MiB" if 0 < abs(value) < GIB / 10 else f"{gib(value)} GiB"
+    return f"{value / MIB:,.0f} MiB" if 0 < abs(value) < GIB else f"{gib(value)} GiB"
 
 
 def bare(value: float) -> str:
     """A size inside a picture: GiB without the unit, small ones in MiB."""
     return gib(value) if value >= GIB / 10 else size(value)
+
+
+def difference(fraction: float | None, digits: int = 1) -> str:
+    """A difference as a percentage with its sign; what rounds to nothing has none."""
+    if fraction is None:
+        return UNKNOWN
+    percent = round(100 * fraction, digits)
+    return f"{percent:+.{digits}f} %" if percent else f"{0:.{digits}f} %"
 
 
 def tokens(value: int | None) -> str:

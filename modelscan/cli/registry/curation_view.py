@@ -34,7 +34,7 @@ def curation_document(one: Curation) -> Document[Any]:
         blocks.append(_gates(one.gates))
     if one.state == "proposed":
         blocks.append(
-            Note(f"another person approves it: modelscan registry curate approve {one.id}")
+            Note(f"another person approves it:\nmodelscan registry curate approve {one.id}")
         )
     return Document("registry.curation", one, blocks, [one.id])
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -35,6 +36,7 @@ from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.page_key import PAGE_KEY_NAME, PAGE_SCOPES, PageKey
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.route_test_api import route_test_handlers
+from modelscan.gateway.control.safe_headers import SafeHeaders
 from modelscan.gateway.control.scopes import PATHS, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready
 from modelscan.gateway.control.stream.api import stream_handlers
@@ -178,6 +180,7 @@ class ControlApp:
         app = Starlette(
             routes=[*routes, *extra],
             exception_handlers={HTTPException: self._refused, HttpProblem: self._problem},
+            middleware=[Middleware(SafeHeaders)],
         )
         app.state.caller = self.caller  # for ``extra``
         return app

@@ -55,9 +55,11 @@ class ControlOutgoing(UploadOutgoing):
             framing = b"content-length: %d\r\n" % request.length
         method = b"GET" if request.method == b"HEAD" else request.method
         host = request.facts.known.get(b"host", b"localhost")
-        return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b%b%b\r\n" % (
-            method, request.target, host, request.facts.forward, self._identity, request.id_line,
-            framing,
+        # An engine's answer is read, so it is not compressed; a page or file may be.
+        accepted = request.facts.known.get(b"accept-encoding", b"identity")
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\naccept-encoding: %b\r\n%b%b%b%b\r\n" % (
+            method, request.target, host, accepted, request.facts.forward, self._identity,
+            request.id_line, framing,
         ), b""  # fmt: skip
 
 

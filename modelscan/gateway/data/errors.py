@@ -79,6 +79,8 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 START_LINES = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in _REASONS.items()
 }
+# A browser shows an error as what it is, and in no frame.
+_SAFE = b"x-content-type-options: nosniff\r\nx-frame-options: DENY\r\ncache-control: no-store\r\n"
 _TYPES: dict[ErrorForm, bytes] = {
     "plain": b"application/json",
     "openai": b"application/json",
@@ -127,7 +129,8 @@ def refusal_answer(
 ) -> bytes:
     """A whole answer; ``tail`` are further header lines, ``body`` False answers HEAD."""
     document = error_document(refusal, dialect)
-    head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
-        start_line(refusal.cause.status), _TYPES[dialect], len(document), refusal.headers, tail,
+    head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b%b\r\n" % (
+        start_line(refusal.cause.status), _TYPES[dialect], len(document), _SAFE, refusal.headers,
+        tail,
     )  # fmt: skip
     return head + document if body else head

@@ -45,7 +45,7 @@ def intervals(rows: Sequence[Interval], size: str, metric: str, *, zero: bool = 
         frame.tick_x(at, f"{number * step:.6g}"[:6])
     if zero:
         frame.line(x(0), area.top, x(0), area.bottom, "limit")
-    frame.across(metric)
+    frame.across(metric.replace("_", " "))
     for number, row in enumerate(rows):
         y = area.top + 18 + number * _ROW
         ends = (row.value if end is None else end for end in (row.lower, row.upper))
@@ -82,5 +82,6 @@ def sentence(row: Interval) -> str:
 
 
 def _short(name: str, size: str) -> str:
-    most = 26 if size == "wide" else 14
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    """At most what has room; models of one family differ at their ends."""
+    most = 23 if size == "wide" else 13
+    return name if len(name) <= most else f"{name[: most - 7]}…{name[-6:]}"

@@ -55,8 +55,13 @@ def pace(rows: Sequence[Paced], size: str, metric: str) -> Markup:
 
 
 def _bounds(scores: Sequence[float]) -> tuple[float, float]:
-    step = step_of(max(max(scores) - min(scores), 0.05), 5)
-    return math.floor(min(scores) / step) * step, math.ceil(max(scores) / step + 0.2) * step
+    """At least 0.1 is shown, so that no difference looks larger than it is, with room around it."""
+    step = step_of(max(max(scores) - min(scores), 0.1), 5)
+    low, high = (
+        math.floor(min(scores) / step - 0.5) * step,
+        math.ceil(max(scores) / step + 0.5) * step,
+    )
+    return max(low, min(0.0, *scores)), high
 
 
 def _axes(frame: Frame, low: float, high: float, fastest: float, metric: str) -> None:
@@ -64,13 +69,13 @@ def _axes(frame: Frame, low: float, high: float, fastest: float, metric: str) ->
     step = step_of(high - low, 6)
     for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1):
         y = area.bottom - (number * step - low) / (high - low) * (area.bottom - area.top)
-        frame.tick_y(y, f"{number * step:.3g}")
+        frame.tick_y(y, f"{round(number * step, 6):.3g}")
     step = step_of(fastest, 5)
     for number in range(math.floor(fastest / step) + 1):
         frame.tick_x(area.left + number * step / fastest * (area.right - area.left),
                      f"{number * step:,.6g}")  # fmt: skip
     frame.across("Output tokens/s")
-    frame.title(metric)
+    frame.title(metric.replace("_", " "))
 
 
 def sentence(row: Paced) -> str:

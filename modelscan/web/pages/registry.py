@@ -9,6 +9,8 @@ from modelscan.registry.policy import TagPolicies
 from modelscan.registry.types import RegistryFilter, RegistryPage
 from modelscan.web.visit import View, Visit
 
+_FILTERS = ("q", "tag", "license", "family", "cursor")
+
 
 def wanted(visit: Visit) -> RegistryFilter:
     """The filter behind an address."""
@@ -26,5 +28,6 @@ def view(
     more = visit.link(cursor=page.next_cursor) if page.next_cursor else None
     return View("registry.html", {
         "title": "Registry", "models": page.items, "more": more, "waiting": waiting[:100],
+        "narrowed": any(map(visit.text, _FILTERS)),
         "needed": {tag: policy.approvals for tag, policy in policies.tags.items()},
     })  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -78,9 +79,10 @@ def neighbours(rows: Sequence[BoardRow]) -> list[tuple[BoardRow, BoardRow]]:
 def _board(
     suite: str, rows: Sequence[BoardRow], comparisons: Mapping[tuple[str, str], EvalComparison]
 ) -> Board:
+    names = _names(rows)
     paced = tuple(
-        Paced(_name(one), one.score, one.tokens_per_s, one.memory_bytes)
-        for one in rows
+        Paced(name, one.score, one.tokens_per_s, one.memory_bytes)
+        for name, one in zip(names, rows, strict=True)
         if one.tokens_per_s
     )
     pairs = tuple(
@@ -88,7 +90,7 @@ def _board(
         for a, b in pairwise(rows)
         if (found := comparisons.get((a.eval_id, b.eval_id))) is not None
     )
-    return Board(suite, tuple(rows), tuple(map(_interval, rows)), paced, pairs)
+    return Board(suite, tuple(rows), tuple(map(_interval, names, rows)), paced, pairs)
 
 
 def _pair(better: BoardRow, other: BoardRow, found: EvalComparison) -> Pair:
@@ -98,13 +100,21 @@ def _pair(better: BoardRow, other: BoardRow, found: EvalComparison) -> Pair:
                 _SHORT[found.verdict], link)  # fmt: skip
 
 
+def _names(rows: Sequence[BoardRow]) -> list[str]:
+    """The models with their formats; the routes where two would be alike."""
+    names = [_name(row) for row in rows]
+    counts = Counter(names)
+    return [name if counts[name] == 1 else row.route for name, row in zip(names, rows, strict=True)]
+
+
 def _name(row: BoardRow) -> str:
-    return f"{row.model.rsplit('/', 1)[-1]} {row.quantization or ''}".strip()
+    name, form = row.model.rsplit("/", 1)[-1], row.quantization or ""
+    return name if name.endswith(form) else f"{name} {form}"
 
 
-def _interval(row: BoardRow) -> Interval:
+def _interval(name: str, row: BoardRow) -> Interval:
     lower, upper = (row.interval.lower, row.interval.upper) if row.interval else (None, None)
-    return Interval(_name(row), row.score, lower, upper, row.tasks)
+    return Interval(name, row.score, lower, upper, row.tasks)
 
 
 def compare_view(visit: Visit, answer: EvalComparison) -> View:

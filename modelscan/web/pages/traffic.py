@@ -38,6 +38,7 @@ def view(
         "title": "Traffic", "spans": rows[:shown], "services": services, "names": names,
         "periods": SPANS_OF, "statuses": STATUSES, "more": more, "cut": len(rows) > shown,
         "courses": courses, "failed": sum(one.status >= 400 for one in spans), "total": len(spans),
+        "full": len(spans) >= MOST, "narrowed": bool(wanted or visit.text("route")),
     })  # fmt: skip
 
 

@@ -74,7 +74,7 @@ const show = {
   tokens_per_s: (v) => rate(v), requests_per_s: (v) => rate(v),
   in_flight: (v) => v.toLocaleString("en"), running: (v) => v.toLocaleString("en"), waiting: (v) => v.toLocaleString("en"),
   kv_cache_used: (v) => `${Math.round(100 * v)} %`,
-  measured_bytes: (v) => (v > 0 && v < GIB / 10 ? `${Math.round(v / 2 ** 20)} MiB` : `${(v / GIB).toFixed(1)} GiB`),
+  measured_bytes: (v) => (v > 0 && v < GIB ? `${Math.round(v / 2 ** 20)} MiB` : `${(v / GIB).toFixed(1)} GiB`),
 };
 const rate = (v) => (v <= 0 ? "0" : Number(v.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 3 }));
 let etag = null, failures = 0, pollTimer, missedSince = null;
@@ -154,7 +154,22 @@ function redrawn(picture, device, own, other) {
   const labels = own === Number(picture.dataset.own) ? [...picture.querySelectorAll("text:not(.free):not(.other)")] : [];
   picture.dataset.own = own;
   picture.setAttribute("aria-label", `${(own / GIB).toFixed(1)} GiB of deployments, ${(other / GIB).toFixed(1)} GiB of other programs, ${((device.total_bytes - own - other) / GIB).toFixed(1)} GiB free`);
-  picture.replaceChildren(...shapes.childNodes, ...labels);
+  picture.replaceChildren(...shapes.childNodes, ...labels, ...shares(device.total_bytes, own, other));
+}
+
+// The labels of what deployments do not use, where they have room: as charts/bar.py has them
+function shares(total, own, other) {
+  const gib = (v) => (v / GIB).toFixed(1), free = total - own - other, part = (v) => (100 * v) / total;
+  const label = (kind, from, size, words) => {
+    const text = svg("text", { class: kind, x: `${part(from + size / 2)}%`, y: 19.5 });
+    text.textContent = words;
+    return text;
+  };
+  const long = part(other) >= 16, found = [];
+  if (long) found.push(label("in other long", own, other, `other programs ${gib(other)}`));
+  if (part(other) >= 8) found.push(label(long ? "in other short" : "in other", own, other, gib(other)));
+  if (part(free) >= 18) found.push(label("free", own + other, free, `${gib(free)} free`));
+  return found;
 }
 
 // Changes
