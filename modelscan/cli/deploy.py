@@ -77,7 +77,9 @@ def deploy(
 
 def _warn_of_cluster_options(request: Request) -> None:
     """Options without an effect are named: an engine here has the variables of its shell."""
-    if request.target in ("local", "ollama") and request.cluster:
+    from modelscan.targets.registry import TARGETS
+
+    if request.target in TARGETS and request.cluster:
         names = ", ".join(request.cluster)
         current().output.warn(f"only clusters have {names}: left out on {request.target}")
 
