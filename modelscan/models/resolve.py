@@ -116,7 +116,9 @@ def _known_repository(
     from modelscan.catalog.search.lookup import find_known
     from modelscan.models.from_catalog import from_model
 
-    model = find_known(reference.value, config.paths) if reference.revision is None else None
+    if reference.kind is not Kind.HUGGINGFACE or reference.revision is not None:
+        return None
+    model = find_known(reference.value, config.paths)
     if model is None:
         return None
     makers = model.variants[0].repo.lower() if model.variants else ""
