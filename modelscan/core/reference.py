@@ -41,6 +41,12 @@ _FORMAT = re.compile(
     r"^(?:(?:ud-)?(?:i?q[1-8]|tq[12])(?:_\w+)?|(?:mx|nv)?fp(?:4|8|16|32)|b?f(?:16|32)|mxfp4_moe|int[48])$",
     re.IGNORECASE,
 )
+# Ollama's addresses and command lines of its own library, and llama.cpp's option.
+_LIBRARY = re.compile(
+    r"^(?:(?:https?://)?(?:www\.)?(?:ollama\.com|registry\.ollama\.ai)/(?:library/)?"
+    r"|ollama (?:run|pull) |-hf )",
+    re.IGNORECASE,
+)
 NEIGHBOURS = ("ollama:", "lmstudio:")
 _SCHEMES = ("hf", "ms", "http", "https")
 _REVISION = re.compile(r"^(?!.*\.\.)[\w.+-]+(?:/[\w.+-]+)*$")
@@ -54,15 +60,19 @@ def parse_reference(text: str) -> Reference:
         raise UsageError("the model name is empty", hint="modelscan catalog search")
     if value.lower().startswith(NEIGHBOURS):
         return Reference(Kind.NEIGHBOUR, value)
-    value, quantization = _without_format(value)
+    value, quantization = _without_format(_LIBRARY.sub("", value))
     return replace(_classified(value), quantization=quantization)
 
 
 def _without_format(value: str) -> tuple[str, str | None]:
     """The name without a format after its colon, and the format in upper case.
 
-    ``:latest`` after a repository means the default of the repository.
+    ``:latest`` after a repository means the default of the repository; ``@FORMAT`` after a name is
+    LM Studio's spelling.
     """
+    plain, at, label = value.rpartition("@")
+    if at and ":" not in plain and _FORMAT.match(label):
+        return plain, label.upper()
     name, colon, tag = value.rpartition(":")
     if not colon or name.lower() in _SCHEMES or _looks_like_path(value):
         return value, None

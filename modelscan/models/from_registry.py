@@ -53,7 +53,7 @@ def registered(text: str, config: Config) -> tuple[RegisteredModel | None, tuple
     Raises RegistryRefused for a name that the registry does not have, NotDeployableError for a
     version whose weights cannot be fetched from here.
     """
-    if is_registered(text):
+    if is_registered(text) and parse_reference(text).quantization is None:
         found = _look(parse_version(text), config)
         return _as_model(found, (), config), ()
     reference = _slug(text)

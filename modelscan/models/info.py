@@ -122,7 +122,8 @@ def find_info(
     try:
         model = catalog_or_hub_model(index, text, config)
         alternatives = tuple(among(index, model)) if is_closed(model) else ()
-        noted = note(index, parse_reference(text).value, model.id)
+        name = parse_reference(text).value
+        noted = note(index, name, model.id) if model.variants else None
     finally:
         index.close()
     info = ModelInfo(**_facts_of(model, machine, config), alternatives=alternatives)

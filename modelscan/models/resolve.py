@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelscan.core.errors import UsageError
+from modelscan.core.errors import OfflineError, UsageError
 from modelscan.core.reference import Kind, Reference, parse_reference
 from modelscan.state.bundled import examples_dir
 
@@ -75,7 +75,20 @@ def _resolved(text: str, config: Config, workload: Workload, *, cached: bool) ->
     if label is not None and workload.quantization is None:
         workload = replace(workload, quantization=label)
     model = _load(reference, config, workload, cached=cached)
+    label = label or _format_in_name(reference, model)
     return model if label is None else _only(model, label, reference.value)
+
+
+def _format_in_name(reference: Reference, model: ResolvedModel) -> str | None:
+    """The format at the end of a name that is none of the model's own (``Qwen3-8B-Q4_K_M``)."""
+    from modelscan.formats.repo_names import split_repo_name
+
+    if reference.kind is not Kind.NAME or "/" in reference.value or model.model is None:
+        return None
+    own = (model.model.id, model.model.name, *model.model.aliases)
+    label = split_repo_name(reference.value).quantization
+    named = any(label == split_repo_name(name.rpartition("/")[2]).quantization for name in own)
+    return None if named else label
 
 
 def _load(
@@ -87,7 +100,36 @@ def _load(
         return from_name(reference.value, config, workload)
     from modelscan.models.from_hub import from_hub
 
-    return from_hub(reference, config, workload, cached=cached)
+    try:
+        return from_hub(reference, config, workload, cached=cached)
+    except OfflineError:
+        known = _known_repository(reference, config, workload)
+        if known is None:
+            raise
+        return known
+
+
+def _known_repository(
+    reference: Reference, config: Config, workload: Workload
+) -> ResolvedModel | None:
+    """Offline, the catalog's facts about a repository; None if it lists no weights there."""
+    from modelscan.catalog.search.lookup import find_known
+    from modelscan.models.from_catalog import from_model
+
+    if reference.kind is not Kind.HUGGINGFACE or reference.revision is not None:
+        return None
+    model = find_known(reference.value, config.paths)
+    if model is None:
+        return None
+    makers = model.variants[0].repo.lower() if model.variants else ""
+    named = (makers, reference.value.lower())
+    alone = replace(model, variants=tuple(v for v in model.variants if v.repo.lower() in named))
+    resolved = replace(from_model(alone, config, workload), model=model)
+    own = [c for c in resolved.candidates if c.variant.repo.lower() == reference.value.lower()]
+    if not own:
+        return None
+    note = f"{reference.value} was not read: the catalog's facts about it are used"
+    return replace(resolved, candidates=tuple(own), warnings=(*resolved.warnings, note))
 
 
 def _only(model: ResolvedModel, label: str, name: str) -> ResolvedModel:

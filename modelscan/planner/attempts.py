@@ -112,7 +112,7 @@ class Attempts:
     @property
     def undivided(self) -> bool:
         """Whether ``--tensor-parallel`` is a reason for a refusal: other GPUs would not help."""
-        degree = (Rejection.TOO_MANY_GPUS, Rejection.DEGREE)
+        degree = (Rejection.TOO_MANY_GPUS, Rejection.DEGREE, Rejection.MIXED)
         return any(item.kind in degree for item in self.rejected)
 
     def left_out(self) -> tuple[tuple[str, str], ...]:

@@ -28,7 +28,7 @@ from modelscan.planner.feasibility import MINIMUM_CONTEXT_TOKENS, FittingOption,
 from modelscan.planner.file_sizes import file_sizes
 from modelscan.planner.fit import fit
 from modelscan.planner.rank import cost
-from modelscan.planner.search import ruined
+from modelscan.planner.search import Rejection, ruined
 from modelscan.planner.tiers import curves, longest, tiers
 from modelscan.planner.user_flags import apply_user_flags, without_degree
 from modelscan.planner.verdict import unknown_facts, verdict_of
@@ -207,7 +207,10 @@ def _refusal(
     listed = any(candidate.variant.format == "gguf" for candidate in model.candidates)
     size_matters = listed if verdict is Verdict.UNKNOWN else code == verdict.value
     size_matters = size_matters and not run.undivided
-    refusals = (*run.unknown, *run.refused, *describe.telling(run.rejected))
+    mixed = [item for item in run.rejected if item.kind is Rejection.MIXED]
+    others = [item for item in run.rejected if item.kind is not Rejection.MIXED]
+    refused = (*run.unknown, *run.refused, *describe.telling(others))
+    refusals = (*((item.option, item.reason) for item in mixed[:1]), *refused)
     gaps = [gap.reason for gap in missing if gap.kind != "engine" or code != verdict.value]
     reasons = describe.refusal_reasons(model, case, run.misses, refusals, absent)
     refusal = Refusal(

@@ -30,6 +30,7 @@ class Rejection(enum.Enum):
     ON_REQUEST = "on_request"  # used only with --quantization
     TOO_MANY_GPUS = "too_many_gpus"  # --tensor-parallel exceeds the machine
     DEGREE = "degree"  # --tensor-parallel cannot be honoured by this engine or with these GPUs
+    MIXED = "mixed"  # --tensor-parallel on GPUs of several kinds
     OTHER = "other"
 
 
@@ -282,7 +283,7 @@ class _Search:
         if registry.engine(backend).splits_tensors:
             if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
                 where = f"{label}, {device_label(gpus)}"
-                kind = Rejection.DEGREE if self.workload.tensor_parallel else Rejection.OTHER
+                kind = Rejection.MIXED if self.workload.tensor_parallel else Rejection.OTHER
                 return Rejected(where, "tensor parallelism needs identical GPUs", kind)
             degree = len(gpus) // (self.workload.pipeline_parallel or 1)
         drawback = self._drawback(backend, gpus[0])

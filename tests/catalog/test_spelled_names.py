@@ -9,13 +9,14 @@ import pytest
 from modelscan.catalog.curated import curated
 from modelscan.catalog.index.layout import NameKind, bundled_index
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.search.lookup import find_row
+from modelscan.catalog.search.lookup import find_model, find_noted, find_row
 from modelscan.catalog.search.spelled_names import note
 from modelscan.core.errors import UsageError
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import load
+from modelscan.state.paths import paths
 
 LLAMA, INSTRUCT = "meta/llama-3.1-8b", "meta/llama-3.1-8b-instruct"
 
@@ -114,3 +115,37 @@ def test_the_format_in_a_name_is_the_one_that_is_planned() -> None:
     assert {c.variant.quantization for c in model.candidates} == {"Q8_0"}
     with pytest.raises(UsageError, match="has no weights in the format IQ1_S"):
         load_subject("gpt-oss:20b-iq1_s", config, Workload())
+
+
+@pytest.mark.parametrize(("text", "model"), [
+    ("https://ollama.com/library/qwen3:8b", "alibaba/qwen3-8b"),
+    ("registry.ollama.ai/library/llama3.1:8b", "meta/llama-3.1-8b-instruct"),
+    ("ollama run qwen3:8b", "alibaba/qwen3-8b"), ("deepseek-v3.1:671b", "deepseek/deepseek-v3.1"),
+    ("kimi-k2:1t", "moonshotai/kimi-k2-instruct"), ("qwen3-coder:480b",
+     "alibaba/qwen3-coder-480b-a35b-instruct"), ("gptoss-20b", "openai/gpt-oss-20b"),
+    ("Qwen3-8B-Q4_K_M", "alibaba/qwen3-8b"), ("qwen3-32b-awq", "alibaba/qwen3-32b"),
+    ("Qwen3-30B-A3B-Instruct-2507-FP8", "alibaba/qwen3-30b-a3b-instruct-2507"),
+    ("llama-3.2-3b-instruct@q4_k_m", "meta/llama-3.2-3b-instruct"),
+])  # fmt: skip
+def test_more_spellings(text: str, model: str) -> None:
+    assert find_model(text, paths()).id == model
+
+
+def test_what_only_words_match_is_said() -> None:
+    """A name that leaves out words of the model's own; none of hosted models without weights."""
+    model, notes = find_noted("nemotron-mini", paths())
+    assert any(model.id in line and "words" in line for line in notes)
+    assert find_noted("gpt-5", paths())[1] == ()
+
+
+@pytest.mark.parametrize(("text", "quantization"), [
+    ("Qwen3-8B-Q4_K_M", "Q4_K_M"), ("qwen3-32b-awq", "AWQ"), ("qwen3-8b@q8_0", "Q8_0"),
+    ("hf.co/unsloth/gemma-3-27b-it-GGUF:Q4_K_M", "Q4_K_M"),
+])  # fmt: skip
+def test_the_format_in_a_name_is_kept(
+    text: str, quantization: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offline, also of a hub's repository that the catalog lists."""
+    monkeypatch.setenv("MODELSCAN_OFFLINE", "1")
+    found = load_subject(text, load(), Workload())
+    assert {c.variant.quantization for c in found.candidates} == {quantization}

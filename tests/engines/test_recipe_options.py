@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelscan.core.workload import Workload
-from modelscan.engines.families import family_of
+from modelscan.engines.families import Family, family_of
 from modelscan.engines.flags import LaunchSettings, options
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.registry import engine
@@ -37,6 +37,10 @@ def recommended(
         ("meta-llama/Llama-3.3-70B-Instruct", "llama3_json", None),
         ("mistralai/Devstral-Small-2507", "mistral", None), ("Qwen/Qwen3-8B-Base", None, None),
         ("Qwen/Qwen3-Embedding-8B", None, None), ("acme/unheard-of", None, None),
+        ("LGAI-EXAONE/EXAONE-4.0-32B", "hermes", "deepseek_r1"),
+        ("LGAI-EXAONE/K-EXAONE-236B-A23B", "hermes", "deepseek_v3"),
+        ("microsoft/Phi-4-reasoning-plus", None, "deepseek_r1"),
+        ("HuggingFaceTB/SmolLM3-3B", "hermes", None), ("internlm/Intern-S1", "internlm", "deepseek_r1"),
     ],
 )  # fmt: skip
 def test_parsers_of_families(model: str, tool: str | None, reasoning: str | None) -> None:
@@ -44,6 +48,12 @@ def test_parsers_of_families(model: str, tool: str | None, reasoning: str | None
     assert found.get("tool-call-parser") == tool
     assert found.get("reasoning-parser") == reasoning
     assert ("enable-auto-tool-choice" in found) is (tool is not None)
+
+
+def test_the_name_that_says_more_decides() -> None:
+    """A hosted id may leave out the generation that its repository names."""
+    names = ("mistral/mistral-small-2603", "mistralai/Mistral-Small-4-119B-2603")
+    assert family_of(names, ()) == family_of(names[::-1], ()) == Family("mistral", True)
 
 
 def test_a_fine_tune_has_the_parser_of_its_class() -> None:

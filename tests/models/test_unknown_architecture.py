@@ -57,6 +57,21 @@ def test_a_series_goes_before_a_size(offline: Config) -> None:
     assert {layer.window_tokens for layer in architecture.layers} != {None}
 
 
+def test_a_sibling_lends_its_layers_not_its_class(offline: Config) -> None:
+    """An engine may list the one's class and not the other's (Step-3.5 and Step-3.7)."""
+    model = forgotten("step-3.7-flash")
+    assert (find_model("step-3.7-flash", paths()).architecture or {}).get("architectures")
+    (candidate, *_) = from_model(model, offline, Workload()).candidates
+    assert candidate.shape.architecture.checkpoint.classes == ()
+
+
+def test_the_major_version_goes_after_the_series_and_before_a_guess(offline: Config) -> None:
+    model = replace(forgotten("mimo-v2-flash"), id="xiaomi/mimo-v2.9", parameters=900 * 10**9)
+    found = sibling_of(model, offline.paths)
+    assert found is not None and found[0] == "xiaomi/mimo-v2-flash"
+    assert sibling_of(replace(model, id="xiaomi/mimo-v7"), offline.paths) is None
+
+
 def test_experts_are_experts(offline: Config) -> None:
     """A mixture of experts of an unknown series can keep its experts in host memory."""
     model = replace(forgotten("qwen3-30b-a3b"), lab="nobody", id="nobody/own-30b-a3b")

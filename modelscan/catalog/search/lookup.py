@@ -11,7 +11,12 @@ from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.search_words import letters, query_words, spelling, words
 from modelscan.catalog.search.query import search
-from modelscan.catalog.search.spelled_names import note, ollama_row, without_service
+from modelscan.catalog.search.spelled_names import (
+    note,
+    ollama_row,
+    without_format,
+    without_service,
+)
 from modelscan.catalog.search.types import Query
 from modelscan.catalog.search.typos import correct
 from modelscan.core.errors import UsageError
@@ -63,9 +68,12 @@ def find_noted(text: str, paths: Paths) -> tuple[Model, tuple[str, ...]]:
     """``find_model``, and notes about how the name was read (Ollama's names, base models)."""
     index = open_index(paths)
     try:
-        row = find_row(index, text)
-        model = load_model(index, row)
-        noted = note(index, parse_reference(text).value, model.id)
+        named = _named(index, text)
+        model = load_model(index, find_row(index, text) if named is None else named)
+        name = parse_reference(text).value
+        noted = note(index, name, model.id) if model.variants else None
+        if named is None and noted is None and "/" not in name:
+            noted = f"{name} is read as {model.id}, the only model that its words match"
     finally:
         index.close()
     return model, (noted,) if noted else ()
@@ -122,10 +130,20 @@ def _searched(index: Index, text: str) -> int:
         if _has_words(index.model(page.rows[0].row), text):
             return page.rows[0].row
         raise _unknown(index, text, ids)
+    joined = _joined(index, text)
+    if joined is not None:
+        return joined
     host, _, rest = text.partition("/")
     if "/" in rest and index.is_provider(host):
         return find_row(index, rest)
     raise _unknown(index, text, ids)
+
+
+def _joined(index: Index, text: str) -> int | None:
+    """The only model whose name has the same letters and digits: ``gptoss-20b``."""
+    wanted = letters(text.rpartition("/")[2])
+    ids = [one for one in index.all_ids() if letters(one.rpartition("/")[2]) == wanted]
+    return index.by_name(ids[0], (NameKind.ID,))[0][1] if len(ids) == 1 else None
 
 
 def _named(index: Index, text: str) -> int | None:
@@ -152,7 +170,7 @@ def _spelled(index: Index, text: str) -> int | None:
         rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (kind,))))
         if len(rows) == 1:
             return rows[0]
-    plain = without_service(text)
+    plain = without_service(text) or without_format(text)
     return None if plain is None else _named(index, plain)
 
 

@@ -12,7 +12,7 @@ from modelscan.catalog.curated import curated
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.search_words import spelling
 from modelscan.catalog.link.name_differences import DECORATION, SERVING
-from modelscan.formats.repo_names import tokens
+from modelscan.formats.repo_names import split_repo_name, tokens
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _OLLAMA = re.compile(
     r"^(?:ollama[:/])?(?:library/)?(?P<name>[a-z][\w.-]*):(?P<tag>[a-z0-9][\w.-]*)$", re.IGNORECASE
 )
+_SIZE = re.compile(r"^(?P<count>\d+(?:\.\d+)?)(?P<unit>[mbt])$")
+_UNITS, _ROUNDED = {"m": 1e6, "b": 1e9, "t": 1e12}, 0.15
 _BASE = re.compile(r"(?:^|-)(?:text|base)(?=-|$)")
 
 
@@ -27,6 +29,12 @@ def without_service(text: str) -> str | None:
     """``qwen3-8b:free`` -> ``qwen3-8b``; None without a word for price or speed at the end."""
     name, colon, tag = text.rpartition(":")
     return name if colon and tag.lower() in DECORATION else None
+
+
+def without_format(text: str) -> str | None:
+    """``Qwen3-8B-Q4_K_M`` -> ``Qwen3-8B``; None for a repository or without a format at the end."""
+    split = split_repo_name(text)
+    return split.base if split.quantization and "/" not in text and split.base else None
 
 
 def ollama_row(index: Index, text: str) -> int | None:
@@ -39,7 +47,19 @@ def ollama_row(index: Index, text: str) -> int | None:
     if known is not None:
         rows = index.by_name(known, (NameKind.ID,))
         return rows[0][1] if rows else None
-    return next((row for n in _candidates(name, tag) if (row := _only(index, n)) is not None), None)
+    rows = (_only(index, candidate) for candidate in _candidates(name, tag))
+    return next((row for row in rows if row is not None), _of_size(index, name, tag))
+
+
+def _of_size(index: Index, name: str, tag: str) -> int | None:
+    """The model with that name, if the tag is only its size: ``deepseek-v3.1:671b``."""
+    size = _SIZE.match(tag)
+    row = _only(index, name) if size else None
+    if size is None or row is None:
+        return None
+    stated = float(size["count"]) * _UNITS[size["unit"]]
+    parameters = index.model(row).parameters
+    return row if parameters and abs(parameters / stated - 1) < _ROUNDED else None
 
 
 def _candidates(name: str, tag: str) -> list[str]:
