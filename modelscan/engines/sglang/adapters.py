@@ -38,7 +38,8 @@ def adapter_checks(adapter: LoraAdapter, version: str | None) -> Iterator[Adapte
     yield AdapterCheck("rank", "ok", f"{_TITLE} takes any rank; this one has {adapter.max_rank}")
     yield from peft_checks(adapter, _TITLE, rslora=False)
     listed = facts_of(NAME, version).rows("lora_target")
-    if listed:  # none before 0.4.9
+    patterns = any(not name.replace(".", "").isidentifier() for name in adapter.target_modules)
+    if listed and not patterns:  # no list before 0.4.9; PEFT also takes "all-linear" and patterns
         yield from _modules(adapter, frozenset(listed), version)
 
 
