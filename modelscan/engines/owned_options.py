@@ -8,7 +8,7 @@ its folder (``flags.OWNED``): the option's name, and what to write instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
@@ -52,9 +52,12 @@ def _check_spelling(name: str, value: str) -> None:
         )
 
 
-def _check_name(word: str, chosen: Iterable[Engine]) -> None:
+def _check_name(word: str, chosen: Sequence[Engine]) -> None:
     name = word.lstrip("-").replace("_", "-").partition("=")[0].partition(".")[0]
+    exact = {one.name for one in chosen if name in one.option_names.all}
     for one in chosen:
+        if name not in one.owned and exact - {one.name}:  # -fa of llama.cpp, not SGLang's fastapi…
+            continue
         instead = _instead(name, one)
         if instead is not None:
             raise UsageError(

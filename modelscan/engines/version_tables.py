@@ -2,8 +2,9 @@
 
 The file is made by ``make engine-tables`` from the packages that the engines publish. It is read on
 first use and never changes while modelscan runs. Kinds of facts: ``architecture``, ``removed``,
-``plugin``, ``lora``, ``transcription``, ``method`` (quantization method, lowest compute capability,
-activation types), ``deprecated_method``, ``platform_method``, ``scheme``, ``float16_ban``,
+``plugin``, ``lora``, ``lora_target`` (a module that adapters may change), ``transcription``,
+``method`` (quantization method, lowest compute capability, activation types),
+``deprecated_method``, ``platform_method``, ``scheme``, ``float16_ban``,
 ``unscaled_rope``, ``tool_parser``, ``reasoning_parser``, ``flag``, ``cuda``, ``cuda_build``,
 ``rocm_build``, ``default``, ``projector``.
 """

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from modelscan.core.adapter import LoraAdapter
 from modelscan.core.workload import Workload
 from modelscan.engines.launch_rules import LaunchQuestion
 from modelscan.engines.registry import engine
@@ -182,3 +183,34 @@ def test_a_type_that_float16_overflows_runs_in_float32() -> None:
     assert engine("vllm").computing_dtype(gemma, "0.32.0") == "float32"
     assert engine("vllm").computing_dtype(gemma, "0.8.0") == "half"
     assert engine("sglang").computing_dtype(gemma, "0.5.23") == "half"
+
+
+def test_a_device_that_is_not_among_the_gpus() -> None:
+    override = (("override-tensor", "exps=CUDA1"),)
+    workload = Workload(parameters=override, context_tokens=4096)
+    shape = from_config(LLAMA)
+    for count, reason in ((1, "CUDA1"), (2, "")):
+        gpus = simulate(f"{count}x RTX 4090").gpus
+        support = launch_support("llama.cpp", LaunchQuestion(shape, workload, gpus, 1, "chat"))
+        assert bool(support) is (count == 2)
+        assert reason in support.reason
+
+
+@pytest.mark.parametrize(
+    ("version", "modules", "state"),
+    [
+        ("0.5.23", ("q_proj", "word_embeddings"), "ok"),
+        ("0.5.1", ("q_proj", "lm_head"), "fails"),
+        ("0.5.1", ("model.layers.0.mlp.fc1",), "unknown"),
+    ],
+)
+def test_the_modules_that_sglang_adapts(version: str, modules: tuple[str, ...], state: str) -> None:
+    adapter = LoraAdapter(path="a", format="peft", target_modules=modules)
+    checks = list(engine("sglang").adapter_checks(adapter, version))
+    assert [one.state for one in checks if one.name == "target_modules"] == [state]
+
+
+def test_sglang_transcribes_with_the_classes_of_its_version() -> None:
+    whisper = LLAMA | {"architectures": ["WhisperForConditionalGeneration"]}
+    assert answer("sglang", "0.5.23", whisper, task="speech_to_text")
+    assert not answer("sglang", "0.5.23", LLAMA, task="speech_to_text")

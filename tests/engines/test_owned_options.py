@@ -38,6 +38,7 @@ def test_owned_options_are_refused(backend: str | None, name: str, value: str | 
 @pytest.mark.parametrize(
     ("backend", "name", "value"),
     [
+        (None, "fa", "off"),  # llama.cpp has it, SGLang has an option that begins so
         (None, "ctx-size", "8192"), ("llama.cpp", "temp", "-1"), ("vllm", "max-model-len", "1k"),
         ("llama.cpp", "mmproj", "/x"), ("llama.cpp", "metrics", None), ("vllm", "tokenizer", "a/b"),
         ("vllm", "max-num-batched-tokens", "8192"), ("vllm", "compilation_config.level", "3"),

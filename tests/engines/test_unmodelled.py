@@ -33,6 +33,7 @@ def named(backend: Backend, *options: str) -> tuple[str, ...]:
     ("backend", "option"),
     [("vllm", "data-parallel-size=2"), ("vllm", "quantization=fp8"), ("vllm", "kv-offloading-size=8"),
      ("vllm", "enable-sleep-mode"), ("vllm", "an-option-of-2027=1"),
+     ("vllm", "kv-cache-dtype=turboquant_4bit_nc"),
      ("vllm", 'speculative-config={"method":"eagle3","model":"x"}'), ("vllm", "compilation-config=3"),
      ("vllm", 'compilation-config={"cudagraph_mode":"FULL"}'), ("vllm", "log-cache-size=4"),
      ("sglang", "dp-size=2"), ("sglang", "attention-backend=triton"), ("sglang", "hicache-size=10"),
@@ -46,7 +47,7 @@ def test_what_may_move_memory_is_named(backend: Backend, option: str):
 @pytest.mark.parametrize(
     ("backend", "option"),
     [("vllm", "enable-auto-tool-choice"), ("vllm", "tool_call_parser=hermes"), ("vllm", "seed=1"),
-     ("vllm", "ssl-keyfile=k"), ("vllm", "max-num-seqs=8"), ("vllm", "trust-remote-code"),
+     ("vllm", "ssl-keyfile=k"), ("vllm", "kv-cache-dtype=fp8"), ("vllm", "max-num-seqs=8"), ("vllm", "trust-remote-code"),
      ("vllm", 'speculative-config={"method":"deepseek_mtp","num_speculative_tokens":1}'),
      ("vllm", 'compilation-config={"cudagraph_mode":"NONE"}'), ("sglang", "disable-radix-cache"),
      ("sglang", "reasoning-parser=qwen3"), ("llama.cpp", "ot=exps=CPU"), ("llama.cpp", "sm=layer"),

@@ -81,11 +81,13 @@ class LlamaCpp(Engine):
         return gguf_on(gpu, self.name)
 
     def launch_support(self, question: LaunchQuestion) -> Support:
-        from modelscan.engines.llamacpp.support import architecture_refusal
+        from modelscan.engines.llamacpp.support import architecture_refusal, device_refusal
 
         refusal = architecture_refusal(question.shape.architecture, question.version)
         if refusal is None:
             refusal = adapters_refusal(self, question.shape, question.version)
+        if refusal is None:
+            refusal = device_refusal(question.workload, len(question.gpus))
         return Support(NATIVE, f"{self.name} reads it") if refusal is None else refusal
 
     def adapter_checks(self, adapter: LoraAdapter, version: str | None) -> Iterable[AdapterCheck]:

@@ -41,6 +41,17 @@ def overrides(workload: Workload, devices: int) -> tuple[Override, ...]:
     )
 
 
+def absent_device(workload: Workload, devices: int) -> str | None:
+    """The first device of the overrides that is not among so many GPUs; None if all are."""
+    for text in every(workload, "override-tensor"):
+        for part in text.split(","):
+            name = part.partition("=")[2]
+            device = _DEVICE.match(name)
+            if device and not _HOST_TYPES.match(name) and int(device[1] or 0) >= max(1, devices):
+                return name
+    return None
+
+
 def _override(text: str, devices: int) -> Override:
     pattern, equals, name = text.partition("=")
     device = _DEVICE.match(name)

@@ -49,6 +49,7 @@ class SgLang(PoolEngine):
     program_setting = NAME
     preference = 0.02
     ignores_eos = True
+    recipe_tasks = ("speech_to_text",)  # /v1/audio/transcriptions, of the classes in the tables
     kernels = KERNELS
     key_variable = command.KEY_VARIABLE
     modelscope = ("SGLANG_USE_MODELSCOPE", "true")

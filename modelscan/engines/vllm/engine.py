@@ -172,6 +172,10 @@ class Vllm(PoolEngine):
             from modelscan.engines.vllm.capture import reads_compilation
 
             return reads_compilation(value)
+        if name == "kv-cache-dtype":
+            from modelscan.engines.vllm.settings import KV_TYPES
+
+            return value in KV_TYPES
         if name == "speculative-config":  # a draft model's own memory is not modelled
             return any(method in (value or "") for method in ("mtp", "ngram"))
         return super().reads(name, value)

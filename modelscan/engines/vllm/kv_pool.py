@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.architecture import Architecture, Attention, Layer, RecurrentState
+from modelscan.engines.vllm.settings import PER_HEAD
 
 if TYPE_CHECKING:
     from modelscan.engines.vllm.settings import VllmSettings
@@ -122,7 +123,7 @@ def token_bytes(architecture: Architecture, layer: Layer, settings: VllmSettings
         return _latent_bytes(architecture, layer, settings)
     heads = max(1, layer.kv_heads // settings.tensor_parallel)
     per_head = (layer.key_length + layer.value_length) * settings.kv_element_bytes
-    if settings.kv_dtype == "int8_per_token_head":
+    if settings.kv_dtype in PER_HEAD:
         per_head += 8.0  # a scale each for key and value
     return heads * per_head
 

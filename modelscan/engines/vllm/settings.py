@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
 _HUGE_GPU_BYTES = 160 * GIB
-_FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", "int8_per_token_head")
+PER_HEAD = ("int8_per_token_head", "fp8_per_token_head")  # with a scale of each token and head
+_FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", *PER_HEAD)
+KV_TYPES = frozenset({"auto", "float16", "bfloat16", *_FP8_KV, "nvfp4", "nvfp4_4over6"})  # sized
 _DTYPE_BYTES = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 
 
