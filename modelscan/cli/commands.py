@@ -170,6 +170,7 @@ ELSEWHERE = {
     "version": "--version",
     "config unset": "config set KEY --unset",
     "config list": "config show",
+    "service status": "list",
     "cache clean": "cache prune",
     "cache clear": "cache prune",
 }

@@ -9,8 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import re
-import shlex
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
@@ -20,11 +18,10 @@ from click.shell_completion import CompletionItem
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.main import get_command
 
-from modelscan.cli.commands import COMMANDS, ELSEWHERE, TOLERANT, find, shown
+from modelscan.cli.commands import TOLERANT, find, shown
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
 from modelscan.cli.help import write_examples, write_options
-from modelscan.core.nearest import likeness
 from modelscan.core.units import LARGEST
 
 _GLOBAL_FLAGS = (
@@ -165,6 +162,8 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from modelscan.cli.unknown_command import unknown_command
+
             raise unknown_command(ctx, args, self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 
@@ -202,50 +201,6 @@ class Root(Group):
             rows = [(e.name, e.help) for e in shown() if e.section == section]
             with formatter.section(section):
                 formatter.write_dl(rows)
-
-
-def unknown_command(ctx: click.Context, args: list[str], names: list[str]) -> click.UsageError:
-    """The error for an unknown command, with a command of any group as a hint to paste: what a
-    word of other tools means here, with the argument that was typed, else the nearest name.
-    """
-    name = args[0]
-    path = ctx.command_path
-    words = " ".join((*path.split()[1:], name))
-    siblings = {sibling: f"{path} {sibling}" for sibling in names}
-    commands = {**_all_commands(ctx.find_root()), **siblings}
-
-    def rank(other: str) -> float:
-        similarity = likeness(name, other)
-        return similarity + 0.1 * (other in siblings) if similarity >= 0.6 else 0
-
-    near = max(commands, key=rank)
-    hint = commands[near] if rank(near) else None
-    if words in ELSEWHERE:
-        hint = f"{path.split()[0]} {_with_argument(ELSEWHERE[words], args[1:])}"
-    error = click.UsageError(f"there is no command '{path} {name}'", ctx)
-    error.nearest = hint  # type: ignore[attr-defined]
-    return error
-
-
-def _with_argument(line: str, args: list[str]) -> str:
-    """The line with the typed argument in place of MODEL, NAME, KEY or TEXT."""
-    given = next((word for word in args if not word.startswith("-")), None)
-    if given is None:
-        return line
-    return re.sub(r"\b(MODEL|NAME|KEY|TEXT)\b", lambda _: shlex.quote(given), line)
-
-
-def _all_commands(root: click.Context) -> dict[str, str]:
-    """Last word of each command -> its full path; the top level has precedence."""
-    paths: dict[str, str] = {}
-    for entry in COMMANDS:
-        command = root.command.get_command(root, entry.name)  # type: ignore[attr-defined]
-        if isinstance(command, click.Group):
-            for name in command.list_commands(root):
-                paths.setdefault(name, f"{root.command_path} {entry.name} {name}")
-    for entry in COMMANDS:
-        paths |= {name: f"{root.command_path} {name}" for name in (entry.name, *entry.aliases)}
-    return paths
 
 
 class Options:

@@ -36,17 +36,17 @@ def apply(session: Session, name: str, change: Change, timeout_s: float) -> Depl
     unknown name and a deployment of this machine; RemoteError where it does not become ready, with
     the previous options running again.
     """
-    if change == Change():
-        raise UsageError("no change was given", hint=f"modelscan set {name} --replicas 2")
     row = session.store.get(name)
     if row is None:
         raise unknown(name, sorted(session.store.names()))
     if not isinstance(row.launch, ClusterLaunch):
         raise UsageError(
             f"{name} runs on this machine; update changes only cluster deployments",
-            hint=f"modelscan deploy {row.model} --name {name} --replace, with other options",
+            hint=f"modelscan set {name} --context 16k",
             code="not_a_cluster",
         )
+    if change == Change():
+        raise UsageError("no change was given", hint=f"modelscan set {name} --replicas 2")
     launch = replace(row.launch, body=changed_body(row.launch.body, change))
     row = reconcile(row, session)
     request = row.request or DeployRequest(row.model, row.target)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from modelscan.core.errors import RemoteError
+from modelscan.core.json_reader import json_value
 from modelscan.core.tls import TlsFiles
 from modelscan.net.client import HttpClient
 from modelscan.net.exchange import HttpSettings, json_body
@@ -113,8 +113,8 @@ def _pieces(text: str, reply: ChatReply) -> Iterator[Delta]:
     if text == "[DONE]":
         return
     try:
-        event = json.loads(text)
-    except json.JSONDecodeError as error:
+        event = json_value(text)
+    except ValueError as error:
         raise RemoteError(f"the server sent an event that is no JSON: {text[:80]!r}") from error
     if not isinstance(event, dict):
         raise RemoteError(f"the server sent an event that is no object: {text[:80]!r}")
@@ -122,9 +122,10 @@ def _pieces(text: str, reply: ChatReply) -> Iterator[Delta]:
         raise RemoteError(f"the server ended the answer: {redact(str(event['error']))[:300]}")
     if isinstance(event.get("usage"), dict):
         reply.usage = _usage(event["usage"])
-    for choice in event.get("choices") or ():
-        delta = choice.get("delta") or {}
-        reply.finish_reason = choice.get("finish_reason") or reply.finish_reason
+    for choice in _objects(event.get("choices")):
+        (delta,) = _objects([choice.get("delta")]) or ({},)
+        if isinstance(choice.get("finish_reason"), str):
+            reply.finish_reason = choice["finish_reason"]
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
         if isinstance(reasoning, str):
             reply.reasoning += reasoning
@@ -132,6 +133,11 @@ def _pieces(text: str, reply: ChatReply) -> Iterator[Delta]:
         if isinstance(delta.get("content"), str) and delta["content"]:
             reply.content += delta["content"]
             yield Delta("content", delta["content"])
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; other kinds are left out."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _usage(value: dict[str, Any]) -> Usage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from conftest import Ran
 
 from modelscan.cli.examples import EXAMPLES
 from modelscan.cli.framework import Root
+from modelscan.core.errors import RemoteError
+from modelscan.routing.chat import ChatReply, _pieces
 from scripts.build_docs import command_paths
 
 pytest_plugins = ("support.engine_fixtures",)
@@ -37,6 +40,18 @@ def test_a_question_is_answered_and_saved_only_where_asked(
     assert piped.out.strip() == answer["answer"].strip()
     assert "What is modelscan?" in file.read_text()
     assert answer["answer"].strip() in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "event",
+    ['{"choices": 5}', '{"choices": [1, {"delta": [2]}, {"delta": {"content": 3}}]}', "[" * 90_000,
+     '{"choices": [], "n": ' + "9" * 5000 + "}"],
+)  # fmt: skip
+def test_an_event_of_another_kind_is_skipped_or_named(event: str) -> None:
+    reply = ChatReply()
+    with contextlib.suppress(RemoteError):
+        assert list(_pieces(event, reply)) == []
+    assert reply.content == ""
 
 
 def test_a_stopped_or_unknown_model_cannot_be_asked(demo: Run) -> None:

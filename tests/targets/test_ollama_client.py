@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 from conftest import REPOSITORY, Ran
+from support.fake_engine_api import serving
 from support.fake_ollama import SIZE, VRAM, State, running
 from support.tiny_gguf import write_tiny_gguf
 
@@ -53,6 +54,24 @@ def test_pull_create_load_list_unload_delete(server: str, state: State) -> None:
     ollama.delete("mine")  # gone already: no error
     assert ollama.show("mine") is None
     assert ollama.version() == "0.12.3"
+
+
+@pytest.mark.parametrize("models", [True, 5, "x", [None], {"a": 1}, ["y"]])
+def test_lists_of_another_kind_are_named(models: object) -> None:
+    answers = {"/api/tags": {"models": models}, "/api/ps": {"models": models}}
+    with serving(answers) as port:
+        ollama = OllamaClient(f"http://127.0.0.1:{port}")
+        for question in (ollama.stored, ollama.loaded):
+            with pytest.raises(RemoteError, match="lists models"):
+                question()
+
+
+def test_values_of_another_kind_are_unknown() -> None:
+    row = {"name": 3, "size": True, "details": "x", "digest": [], "context_length": "8k"}
+    with serving({"/api/tags": {"models": [row]}, "/api/ps": {"models": [row]}}) as port:
+        ollama = OllamaClient(f"http://127.0.0.1:{port}")
+        assert (ollama.stored()[0].file_bytes, ollama.stored()[0].family) == (None, None)
+        assert ollama.loaded()[0].context_tokens is None
 
 
 def test_what_goes_wrong_is_told(server: str, state: State) -> None:

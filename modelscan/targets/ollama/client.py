@@ -100,11 +100,11 @@ class OllamaClient:
 
     def stored(self) -> tuple[Stored, ...]:
         """``/api/tags``: models on disk."""
-        return tuple(_stored(row) for row in self._json("GET", "/api/tags").get("models") or ())
+        return tuple(_stored(row) for row in _rows(self._json("GET", "/api/tags")))
 
     def loaded(self) -> tuple[Loaded, ...]:
         """``/api/ps``: models in memory."""
-        return tuple(_loaded(row) for row in self._json("GET", "/api/ps").get("models") or ())
+        return tuple(_loaded(row) for row in _rows(self._json("GET", "/api/ps")))
 
     def show(self, name: str) -> Mapping[str, Any] | None:
         """``/api/show``: template, parameters and header of a model; None if it does not exist."""
@@ -257,37 +257,56 @@ def _object(text: bytes) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise RemoteError(
-            f"an Ollama server answers with JSON objects, this one with {text[:80]!r}",
-            hint="modelscan config get ollama_endpoint",
-            code="not_ollama",
+        raise _not_ollama(
+            f"an Ollama server answers with JSON objects, this one with {text[:80]!r}"
         )
     return value
 
 
-def _whole(row: Mapping[str, Any], key: str) -> int:
+def _not_ollama(message: str) -> RemoteError:
+    return RemoteError(message, hint="modelscan config get ollama_endpoint", code="not_ollama")
+
+
+def _rows(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The models of a list. Raises RemoteError for a server that answers otherwise."""
+    rows = answer.get("models") or []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _not_ollama(f"an Ollama server lists models, this one has {str(rows)[:80]!r}")
+    return rows
+
+
+def _count(row: Mapping[str, Any], key: str) -> int | None:
     value = row.get(key)
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _whole(row: Mapping[str, Any], key: str) -> int:
+    return _count(row, key) or 0
+
+
+def _text(row: Mapping[str, Any], key: str) -> str | None:
+    value = row.get(key)
+    return value if isinstance(value, str) and value else None
 
 
 def _stored(row: Mapping[str, Any]) -> Stored:
-    details = row.get("details") or {}
+    details = row.get("details")
+    details = details if isinstance(details, dict) else {}
     return Stored(
         name=str(row.get("name") or row.get("model")),
-        file_bytes=row.get("size") if isinstance(row.get("size"), int) else None,
-        quantization=details.get("quantization_level") or None,
-        family=details.get("family") or None,
-        digest=row.get("digest"),
+        file_bytes=_count(row, "size"),
+        quantization=_text(details, "quantization_level"),
+        family=_text(details, "family"),
+        digest=_text(row, "digest"),
     )
 
 
 def _loaded(row: Mapping[str, Any]) -> Loaded:
-    context = row.get("context_length")
     return Loaded(
         name=str(row.get("name") or row.get("model")),
         total_bytes=_whole(row, "size"),
         vram_bytes=_whole(row, "size_vram"),
-        context_tokens=context if isinstance(context, int) and context > 0 else None,
+        context_tokens=_count(row, "context_length") or None,
     )
 
 
