@@ -91,17 +91,18 @@ class NodeAgent:
         while True:
             started = loop.time()
             delivery = await self._beat(loop)
-            if (
-                self._options.strict
-                and self._last_beat_at is None
-                and delivery.outcome == "refused"
-            ):
+            if self._ends(delivery):
                 raise_for(delivery)
             pause = self._pause(delivery) - (loop.time() - started)
             if await self._taken_out(max(0.0, pause)):
                 await self.leave()
                 self._on_left()
                 await asyncio.Event().wait()  # its gateway goes on, or ends everything
+
+    def _ends(self, delivery: Delivery) -> bool:
+        """Whether a first message was refused, which ends a command that is only a node."""
+        first = self._options.strict and self._last_beat_at is None
+        return first and delivery.outcome == "refused"
 
     async def leave(self) -> None:
         """Tell the control plane that this machine stops; an answer is not needed."""
@@ -259,7 +260,8 @@ class NodeAgent:
         if before != state:
             text = delivery.problem or f"{self._plane.url} does not know this host"
             hint = f" ({delivery.hint})" if delivery.hint else ""
-            self._event(f"{text}; trying again{hint}", state=state)
+            again = "" if self._ends(delivery) else "; trying again"
+            self._event(f"{text}{again}{hint}", state=state)
 
     def _remember(self) -> None:
         """The id is known to a control plane from now on."""

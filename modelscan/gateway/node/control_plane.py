@@ -107,7 +107,7 @@ def _failed(url: str, path: str, error: HttpError) -> Delivery:
         return Delivery("conflict", text, "modelscan node join URL --name OTHER")
     if status in _REFUSED:
         return Delivery("refused", f"{url} refuses the key ({status}): {detail}",
-                    "modelscan key create NODE --scope node   (at the control plane)")  # fmt: skip
+                    "modelscan key create NODE --scope node  # at the control plane")  # fmt: skip
     if status == 404:
         return Delivery("refused", f"{url} has no {path}: it is no control plane of this version",
                     f"curl {url}/health")  # fmt: skip

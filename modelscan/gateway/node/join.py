@@ -85,6 +85,7 @@ def join(
     host, port = _advertised(options, membership, listen)
     labels = parse_labels(options.labels)
     state = config.paths.state
+    _check_alone(state)
     record = change_record(state, lambda kept: joining(kept, membership, options.name))
     with _endpoint_key(config, listen, f"cluster-{record.host_id}"[:63]) as key:
         node = NodeOptions(
@@ -100,6 +101,18 @@ def join(
         )
         agent = NodeAgent(node, report, _end if options.only_node else _go_on)
         serve(config, listen, report, extra=extra, mounts=mounts, companion=agent)
+
+
+def _check_alone(state: Path) -> None:
+    """Raise UsageError where an agent of this machine runs: a second one would take its key."""
+    status = load_status(state)
+    if status is None or status.state == "left" or not is_running(status):
+        return
+    raise UsageError(
+        f"this machine is a node already: process {status.pid}",
+        hint="modelscan node leave",
+        code="already_joined",
+    )
 
 
 def _end() -> None:

@@ -168,10 +168,9 @@ def resolved(gateway: Served, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/v1/cluster/routes/match", {}),
         ("/v1/cluster/routes/match", []),
         ("/v1/cluster/routes/match", {"task": 5}),
-        ("/v1/cluster/routes/match", {"task": "x", "limit": 0}),
+        ("/v1/cluster/routes/match", {"task": "x", "limit": 5000}),
         ("/v1/cluster/routes/match", {"task": "x", "kind": "teleport"}),
         ("/v1/cluster/benchmarks", {}),
         ("/v1/cluster/benchmarks", {"samples": [{"service_id": "one"}]}),
@@ -210,8 +209,8 @@ def test_the_commands_and_the_paths_agree(
             until(lambda: run_in_process("trace", "list", "-q").out)
             here = {m["id"]: m for m in run_in_process("route", "models", "--json").json["models"]}
             there = suitabilities(gateway)
-            states = {name: row["state"] for name, row in here.items()}
-            assert states == dict.fromkeys(there, "unproven")  # no probe of this command
+            unproven = {name for name, row in here.items() if row["state"] == "unproven"}
+            assert unproven == there.keys()  # this command probes nothing
             for name in ("one", "two", "lab/one", "lab/two"):
                 assert here[name]["suitability"] == there[name]
             roles = gateway.get("/v1/cluster/roles")[1]["data"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import threading
@@ -16,6 +17,8 @@ from support.fake_ollama import State
 from support.fake_ollama import running as ollama_running
 from support.served import Engine, engines, joining, routed, running, write_routing
 from support.tiny_gguf import write_tiny_gguf
+
+from modelscan.gateway.node import record
 
 BEAT = {"MODELSCAN_NODE_BEAT_S": "0.2"}
 KEY = "a-node-key-of-some-length"
@@ -273,6 +276,18 @@ def test_mistakes(home: Path, run_in_process: Any, words: tuple[str, ...], texts
     assert ran.code == 2, ran
     assert all(text in ran.err for text in texts), ran.err
     assert "pw" not in ran.err
+    assert not (home / "state" / "node.json").exists()
+
+
+def test_a_machine_joins_once(home: Path, run_in_process: Any) -> None:
+    """A second agent would take the key that the first one's requests are sent with."""
+    (home / "state").mkdir(parents=True)
+    pid = os.getpid()
+    status = record.AgentStatus("joined", pid, record.started_at(pid) or 0, None, 10.0, "run", 1)
+    record.write_json(record.status_file(home / "state"), status)
+    ran = run_in_process("node", "join", "http://127.0.0.1:9")
+    assert ran.code == 2 and f"already: process {pid}" in ran.err, ran
+    assert "modelscan node leave" in ran.err
     assert not (home / "state" / "node.json").exists()
 
 

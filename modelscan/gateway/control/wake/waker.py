@@ -160,7 +160,8 @@ class Waker:
     def _failed(self, name: str, error: ModelscanError, before: FailedWake | None) -> None:
         """Leave it alone for a while; too little memory is no fault of its own."""
         hint = f" ({error.hint})" if error.hint else ""
-        reason = f"{name} did not start: {error.message}{hint}"
+        begin = f"{name} did not start: "
+        reason = f"{begin}{error.message.removeprefix(begin)}{hint}"
         now = time.time()
         if error.code == "does_not_fit":
             failure = FailedWake(0, now + _NO_MEMORY_S, reason)
