@@ -17,17 +17,22 @@ SLOWER, SLOWER_S = 1.5, 0.25
 """Its median may be so many times the other's, and so many seconds longer."""
 LEAST_TIMED = 5
 """Medians of fewer answers say nothing."""
+_OF_THE_CLIENT = (401, 403, 408, 429, 499)  # a key, a limit, a client that left: of no backend
 
 
 @dataclass(frozen=True, slots=True)
 class BackendReceipts:
-    """What one backend did with its requests; seconds are medians of complete answers."""
+    """What one backend did with its requests; seconds are medians of complete answers.
+
+    ``refused``: answers 4xx, which may be the request's fault or that of a smaller context.
+    """
 
     requests: int
     errors: int
     duration_s: float | None
     ttft_s: float | None
     timed: int
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def judge_canary(receipts: Sequence[Receipt], candidate: str) -> CanaryJudged:
     others = summed_others(receipts, candidate)
     if not own.requests:
         return CanaryJudged("unknown", "no request reached the candidate", own, others)
-    reason = _more_errors(own, others) or _slower(own, others)
+    reason = _more_errors(own, others) or _more_refused(own, others) or _slower(own, others)
     if reason is not None:
         return CanaryJudged("worse", reason, own, others)
     text = f"{own.requests} requests, {own.errors} errors; the other has {others.errors} of "
@@ -64,6 +69,19 @@ def _more_errors(own: BackendReceipts, others: BackendReceipts) -> str | None:
     return (
         f"{own.errors} of {own.requests} requests failed; of the others "
         f"{others.errors} of {others.requests}"
+    )
+
+
+def _more_refused(own: BackendReceipts, others: BackendReceipts) -> str | None:
+    """Requests that the others would have answered; nothing is known without their requests."""
+    if others.requests < LEAST_TIMED or not own.refused:
+        return None
+    least, _ = wilson(own.refused / own.requests, own.requests)
+    if least <= others.refused / others.requests + ERRORS_MORE:
+        return None
+    return (
+        f"{own.refused} of {own.requests} requests were refused; of the others "
+        f"{others.refused} of {others.requests}"
     )
 
 
@@ -111,4 +129,5 @@ def _sum(rows: Sequence[Receipt], failed_over: int) -> BackendReceipts:
         duration_s=statistics.median(durations) if durations else None,
         ttft_s=statistics.median(firsts) if len(firsts) >= LEAST_TIMED else None,
         timed=len(complete),
+        refused=sum(400 <= one.status < 500 and one.status not in _OF_THE_CLIENT for one in rows),
     )

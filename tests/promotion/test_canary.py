@@ -194,6 +194,10 @@ def receipts(backend: str, count: int, **fields: Any) -> list[Receipt]:
         (receipts("old", 20) + receipts("new", 20, ttft_s=0.9), "worse"),
         (receipts("new", 20, status=404), "not_worse"),  # the caller's own error
         (receipts("new", 20, status=499), "not_worse"),  # the caller left
+        (receipts("old", 20) + receipts("new", 15) + receipts("new", 5, status=400), "worse"),
+        (receipts("old", 20) + receipts("old", 5, status=400) + receipts("new", 16)
+         + receipts("new", 4, status=400), "not_worse"),  # both refuse what is wrong
+        (receipts("old", 20) + receipts("new", 20, status=429), "not_worse"),  # a limit of the key
         (receipts("new", 5) + receipts("old", 5, reasons=("new: connection refused",)), "worse"),
     ],
 )  # fmt: skip

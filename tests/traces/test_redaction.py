@@ -190,6 +190,7 @@ def test_secrets_of_more_formats(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
+    "def f(user='', passwd='', acct='')", "print('line %s:\\n%s' % x)", "characters '\\\\r\\\\n' in it",
     "password=self.password", "api_key=api_key, url=url", "token = Keyword.Type", "password: typing.Optional[bytes]",
     "self.password = config['password']", "Qwen3_5MoeForConditionalGeneration2", "Qwen3-235B-UD-Q4_K_XL-00001-of-00003.gguf",
     "AbstractSingletonProxyFactoryBean2Impl3Test", "postgresql://USER:env:NAME@HOST/DATABASE", "(`--api-key env:NAME`).",
@@ -200,6 +201,13 @@ def test_secrets_of_more_formats(text: str) -> None:
 def test_names_of_programs_and_models_stay(text: str) -> None:
     assert redacted(text) == text
     assert redacted({"content": f'Say "{text}" please'}) == {"content": f'Say "{text}" please'}
+
+
+@pytest.mark.parametrize("line", [
+    "DB_PASSWORD=correct.horse.battery", "password=supersecret", "export TOKEN=master_key_of_all",
+])  # fmt: skip
+def test_words_are_passwords_where_no_program_names_them(line: str) -> None:
+    assert line.partition("=")[2] not in redacted(line)
 
 
 def test_equal_values_have_one_number() -> None:

@@ -37,7 +37,7 @@ _LONGEST_ANSWER = 200  # characters: repeating the text is no answer
 _VOCABULARY = {"multi_hop": "people", "ordering": "colors"}
 _THOUSANDS = re.compile(r"(?<=\d)[,'\u2019\u202f](?=\d{3}\b)")
 _NEGATION = re.compile(
-    r"\b(?:not|never|neither|nor|except|but|unless|without|cannot)\b|n['\u2019]t\b"
+    r"\b(?:or|not|never|neither|nor|except|but|unless|without|cannot)\b|n['\u2019]t\b"
 )
 _NEEDLE_DEPTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _OTHER_DEPTHS = (0.1, 0.35, 0.6, 0.85)
@@ -179,7 +179,7 @@ def grade(item: EvalItem, answer: ModelAnswer, _: RunCode | None) -> Grade:
 def _named(kind: str, text: str) -> list[str]:
     """The numbers, people or colors in a text, in order; a repeated one counts once.
 
-    A text that denies something names nothing: "not 12345".
+    A text that denies or hedges names nothing: "not 12345", "Mira or so".
     """
     text = _THOUSANDS.sub("", text.casefold())
     if _NEGATION.search(text):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from modelscan.traces.redaction.detector import PLACEHOLDER, Detector, detector, has_digit
-from modelscan.traces.redaction.keys import NAME, is_basic, is_secret_value
+from modelscan.traces.redaction.keys import NAME, is_about, is_basic, is_secret_value
 
 _Q = r"\\{0,8}[\"']"
 _WORDS = r"[\w.-]{0,40}(?:password|passwd|passphrase|secret|api[ _-]?key|access[ _-]?token)"
@@ -25,6 +25,22 @@ def _is_mixed(value: str, match: re.Match[str]) -> bool:
 
 _DATA = r"(?:stringData|data):[ \t]*\r?\n(?P<v>(?:[ \t]+[\w.-]+:[ \t]*\S[^\r\n]*(?:\r?\n|\Z))+)"
 FORMATS: tuple[Detector, ...] = (
+    detector(
+        "secret",
+        r"(?:密码|密碼|口令|パスワード|暗証番号|비밀번호|암호)(?:は|为|為|是|는|은)?\s*[:\uff1a=]?\s*"
+        r"[\"'`「]?(?P<v>[!-~]{4,100})", "密", "口令", "パスワード", "暗証", "비밀번호", "암호",
+        check=lambda value, _: is_secret_value(value),
+    ),
+    detector(  # .netrc
+        "password", r"\blogin\s+\S{1,100}\s+password\s+(?P<v>[^\s\"'\\]{4,200})", "login",
+        check=lambda value, _: is_secret_value(value) and not is_about(value),
+    ),
+    detector(  # a text of several lines in YAML
+        "secret",
+        rf"(?<![\w-]){NAME}:[ \t]*[|>][+-]?\d?[ \t]*\r?\n"
+        r"(?P<v>(?:[ \t]+[^\s][^\r\n]*\r?\n?)+)",
+        ": |", ": >", ":|", ":>",
+    ),
     # Kubernetes: every value of a Secret, whatever its name.
     detector("secret", rf"\bkind:\s*Secret\b(?:(?!---)[\s\S]){{0,2000}}?\b{_DATA}", "secret"),
     detector("secret", rf"\b{_DATA}(?=(?:(?!---)[\s\S]){{0,2000}}?\bkind:\s*Secret\b)", "secret"),

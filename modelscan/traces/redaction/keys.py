@@ -43,7 +43,7 @@ _NAMED = re.compile(rf"{NAME}\Z")
 _HARMLESS = re.compile(
     r"(?i)(?:none|null|true|false|unset|missing|required|optional|string|str|bytes|empty|default"
     r"|(?:[a-z]{2,6}[-_])*(?:xxx+|\*+|\.{3}|…)"
-    r"|<[\w ./-]+>|\$\{?[A-Z_a-z]\w*\}?|\$\(.*|\{[\w.!]*\}|%\([^)]*\)[sd]|%\w+%"
+    r"|<[\w ./-]+>|\$\{?[A-Z_a-z]\w*\}?|\$\(.*|\{[\w.!\[\]'\"]*\}|%\([^)]*\)[sd]|%\w+%"
     r"|env:[A-Za-z_\\]\w*.*|file:\S+|your[-_ ].*|example.*|changeme"
     r"|os\.(?:environ|getenv).*|process\.env.*|getpass.*|self\..*|config\..*|settings\..*"
     r"|-?[\d.,]{1,7})\Z"
@@ -78,10 +78,14 @@ def is_secret_value(value: str) -> bool:
 _PARTS = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+(?:\[.*)?\Z")
 
 
-def _is_expression(value: str) -> bool:
-    """Names of a program: ``password=self.password``, ``api_key=api_key``; no password has a name
-    like that."""
-    return _PARTS.match(value) is not None or is_secret_name(value.partition("[")[0])
+def _is_expression(name: str, value: str) -> bool:
+    """Names of a program: ``password=self.password``, ``api_key=api_key``; not in an environment,
+    whose names are in capitals."""
+    if name.isupper():
+        return False
+    word = value.partition("[")[0]
+    is_name = "_" in word or word != word.lower() or word in ("password", "token", "secret")
+    return _PARTS.match(value) is not None or (is_name and is_secret_name(word))
 
 
 _CALL = re.compile(r"[A-Za-z_][A-Za-z_.]*\Z")
@@ -92,7 +96,9 @@ def _is_assigned(value: str, match: re.Match[str]) -> bool:
     """A name with a colon and a space is prose, unless the value looks like none."""
     if not is_secret_value(value) or _CALLED.match(value):
         return False
-    if not match["quote"] and _is_expression(value):
+    if not match["quote"] and _is_expression(match["name"], value):
+        return False
+    if match["quote"] and value[0] in "\"',)]}":  # an empty text before it
         return False
     if match.string[match.end("v") :][:1] in ("(", "[") and _CALL.match(
         value
@@ -231,24 +237,8 @@ NAMED: tuple[Detector, ...] = (
         r"|api[ _-]?key|token|secret)"
         r"(?:\s+(?:is|was|ist|lautet|est|es|are|to|will be|set to|changed to|è|é|är|er|jest|=))?"
         r"\s*:?\s+"
-        r"[\"'`]?(?P<v>[^\s\"'`]{6,})",
+        r"[\"'`]?(?P<v>[^\s\"'`<>\\][^\s\"'`<>]{5,})",
         "pass", "key", "token", "secret", "kennwort", *_FOREIGN_MARKS, check=_is_told,
-    ),
-    detector(
-        "secret",
-        r"(?:密码|密碼|口令|パスワード|暗証番号|비밀번호|암호)(?:は|为|為|是|는|은)?\s*[:\uff1a=]?\s*"
-        r"[\"'`「]?(?P<v>[!-~]{4,100})", "密", "口令", "パスワード", "暗証", "비밀번호", "암호",
-        check=lambda value, _: is_secret_value(value),
-    ),
-    detector(  # .netrc
-        "password", r"\blogin\s+\S{1,100}\s+password\s+(?P<v>[^\s\"'\\]{4,200})", "login",
-        check=lambda value, _: is_secret_value(value) and not is_about(value),
-    ),
-    detector(  # a text of several lines in YAML
-        "secret",
-        rf"(?<![\w-]){NAME}:[ \t]*[|>][+-]?\d?[ \t]*\r?\n"
-        r"(?P<v>(?:[ \t]+[^\s][^\r\n]*\r?\n?)+)",
-        ": |", ": >", ":|", ":>",
     ),
     detector(
         "secret", rf"<(?:\w{{1,20}}:)?{NAME}(?:\s[^<>]{{0,80}})?>\s*(?P<v>[^<>\s]{{4,200}})\s*</",

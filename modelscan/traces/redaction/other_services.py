@@ -10,6 +10,13 @@ OTHER_SERVICES: tuple[Detector, ...] = (
         "atlassian_token", r"(?:ATATT3|ATCTT3|ATBB)[A-Za-z0-9_=-]{20,}", "atatt3", "atctt3", "atbb"
     ),
     service("azure_secret", r"[A-Za-z0-9_~.]{3}\dQ~[A-Za-z0-9_~.-]{30,}", "q~"),
+    detector(
+        "dify_key",
+        START + r"(?:app|dataset)-(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{24}(?![A-Za-z0-9])",
+        "app-",
+        "dataset-",
+        check=has_digit,
+    ),
     service("pinecone_key", r"pcsk_[A-Za-z0-9_]{20,}", "pcsk_"),
     service("langsmith_key", r"lsv2_[a-z]{2}_[0-9a-f]{32}_[0-9a-f]{10}", "lsv2_"),
     service("wandb_key", r"wandb_v\d_[A-Za-z0-9_-]{20,}", "wandb_v"),

@@ -115,7 +115,7 @@ PLACES: tuple[Detector, ...] = (
     ),
     detector(
         "path",
-        START + rf"[A-Za-z]:(?:{_W}(?!/)){_WPART}+{_WSPACED}"
+        rf"(?<![A-Za-z0-9%])[A-Za-z]:(?:{_W}(?!/)){_WPART}+{_WSPACED}"
         rf"(?:(?:{_W}){_WPART}+{_WSPACED})*{_LAST}(?:{_W})?",
         ":\\", ":/",
     ),
@@ -129,7 +129,7 @@ PLACES: tuple[Detector, ...] = (
     detector("path", START + r"[A-Za-z]%3[Aa](?:%5[Cc]|%2[Ff])[\w.%~-]+", "%3a"),
     detector(
         "path",
-        rf"(?<![\\\w:])\\{{2,8}}[A-Za-z0-9][\w.$-]*(?:\\{{1,4}}{_WPART}+{_WSPACED})+{_LAST}",
+        rf"(?<![\\\w:])\\{{2,8}}(?![nrtbfv0]\\|u[0-9A-Fa-f]{{4}})[A-Za-z0-9][\w.$-]*(?:\\{{1,4}}{_WPART}+{_WSPACED})+{_LAST}",
         "\\\\",
     ),
     detector("host", r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d|[\w-])", ".", check=_is_ipv4),
