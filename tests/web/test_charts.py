@@ -243,3 +243,20 @@ def test_a_named_part_has_its_name_where_a_wide_bar_has_room() -> None:
     pieces = [Piece("weights", "coder", 20 * GIB), Piece("weights", "a-long-name" * 9, 3 * GIB)]
     texts = words(svg(memory_bar("GPU 0", pieces, 24 * GIB, named=True)))
     assert texts[:2] == ["coder 20.0", "20.0"] and "3.0" in texts
+
+
+def test_small_differences_and_sizes_are_shown_as_they_are() -> None:
+    from modelscan.web.words import difference, size
+
+    assert [difference(x) for x in (None, -0.0000019, 0.0041, -0.914)] == [
+        "–", "0.0 %", "+0.4 %", "-91.4 %",
+    ]  # fmt: skip
+    assert [size(x) for x in (0, 154 << 20, 1 << 30)] == ["0.0 GiB", "154 MiB", "1.0 GiB"]
+
+
+def test_a_label_that_a_phone_has_no_room_for_is_for_wide_bars() -> None:
+    parts = [Piece("weights", "Weights", 92 << 20), Piece("compute", "Compute", 17 << 20)]
+    drawn = str(memory_bar("GPU 0", parts, 109 << 20, limited=False))
+    narrow = str(memory_bar("GPU 0", [*parts, Piece("kv_cache", "KV", 60 << 20)], 169 << 20))
+    assert drawn.count(" long") == 0
+    assert narrow.count("in compute long") == 1 and "in weights long" not in narrow

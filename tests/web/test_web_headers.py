@@ -53,3 +53,12 @@ def test_pages_and_files_are_compressed_for_those_who_take_it(site: WebSite) -> 
 )  # fmt: skip
 def test_accept_encoding_is_read(accepted: str, taken: bool) -> None:
     assert accepts_gzip(accepted) is taken
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:80@evil.example", "127.0.0.1:80, evil", "[::1]x1", "127.0.0.1:1:2", "evil"]
+)
+def test_a_host_header_that_is_no_address_of_this_machine_is_refused(
+    site: WebSite, host: str
+) -> None:
+    assert client.get(site.url + "/docs", headers={"Host": host}).status_code == 421

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from starlette.requests import Request
@@ -27,9 +28,14 @@ def check_host(request: Request, hosts: Sequence[str] | None) -> None:
 
 
 def host_name(value: str) -> str:
-    """The Host header's value in lower case, without a port."""
+    """The Host header's value in lower case, without a port; all of it where that is no number."""
     value = value.strip().lower()
-    return value[1:].partition("]")[0] if value.startswith("[") else value.partition(":")[0]
+    if value.startswith("["):
+        name, _, rest = value[1:].partition("]")
+    else:
+        name, colon, port = value.partition(":")
+        rest = colon + port
+    return name if re.fullmatch(r"(:\d*)?", rest, re.ASCII) else value
 
 
 def check_site(request: Request) -> None:

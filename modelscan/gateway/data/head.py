@@ -130,11 +130,14 @@ def _is_wrong(problem: RefusedError | None) -> bool:
 
 
 def host_name(value: bytes) -> bytes:
-    """The Host header's value in lower case, without a port."""
+    """The Host header's value in lower case, without a port; all of it where that is no number."""
     value = value.strip().lower()
     if value.startswith(b"["):
-        return value[1 : value.find(b"]")]
-    return value.split(b":", 1)[0]
+        name, _, rest = value[1:].partition(b"]")
+    else:
+        name, colon, port = value.partition(b":")
+        rest = colon + port
+    return name if rest in (b"", b":") or (rest[:1] == b":" and rest[1:].isdigit()) else value
 
 
 def _check_origin(facts: HeadFacts) -> None:

@@ -19,7 +19,8 @@ PATTERNS = {
     "promised": "hatch", "expected": "hatch", "unused": "dots",
 }  # fmt: skip
 _LABEL_SHARE, _FREE_SHARE, _TALL = 8.0, 18.0, 24
-_LONG_PIXELS, _LETTER = 10.5, 7.6  # of a wide bar's hundredth, and of a letter
+# Of a hundredth of a wide bar, and of a phone's; of a letter.
+_LONG_PIXELS, _PHONE_PIXELS, _LETTER = 10.5, 3.4, 7.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,11 @@ def _piece(piece: Piece, at: float, share: float, height: int, *, named: bool = 
     long = named and share * _LONG_PIXELS >= _LETTER * len(words) + 10
     if long:
         out.append(_label(f"in {piece.kind} long", middle, height, words))
-    if share >= _LABEL_SHARE:
-        kind = f"in {piece.kind}{' short' if long else ''}"
-        out.append(_label(kind, middle, height, bare(piece.size)))
+    number = bare(piece.size)
+    phone = share * _PHONE_PIXELS >= _LETTER * len(number)
+    if share >= _LABEL_SHARE and (phone or not long):
+        kind = f"in {piece.kind}{' short' if long else '' if phone else ' long'}"
+        out.append(_label(kind, middle, height, number))
     return out
 
 

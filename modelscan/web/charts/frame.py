@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-LETTER, BOLD_LETTER = 6.7, 9.0  # pixels of a letter, about
+LETTER, BOLD_LETTER = 7.2, 9.0  # pixels of a letter, about
 
 
 class Box(NamedTuple):
