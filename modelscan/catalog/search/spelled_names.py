@@ -47,8 +47,11 @@ def ollama_row(index: Index, text: str) -> int | None:
     if known is not None:
         rows = index.by_name(known, (NameKind.ID,))
         return rows[0][1] if rows else None
-    rows = (_only(index, candidate) for candidate in _candidates(name, tag))
-    return next((row for row in rows if row is not None), _of_size(index, name, tag))
+    for candidate in _candidates(name, tag):
+        row = _only(index, candidate)
+        if row is not None:
+            return row
+    return _of_size(index, name, tag)
 
 
 def _of_size(index: Index, name: str, tag: str) -> int | None:
