@@ -67,7 +67,7 @@ def test_file_is_small() -> None:
 
 def test_chat_template_is_embedded(url: str) -> None:
     """The server takes the template from the file and does not fall back to one of its own."""
-    with urllib.request.urlopen(f"{url}/props", timeout=10) as response:
+    with urllib.request.urlopen(f"{url}/props", timeout=120) as response:
         assert "<|im_start|>" in json.load(response)["chat_template"]
 
 

@@ -99,7 +99,7 @@ def test_ctrl_c_stops_at_once_and_changes_nothing(world, sync, monkeypatch):
     while len(world.log) < 4 and time.monotonic() < until:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert synced_index(paths()).read_bytes() == before
@@ -108,7 +108,7 @@ def test_ctrl_c_stops_at_once_and_changes_nothing(world, sync, monkeypatch):
 def test_two_syncs_at_once(world, sync):
     both = [start("--json"), start("--json")]
     for process in both:
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         assert json.loads(out)["index_updated"]
     assert "alibaba/qwen3-1b" in models()

@@ -42,7 +42,7 @@ def begin(*arguments: str) -> subprocess.Popen[str]:
 
 def interrupted(command: subprocess.Popen[str]) -> tuple[str, str]:
     command.send_signal(signal.SIGINT)
-    out, err = command.communicate(timeout=30)
+    out, err = command.communicate(timeout=300)
     assert command.returncode == 130, out + err
     return out, err
 

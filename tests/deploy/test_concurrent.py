@@ -54,7 +54,7 @@ def test_two_deploys_of_one_name_make_one_deployment(
     run_in_process: Callable[..., Ran], home: Path, model_file: Path
 ) -> None:
     commands = [deploy(model_file) for _ in range(3)]
-    answers = [json.loads(command.communicate(timeout=120)[0]) for command in commands]
+    answers = [json.loads(command.communicate(timeout=300)[0]) for command in commands]
     assert [command.returncode for command in commands] == [0, 0, 0]
     assert sorted(answer["changed"] for answer in answers) == [False, False, True]
     assert len({answer["deployment"]["pid"] for answer in answers}) == 1
@@ -65,7 +65,7 @@ def test_the_second_of_two_different_deploys_of_one_name_is_told(
     run_in_process: Callable[..., Ran], home: Path, model_file: Path
 ) -> None:
     commands = [deploy(model_file, "--context", context) for context in ("128", "256")]
-    answers = [json.loads(command.communicate(timeout=120)[0]) for command in commands]
+    answers = [json.loads(command.communicate(timeout=300)[0]) for command in commands]
     assert sorted(command.returncode for command in commands) == [0, 2]
     refused = next(answer for answer in answers if "error" in answer)
     assert refused["error"]["code"] == "name_taken"

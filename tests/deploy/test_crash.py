@@ -103,7 +103,7 @@ def check_truth(run: Run, home: Path, config: Config) -> dict[str, Any] | None:
 
 
 def answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     connection.request("POST", "/v1/chat/completions", json.dumps(body))
     status = connection.getresponse().status
@@ -178,7 +178,7 @@ def kill_after(delay_s: float, *arguments: str) -> int:
     )  # fmt: skip
     time.sleep(delay_s)
     command.kill()
-    return command.wait(30)
+    return command.wait(120)
 
 
 def moments(

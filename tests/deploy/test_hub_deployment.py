@@ -115,7 +115,7 @@ def test_a_download_that_is_interrupted(
 
     eventually(lambda: states() == ["downloading"], 30)
     command.send_signal(number)
-    command.wait(30)
+    command.wait(120)
     assert states() == (["failed"] if number is signal.SIGKILL else [])
     hub.heal()
     assert deploy(cli).code == 0

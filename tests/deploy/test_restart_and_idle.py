@@ -58,7 +58,7 @@ def only(run: Run) -> dict[str, Any]:
 
 
 def ask(port: int, path: str, body: dict[str, Any]) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
     response = connection.getresponse()
     response.read()

@@ -90,7 +90,7 @@ def test_an_interrupted_stop_changes_nothing(
             )  # fmt: skip
             eventually(lambda: not routed(config))
             command.send_signal(number)
-            command.wait(30)
+            command.wait(120)
             (row,) = run("list", "--json").json["deployments"]
             assert (row["state"], row["pid"]) == ("running", deployed["pid"])
             assert routed(config)

@@ -301,7 +301,7 @@ def test_a_full_backend(two: Upstream) -> None:
 
 def test_waiting_ends(two: Upstream) -> None:
     """A client that disconnects is removed from the queue; one that waits too long gets an error."""
-    limits = GatewayLimits(queue=4, queue_timeout_s=0.3)
+    limits = GatewayLimits(queue=4, queue_timeout_s=4)  # long enough to be seen waiting
     made = table([backend("a", two.port, max_in_flight=1)], route("r", 0), limits=limits)
     with running(made) as gateway:
         waiting = gateway.counters.backend(0, 2)

@@ -94,7 +94,7 @@ def test_a_worker_drains(upstream: Upstream) -> None:
             gateway.processes[0].send_signal(signal.SIGTERM)
             assert idle.sock.recv(10) == b""
             assert busy.read().status == 200
-        assert gateway.processes[0].wait(10) == 0
+        assert gateway.processes[0].wait(120) == 0
         assert len(gateway.receipts) == 2
 
 
@@ -103,7 +103,7 @@ def test_a_worker_ends_with_its_serving_process(upstream: Upstream) -> None:
     made = table([backend("a", upstream.port)], route("fast", 0))
     with Gateway(Snapshot(made, access(key()))) as gateway:
         gateway.hang_up()
-        assert gateway.processes[0].wait(10) == 0
+        assert gateway.processes[0].wait(120) == 0
 
 
 def test_counters() -> None:

@@ -260,7 +260,7 @@ def test_two_at_once_download_once(hub: FakeHub, here: Callable[..., Ran]) -> No
     """The second waits for the first and moves nothing."""
     command = [sys.executable, "-m", "modelscan", "pull", "ms:demo/tiny", "--json"]
     running = [subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) for _ in range(3)]
-    answers = [json.loads(process.communicate(timeout=60)[0]) for process in running]
+    answers = [json.loads(process.communicate(timeout=300)[0]) for process in running]
     assert sorted(a["fetched_bytes"] for a in answers) == [0, 0, len(DEMO)]
 
 

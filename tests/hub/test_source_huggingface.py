@@ -60,7 +60,7 @@ def hub():
 
 @pytest.fixture
 def http():
-    with HttpClient(HttpSettings(timeout_s=5, pauses_s=(0.01,))) as client:
+    with HttpClient(HttpSettings(timeout_s=60, pauses_s=(0.01,))) as client:
         yield client
 
 

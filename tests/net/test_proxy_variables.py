@@ -86,7 +86,7 @@ def test_a_tls_variable_that_names_nothing(
 ) -> None:
     missing = tmp_path / "missing" / "company.pem"
     monkeypatch.setenv(variable, str(missing))
-    client = HttpClient(HttpSettings(timeout_s=1.0, pauses_s=()), HttpxTransport())
+    client = HttpClient(HttpSettings(timeout_s=30.0, pauses_s=()), HttpxTransport())
     with pytest.raises(UsageError) as caught:
         client.send("GET", "https://models.invalid/")
     assert f"{variable}={missing} cannot be used" in caught.value.message
@@ -97,7 +97,7 @@ def test_a_bundle_without_a_certificate(monkeypatch: pytest.MonkeyPatch, tmp_pat
     bundle = tmp_path / "empty.pem"
     bundle.write_text("nothing\n")
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    client = HttpClient(HttpSettings(timeout_s=1.0, pauses_s=()), HttpxTransport())
+    client = HttpClient(HttpSettings(timeout_s=30.0, pauses_s=()), HttpxTransport())
     with pytest.raises(UsageError, match="SSL_CERT_FILE"):
         client.send("GET", "https://models.invalid/")
 

@@ -49,7 +49,7 @@ def test_a_failed_start_names_its_reason_each_time(tmp_path: Path) -> None:
         for _ in range(4)
     ]
     for process in running:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=300)
         assert process.returncode == 1
         assert "No such file" in out
 

@@ -220,7 +220,7 @@ def test_a_supervisor_of_another_run_does_nothing(rundir: RunDir) -> None:
         assert lock is not None
         late = subprocess.run(
             [sys.executable, "-m", spawn.MODULE, str(rundir.folder), "another-run"],
-            capture_output=True, timeout=30, check=True, cwd=rundir.folder, pass_fds=[lock],
+            capture_output=True, timeout=300, check=True, cwd=rundir.folder, pass_fds=[lock],
         )  # fmt: skip
     eventually(lambda: not rundir.alive())
     assert (late.stderr, rundir.running(), rundir.log_file.exists()) == (b"", None, False)
