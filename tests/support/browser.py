@@ -116,8 +116,9 @@ class Tab:
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A headless Chromium of the system."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=WAIT_MS)  # five seconds are too few on a loaded machine
     path = find_chromium()
     assert path is not None, "no Chromium on PATH: apt-get install chromium"
     with sync_playwright() as driver:
