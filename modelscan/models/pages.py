@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -42,9 +43,15 @@ class ListedModel(CatalogEntry):
 
 @dataclass(frozen=True, slots=True)
 class ModelPage(SearchAnswer):
-    """``SearchAnswer`` whose entries may include their fit."""
+    """``SearchAnswer`` whose entries may include their fit.
+
+    ``planned``: a list of models that fit is planned up to the end of its page: so many matches
+    were looked at. ``total`` then counts every further match with weights, an upper bound, and
+    ``left_out`` tells of those looked at. None: ``total`` is exact.
+    """
 
     models: tuple[ListedModel, ...]
+    planned: int | None = None
 
 
 Trusted = Mapping[str, tuple[str, ...]]
@@ -98,19 +105,24 @@ def _chosen_page(
         every = find(index, query._replace(limit=None, offset=0))
         left_out: Counter[LeftOutReason] = Counter()
         left_out[LeftOutReason.OTHER_TASK] = other_uses(index, query, every.total)
-        rows = announced(every.rows, progress)
-        fits: dict[str, Fit] = {}
-        if machine is not None:
-            fits = {row.id: fit for row, fit in fitting(index, rows, machine, config, left_out)}
-        planned = [row for row in every.rows if row.id in fits or row.id in trusted]
-    end = None if query.limit is None else query.offset + query.limit
-    shown = planned[query.offset : end]
-    models = tuple(_listed(entry(r), fits.get(r.id), trusted.get(r.id, ())) for r in shown)
-    total = len(planned)
+        chosen: list[tuple[Row, Fit | None]] = []
+        further = iter(every.rows)
+        end = math.inf if query.limit is None else query.offset + query.limit
+        while len(chosen) < end and (row := next(further, None)) is not None:
+            found = None
+            if machine is not None:
+                one = announced((row,), progress)
+                found = next(fitting(index, one, machine, config, left_out), None)
+            if found is not None or row.id in trusted:
+                chosen.append((row, None if found is None else found[1]))
+    rest = tuple(further)
+    possible = [row for row in rest if row.id in trusted or (machine is not None and row.variants)]
+    shown = chosen[query.offset :]
+    models = tuple(_listed(entry(r), fit, trusted.get(r.id, ())) for r, fit in shown)
     return ModelPage(
-        query.text, every.corrected, total, query.offset, models, overlay_warnings(sources),
-        every.without_filters, order_of(query, shown),
-        groups(left_out),
+        query.text, every.corrected, len(chosen) + len(possible), query.offset, models,
+        overlay_warnings(sources), every.without_filters, order_of(query, [r for r, _ in shown]),
+        groups(left_out), planned=len(every.rows) - len(rest) if possible and machine else None,
     )  # fmt: skip
 
 

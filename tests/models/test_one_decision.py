@@ -18,6 +18,7 @@ from modelscan.core.workload import Workload
 from modelscan.deploy.machine import machine_here
 from modelscan.models.decide import decide_here
 from modelscan.models.fit import as_fit, fit_of, fitting
+from modelscan.models.pages import find_page
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import Config, load
 
@@ -57,3 +58,18 @@ def test_list_info_and_plan_agree(offline: Config) -> None:
             assert info == plan, (row.id, name)
             assert (info.verdict is Verdict.FITS) == bool(listed), (row.id, name)
             assert not listed or listed[0] == info, (row.id, name)
+
+
+def test_a_page_is_planned_up_to_its_end(offline: Config) -> None:
+    """The pages are parts of the whole list; the total is exact, or says that it is a bound."""
+    machine = machine_here(offline, "RTX 4090")
+    whole = find_page(Query("mistral", limit=None), offline, machine)
+    assert whole.planned is None and whole.total == len(whole.models) > 8
+    page = find_page(Query("mistral", limit=4, offset=3), offline, machine)
+    assert page.models == whole.models[3:7]
+    assert page.planned is not None and page.planned >= 7
+    assert page.total >= whole.total
+    end = find_page(Query("mistral", limit=50, offset=3), offline, machine)
+    assert end.models == whole.models[3:53]
+    last = find_page(Query("mistral", limit=whole.total, offset=0), offline, machine)
+    assert (last.models, last.offset) == (whole.models, 0)

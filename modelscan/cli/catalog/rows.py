@@ -49,13 +49,23 @@ def page_document(
     blocks.append(Table(columns, cells, numeric=_NUMERIC, optional=_OPTIONAL, empty=empty))
     shown = query.offset + len(page.models)
     if page.models and shown < page.total:
-        more = f"{page.total - shown:,} more: --offset {shown}"
-        blocks.append(Note(f"\n{len(page.models):,} of {page.total:,}; {more}"))
+        blocks.append(Note(f"\n{_further(page, shown)}"))
     if page.models and (query.use or filters.only_fitting or context.output.mode is Mode.HUMAN):
         blocks += order_notes(page.order, page.left_out)
     hint = f"modelscan catalog info {page.models[0].id}" if page.models else None
     ids = [model.id for model in page.models]
     return Document(schema, page, blocks, ids, page.warnings, hint=hint)
+
+
+def _further(page: ModelPage, shown: int) -> str:
+    """How many more there are: exactly, or at most where not all were planned."""
+    count = f"{len(page.models):,} of"
+    if page.planned is None:
+        return f"{count} {page.total:,}; {page.total - shown:,} more: --offset {shown}"
+    return (
+        f"{count} at most {page.total:,}: {page.planned:,} models looked at; "
+        f"more: --offset {shown}; all: --limit 0"
+    )
 
 
 def _empty(query: Query, page: ModelPage) -> str:
