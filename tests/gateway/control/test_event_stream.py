@@ -84,6 +84,7 @@ def test_filters(gateway: Served, database: ServerDatabase) -> None:
     with (
         EventStream(gateway.url, "?kind=node&kind=route") as nodes,
         EventStream(gateway.url, "?kind=registry&slug=b") as b,
+        EventStream(gateway.url, "?kind=node.left,tag.added") as named,
     ):
         write(database, "a", "b")
         write(database, "b", event="node.left")
@@ -91,10 +92,14 @@ def test_filters(gateway: Served, database: ServerDatabase) -> None:
         write(database, "b", event="tag.added")
         nodes.until(lambda: nodes.events and nodes.events[-1].id == str(last[0]))
         b.until(lambda: len(b.events) == 2)
+        named.until(lambda: len(named.events) == 2)
+        assert [one.event for one in named.events] == ["node.left", "tag.added"]
         assert [one.event for one in nodes.events] == ["node.left", "route.updated"]
         assert [one.event for one in b.events] == ["model.updated", "tag.added"]
     status, problem = gateway.get("/v1/events?kind=models")
     assert (status, problem["code"]) == (400, "invalid_query")
+    assert kinds_of(["alias.set,node"]) == (frozenset({"alias.set", "node"}), None)
+    assert kinds_of(["aliases.set"])[1] == "aliases.set"
     assert kinds_of(["registry,node"])[0] == frozenset(
         ("model", "version", "tag", "alias", "curation", "eval", "node")
     )

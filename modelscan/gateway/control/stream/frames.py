@@ -19,24 +19,28 @@ KEEP_ALIVE = b": keep-alive\n\n"
 
 @dataclass(frozen=True, slots=True)
 class EventFrame:
-    """An event as it is sent; ``kind`` is the first part of its name."""
+    """An event as it is sent; ``kind`` is the first part of its ``name``."""
 
     id: int
-    kind: str
+    name: str
     slug: str | None
     data: bytes
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events a reader gets; None: all."""
+    """Which events a reader gets, ``kinds`` by kind or by whole name; None: all."""
 
     kinds: frozenset[str] | None = None
     slugs: frozenset[str] | None = None
 
     def passes(self, frame: EventFrame) -> bool:
         """Whether a reader gets an event."""
-        if self.kinds is not None and frame.kind not in self.kinds:
+        if self.kinds is not None and self.kinds.isdisjoint((frame.kind, frame.name)):
             return False
         return self.slugs is None or frame.slug in self.slugs
 
@@ -47,8 +51,7 @@ def frame_of(event: RegistryEvent) -> EventFrame:
         **_plain(event.data), "slug": event.slug, "version": event.version, "etag": event.etag,
         "at": event.at, "actor": event.actor,
     }  # fmt: skip
-    kind = event.event.partition(".")[0]
-    return EventFrame(event.id, kind, event.slug, _framed(event.id, event.event, data))
+    return EventFrame(event.id, event.event, event.slug, _framed(event.id, event.event, data))
 
 
 def reset_frame(newest: int) -> bytes:
@@ -66,11 +69,14 @@ def _plain(data: Mapping[str, object]) -> dict[str, object]:
 
 
 def kinds_of(texts: Sequence[str]) -> tuple[frozenset[str] | None, str | None]:
-    """The kinds of ``?kind=`` (repeated, or separated by commas), and the first unknown one."""
+    """The kinds of ``?kind=`` (repeated, or separated by commas), and the first unknown one.
+
+    The name of an event, as ``alias.set``, asks for these alone.
+    """
     names = [name for text in texts for name in text.split(",") if name]
     if not names:
         return None, None
-    unknown = next((name for name in names if name not in (*KINDS, GROUP)), None)
+    unknown = next((n for n in names if n != GROUP and n.partition(".")[0] not in KINDS), None)
     kinds = {name for name in names if name != GROUP}
     return frozenset(kinds | set(REGISTRY_KINDS if GROUP in names else ())), unknown
 
