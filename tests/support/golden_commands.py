@@ -54,7 +54,7 @@ CASES = (
     Case("gpt-oss-120b", "2x H100 80GB", "MXFP4", Workload(tensor_parallel=2)),
     Case("glm-4.5-air", "4x H100 80GB", "BF16", Workload(tensor_parallel=4, mode="throughput")),
     Case("glm-4.6", "8x H200", "FP8", Workload(tensor_parallel=8)),
-    Case("minimax-m2", "8x H200", "BF16", Workload(tensor_parallel=4, pipeline_parallel=2)),
+    Case("minimax-m2", "8x H200", "FP8", Workload(tensor_parallel=4, pipeline_parallel=2)),
     Case("phi-4", "A100 80GB", "BF16", Workload(parameters=(("enforce-eager", None),))),
     Case("qwen2.5-72b-instruct", "4x A100 80GB", "BF16",
          Workload(tensor_parallel=4, adapters=("/weights/law", "/weights/tax"))),
