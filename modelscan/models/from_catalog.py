@@ -37,7 +37,7 @@ _PUBLISHERS = (
     "redhatai", "neuralmagic", "nvidia", "amd", "intel", "ggml-org", "unsloth", "bartowski",
     "lmstudio-community", "hugging-quants", "mradermacher",
 )  # fmt: skip
-# Those whose cards state the scores of each quantization beside the original's.
+# Those whose cards state the scores of each quantization next to the original's.
 _EVALUATORS = ("redhatai", "neuralmagic", "nvidia")
 
 
