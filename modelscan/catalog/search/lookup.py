@@ -140,8 +140,12 @@ def _searched(index: Index, text: str) -> int:
 
 
 def _joined(index: Index, text: str) -> int | None:
-    """The only model whose name has the same letters and digits: ``gptoss-20b``."""
-    wanted = letters(text.rpartition("/")[2])
+    """The only model whose name has the same letters and digits: ``gptoss-20b``; an owner in the
+    text is not guessed over.
+    """
+    if "/" in text:
+        return None
+    wanted = letters(text)
     ids = [one for one in index.all_ids() if letters(one.rpartition("/")[2]) == wanted]
     return index.by_name(ids[0], (NameKind.ID,))[0][1] if len(ids) == 1 else None
 
