@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -21,9 +21,10 @@ from modelscan.catalog.browse import (
 from modelscan.catalog.index.current import open_index
 from modelscan.core.errors import UsageError
 from modelscan.core.fit import Fit
+from modelscan.planner.describe import most_available
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from modelscan.catalog.search.types import Query, Row
     from modelscan.core.machine import Machine
@@ -105,25 +106,37 @@ def _chosen_page(
         every = find(index, query._replace(limit=None, offset=0))
         left_out: Counter[LeftOutReason] = Counter()
         left_out[LeftOutReason.OTHER_TASK] = other_uses(index, query, every.total)
-        chosen: list[tuple[Row, Fit | None]] = []
-        further = iter(every.rows)
-        end = math.inf if query.limit is None else query.offset + query.limit
-        while len(chosen) < end and (row := next(further, None)) is not None:
-            found = None
-            if machine is not None:
-                one = announced((row,), progress)
-                found = next(fitting(index, one, machine, config, left_out), None)
-            if found is not None or row.id in trusted:
-                chosen.append((row, None if found is None else found[1]))
-    rest = tuple(further)
-    possible = [row for row in rest if row.id in trusted or (machine is not None and row.variants)]
+        first = None if query.text or query.sort != "relevance" else machine
+        rows = iter(_held_first(every.rows, first) if first else every.rows)
+
+        def fit_of(row: Row) -> Fit | None:
+            one = announced((row,), progress)
+            found = machine and next(fitting(index, one, machine, config, left_out), None)
+            return found[1] if found else None
+
+        choices = ((row, fit_of(row)) for row in rows)
+        wanted = ((row, fit) for row, fit in choices if fit is not None or row.id in trusted)
+        end = None if query.limit is None else query.offset + query.limit
+        chosen = list(itertools.islice(wanted, end))
+    rest = tuple(rows)
+    possible = [row for row in rest if row.id in trusted or (machine and row.variants)]
     shown = chosen[query.offset :]
     models = tuple(_listed(entry(r), fit, trusted.get(r.id, ())) for r, fit in shown)
+    order = order_of(query, [row for row, _ in shown])
     return ModelPage(
         query.text, every.corrected, len(chosen) + len(possible), query.offset, models,
-        overlay_warnings(sources), every.without_filters, order_of(query, [r for r, _ in shown]),
-        groups(left_out), planned=len(every.rows) - len(rest) if possible and machine else None,
+        overlay_warnings(sources), every.without_filters,
+        f"those that the devices hold first, then {order}" if first else order, groups(left_out),
+        planned=len(every.rows) - len(rest) if possible and machine else None,
     )  # fmt: skip
+
+
+def _held_first(rows: Sequence[Row], machine: Machine) -> list[Row]:
+    """The models whose smallest weights fit the devices before those that need host memory, too,
+    and would answer slowly.
+    """
+    free = most_available(machine.free_inventory())
+    return sorted(rows, key=lambda row: row.memory_bytes is None or row.memory_bytes > free)
 
 
 def announced(rows: Iterable[Row], progress: Callable[[str], None]) -> Iterator[Row]:

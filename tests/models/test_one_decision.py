@@ -73,3 +73,13 @@ def test_a_page_is_planned_up_to_its_end(offline: Config) -> None:
     assert end.models == whole.models[3:53]
     last = find_page(Query("mistral", limit=whole.total, offset=0), offline, machine)
     assert (last.models, last.offset) == (whole.models, 0)
+
+
+def test_what_the_devices_hold_comes_first(offline: Config) -> None:
+    """A giant with its experts in host memory fits, and answers slowly."""
+    machine = machine_here(offline, "RTX 3060 12GB")
+    page = find_page(Query(use="coding", limit=5), offline, machine)
+    assert "hold first" in page.order
+    assert all((model.memory_bytes or 0) <= 12 << 30 for model in page.models)
+    named = find_page(Query("gpt-oss-120b", limit=1), offline, machine)
+    assert named.models[0].id == "openai/gpt-oss-120b"
