@@ -28,6 +28,7 @@ class EventFrame:
 
     @property
     def kind(self) -> str:
+        """Whose event it is: ``alias`` of ``alias.set``."""
         return self.name.partition(".")[0]
 
 
