@@ -84,16 +84,27 @@ def _curve(name: str, trial: Trial, fitting: FittingOption, fine: bool) -> Cache
 def _longest(trial: Trial, fitting: FittingOption) -> int | None:
     """By halving: the memory grows with the context."""
     most = _most(fitting)
-    if fits(_at(trial, fitting, most)):
+    if _holds(trial, fitting, most):
         return most
     low, high = 0, most // _STEP_TOKENS
     while high - low > 1:
         middle = (low + high) // 2
-        if fits(_at(trial, fitting, middle * _STEP_TOKENS)):
+        if _holds(trial, fitting, middle * _STEP_TOKENS):
             low = middle
         else:
             high = middle
     return low * _STEP_TOKENS or None
+
+
+def _holds(trial: Trial, fitting: FittingOption, context: int) -> bool:
+    return _as_plan(_at(trial, fitting, context), fitting)
+
+
+def _as_plan(one: FittingOption, fitting: FittingOption) -> bool:
+    """Whether a context fits by the plan's own measure: a plan that fits only within the
+    estimate's margin has other contexts that do.
+    """
+    return fits(one) or (fitting.within_margin and fit_state(one) == "tight")
 
 
 def _at(trial: Trial, fitting: FittingOption, context: int) -> FittingOption:
@@ -104,7 +115,7 @@ def _point(trial: Trial, fitting: FittingOption, context: int) -> ContextTier:
     one = _at(trial, fitting, context)
     estimate = one.estimate
     speed = estimate.speed.decode_tokens_per_s if estimate.speed else None
-    here, device = fits(one), fullest(estimate)
+    here, device = _as_plan(one, fitting), fullest(estimate)
     return ContextTier(
         context_tokens=context,
         total_bytes=estimate.total_bytes,

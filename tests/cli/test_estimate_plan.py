@@ -316,6 +316,19 @@ def test_several_machines_are_a_table(run_in_process: Run) -> None:
     assert nowhere.code == 3
 
 
+def test_a_tight_plan_and_its_contexts_are_measured_alike(run_in_process: Run) -> None:
+    plan = checked(run_in_process("plan", "kimi-k2", "--gpu", "8x H200", "--json"))
+    assert plan["plan"]["within_margin"]
+    own = plan["plan"]["context_tokens"]
+    verdicts = {tier["context_tokens"]: tier["verdict"] for tier in plan["contexts"]}
+    assert verdicts[own] == "fits"
+    assert plan["max_context_tokens"] >= own
+    assert all(
+        (verdict == "fits") == (context <= plan["max_context_tokens"])
+        for context, verdict in verdicts.items()
+    )
+
+
 def test_a_plan_lists_its_memory_at_other_contexts(run_in_process: Run) -> None:
     ran = run_in_process("plan", "qwen3-8b", "--gpu", "RTX 4090", "--json")
     tiers = {tier["context_tokens"]: tier for tier in checked(ran)["contexts"]}
