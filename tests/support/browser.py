@@ -28,6 +28,7 @@ FLAGS = (
 )  # fmt: skip
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 WAIT_MS = 60_000
+SHOTS = os.environ.get("WEB_SHOTS")  # read here: a test has no variables of the developer's
 _WATCH = (
     "addEventListener('securitypolicyviolation', e => (window.__csp ??= []).push("
     "`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile ?? ''}:${e.lineNumber}`))"
@@ -63,9 +64,9 @@ class Tab:
 
     def shot(self, name: str) -> None:
         """A PNG of the whole page in the folder $WEB_SHOTS, where that is set."""
-        if folder := os.environ.get("WEB_SHOTS"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            path = str(Path(folder) / f"{name}.png")
+        if SHOTS:
+            Path(SHOTS).mkdir(parents=True, exist_ok=True)
+            path = str(Path(SHOTS) / f"{name}.png")
             self.page.screenshot(path=path, full_page=True, animations="disabled", caret="hide")
 
     def axe(self, source: Path | str) -> list[tuple[str, str]]:
