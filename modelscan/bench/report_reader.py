@@ -153,12 +153,14 @@ def _result(value: object, place: str) -> ResultValue:
 def _detail(value: list[Any] | dict[str, Any], place: str) -> list[Any] | dict[str, Any]:
     """A list or an object as it came."""
     try:
-        size = len(json.dumps(value, allow_nan=False, ensure_ascii=False))
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (ValueError, RecursionError):
         raise ReportFault(f"{place}: a number in it is not finite, or it is too deep") from None
-    if size > _LARGEST_DETAIL:
-        raise ReportFault(f"{place}: {size:,} characters; at most {_LARGEST_DETAIL:,} are stored")
-    if "\\u0000" in json.dumps(value):
+    if len(text) > _LARGEST_DETAIL:
+        raise ReportFault(
+            f"{place}: {len(text):,} characters; at most {_LARGEST_DETAIL:,} are stored"
+        )
+    if "\\u0000" in text:
         raise ReportFault(f"{place}: it contains a NUL character")
     return value
 

@@ -88,6 +88,10 @@ class SearchAnswer:
     if that has no match; ``without_filters`` the number of models that match the text if none of
     them passes the filters. ``order``: why the models are in this order; ``left_out``: models that
     match the text but are not listed, in groups.
+
+    ``planned``: a list of models that fit is planned up to the end of its page: so many matches
+    were looked at. ``total`` then counts every further match with weights, an upper bound, and
+    ``left_out`` tells of those looked at. None: ``total`` is exact.
     """
 
     query: str
@@ -99,6 +103,12 @@ class SearchAnswer:
     without_filters: int | None = None
     order: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    planned: int | None = None
+
+    def counted(self) -> str:
+        """How many of how many: ``20 of 1,773``, ``20 of at most 2,306``."""
+        bound = "" if self.planned is None else "at most "
+        return f"{len(self.models):,} of {bound}{self.total:,}"
 
     def _repr_html_(self) -> str:
         """A table for notebooks."""
@@ -106,7 +116,7 @@ class SearchAnswer:
 
         columns = ("id", "parameters", "context_tokens", "memory_bytes", "release_date", "license")
         rows = [[getattr(model, name) for name in columns] for model in self.models]
-        return table(columns, rows, caption=f"{len(self.models)} of {self.total} models")
+        return table(columns, rows, caption=f"{self.counted()} models")
 
 
 def groups(counts: Mapping[LeftOutReason, int]) -> tuple[LeftOut, ...]:

@@ -122,8 +122,7 @@ def find_info(
     try:
         model = catalog_or_hub_model(index, text, config)
         alternatives = tuple(among(index, model)) if is_closed(model) else ()
-        name = parse_reference(text).value
-        noted = note(index, name, model.id) if model.variants else None
+        noted = note(index, parse_reference(text).value, model)
     finally:
         index.close()
     info = ModelInfo(**_facts_of(model, machine, config), alternatives=alternatives)

@@ -26,6 +26,7 @@ from modelscan.planner.describe import most_available
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from modelscan.catalog.index.read import Index
     from modelscan.catalog.search.types import Query, Row
     from modelscan.core.machine import Machine
     from modelscan.state.config import Config
@@ -44,15 +45,9 @@ class ListedModel(CatalogEntry):
 
 @dataclass(frozen=True, slots=True)
 class ModelPage(SearchAnswer):
-    """``SearchAnswer`` whose entries may include their fit.
-
-    ``planned``: a list of models that fit is planned up to the end of its page: so many matches
-    were looked at. ``total`` then counts every further match with weights, an upper bound, and
-    ``left_out`` tells of those looked at. None: ``total`` is exact.
-    """
+    """``SearchAnswer`` whose entries may include their fit."""
 
     models: tuple[ListedModel, ...]
-    planned: int | None = None
 
 
 Trusted = Mapping[str, tuple[str, ...]]
@@ -92,7 +87,6 @@ def _chosen_page(
     trusted: Trusted,
 ) -> ModelPage:  # fmt: skip
     from modelscan.catalog.search.query import search as find
-    from modelscan.models.fit import fitting
 
     if query.source in HUBS and query.text and not config.offline:
         raise UsageError(
@@ -106,19 +100,13 @@ def _chosen_page(
         every = find(index, query._replace(limit=None, offset=0))
         left_out: Counter[LeftOutReason] = Counter()
         left_out[LeftOutReason.OTHER_TASK] = other_uses(index, query, every.total)
-        first = None if query.text or query.sort != "relevance" else machine
-        rows = iter(_held_first(every.rows, first) if first else every.rows)
-
-        def fit_of(row: Row) -> Fit | None:
-            one = announced((row,), progress)
-            found = machine and next(fitting(index, one, machine, config, left_out), None)
-            return found[1] if found else None
-
-        choices = ((row, fit_of(row)) for row in rows)
-        wanted = ((row, fit) for row, fit in choices if fit is not None or row.id in trusted)
+        held = not query.text and query.sort == "relevance"
+        rows = iter(_held_first(every.rows, machine) if machine and held else every.rows)
+        fits = _fits(index, rows, machine, config, progress, left_out)
         end = None if query.limit is None else query.offset + query.limit
+        wanted = ((row, fit) for row, fit in fits if fit is not None or row.id in trusted)
         chosen = list(itertools.islice(wanted, end))
-    rest = tuple(rows)
+    rest = tuple(rows)  # not looked at: each with weights may fit
     possible = [row for row in rest if row.id in trusted or (machine and row.variants)]
     shown = chosen[query.offset :]
     models = tuple(_listed(entry(r), fit, trusted.get(r.id, ())) for r, fit in shown)
@@ -126,9 +114,24 @@ def _chosen_page(
     return ModelPage(
         query.text, every.corrected, len(chosen) + len(possible), query.offset, models,
         overlay_warnings(sources), every.without_filters,
-        f"those that the devices hold first, then {order}" if first else order, groups(left_out),
-        planned=len(every.rows) - len(rest) if possible and machine else None,
+        f"those that the devices hold first, then {order}" if machine and held else order,
+        groups(left_out), planned=len(every.rows) - len(rest) if machine and possible else None,
     )  # fmt: skip
+
+
+def _fits(
+    index: Index, rows: Iterator[Row], machine: Machine | None, config: Config,
+    progress: Callable[[str], None], left_out: Counter[LeftOutReason],
+) -> Iterator[tuple[Row, Fit | None]]:  # fmt: skip
+    """Each row with its fit; None: it does not fit, or no machine is asked for."""
+    from modelscan.models.fit import fitting
+
+    for row in rows:
+        fit = None
+        if machine is not None:
+            planned = fitting(index, announced((row,), progress), machine, config, left_out)
+            fit = next((found for _, found in planned), None)
+        yield row, fit
 
 
 def _held_first(rows: Sequence[Row], machine: Machine) -> list[Row]:

@@ -9,7 +9,7 @@ import pytest
 from modelscan.catalog.curated import curated
 from modelscan.catalog.index.layout import NameKind, bundled_index
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.search.lookup import find_model, find_noted, find_row
+from modelscan.catalog.search.lookup import find_model, find_noted, find_row, load_model
 from modelscan.catalog.search.spelled_names import note
 from modelscan.core.errors import UsageError
 from modelscan.core.reference import Kind, parse_reference
@@ -80,7 +80,8 @@ def test_an_unknown_name_stays_unknown(index: Index, text: str) -> None:
 )
 def test_how_a_name_was_read(index: Index, text: str, model_id: str, expected: str | None) -> None:
     """A base model and another program's name are stated."""
-    found = note(index, text, model_id)
+    row = index.by_name(model_id, (NameKind.ID,))[0][1]
+    found = note(index, text, load_model(index, row))
     assert found is None if expected is None else expected in str(found)
 
 

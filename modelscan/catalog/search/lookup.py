@@ -71,7 +71,7 @@ def find_noted(text: str, paths: Paths) -> tuple[Model, tuple[str, ...]]:
         named = _named(index, text)
         model = load_model(index, find_row(index, text) if named is None else named)
         name = parse_reference(text).value
-        noted = note(index, name, model.id) if model.variants else None
+        noted = note(index, name, model)
         if named is None and noted is None and "/" not in name:
             noted = f"{name} is read as {model.id}, the only model that its words match"
     finally:

@@ -16,6 +16,7 @@ from modelscan.formats.repo_names import split_repo_name, tokens
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
+    from modelscan.core.model import Model
 
 _OLLAMA = re.compile(
     r"^(?:ollama[:/])?(?:library/)?(?P<name>[a-z][\w.-]*):(?P<tag>[a-z0-9][\w.-]*)$", re.IGNORECASE
@@ -85,8 +86,13 @@ def _only(index: Index, name: str) -> int | None:
     return None
 
 
-def note(index: Index, text: str, model_id: str) -> str | None:
-    """What a user should know about how this name was read; None if it names the model."""
+def note(index: Index, text: str, model: Model) -> str | None:
+    """What a user should know about how this name was read; None if it names the model, or one
+    without weights.
+    """
+    if not model.variants:
+        return None
+    model_id = model.id
     if text.lower() in (model_id, model_id.rpartition("/")[2]) and not _instruct(index, model_id):
         return None
     if _OLLAMA.match(text) and without_service(text) is None:

@@ -59,13 +59,10 @@ def page_document(
 
 def _further(page: ModelPage, shown: int) -> str:
     """How many more there are: exactly, or at most where not all were planned."""
-    count = f"{len(page.models):,} of"
     if page.planned is None:
-        return f"{count} {page.total:,}; {page.total - shown:,} more: --offset {shown}"
-    return (
-        f"{count} at most {page.total:,}: {page.planned:,} models looked at; "
-        f"more: --offset {shown}; all: --limit 0"
-    )
+        return f"{page.counted()}; {page.total - shown:,} more: --offset {shown}"
+    looked = f"{page.planned:,} models looked at"
+    return f"{page.counted()}: {looked}; more: --offset {shown}; all: --limit 0"
 
 
 def _empty(query: Query, page: ModelPage) -> str:

@@ -100,9 +100,8 @@ def _is_assigned(value: str, match: re.Match[str]) -> bool:
         return False
     if match["quote"] and value[0] in "\"',)]}":  # an empty text before it
         return False
-    if match.string[match.end("v") :][:1] in ("(", "[") and _CALL.match(
-        value
-    ):  # a call, an element
+    follows = match.string[match.end("v") :][:1]
+    if follows in ("(", "[") and _CALL.match(value):  # a call, an element
         return False
     if match["name"].lower() == "token" and len(value) < 12:  # a model's words are tokens, too
         return False
@@ -149,15 +148,11 @@ def _is_option(value: str, match: re.Match[str]) -> bool:
     return long or has_digit(value, match)
 
 
-_FOREIGN_MARKS = (
-    "mot de passe", "contrase", "passcode", "пароль", "senha", "hasło", "wachtwoord", "lösenord",
-    "adgangskode", "passord", "salasana", "şifre", "parola", "heslo", "jelszó", "κωδικός", "סיסמה",
-)  # fmt: skip
 _FOREIGN = (
-    "mot de passe|contrase(?:ñ|n)a|passcode|пароль|senha|hasło|wachtwoord|lösenord|adgangskode"
-    "|passord"
-    "|salasana|şifre|parola|heslo|jelszó|κωδικός|סיסמה"
-)
+    "mot de passe", "contraseña", "contrasena", "passcode", "пароль", "senha", "hasło",
+    "wachtwoord", "lösenord", "adgangskode", "passord", "salasana", "şifre", "parola", "heslo",
+    "jelszó", "κωδικός", "סיסמה",
+)  # fmt: skip
 _EXAMPLE = re.compile(r"(?i)(?:password|passwd|pass|pwd)\Z")
 _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{16,}")
 
@@ -233,12 +228,12 @@ NAMED: tuple[Detector, ...] = (
     ),
     detector(
         "secret",
-        rf"(?i)\b(?:password|passphrase|passwort|kennwort|{_FOREIGN}"
+        rf"(?i)\b(?:password|passphrase|passwort|kennwort|{'|'.join(_FOREIGN)}"
         r"|api[ _-]?key|token|secret)"
         r"(?:\s+(?:is|was|ist|lautet|est|es|are|to|will be|set to|changed to|è|é|är|er|jest|=))?"
         r"\s*:?\s+"
         r"[\"'`]?(?P<v>[^\s\"'`<>\\][^\s\"'`<>]{5,})",
-        "pass", "key", "token", "secret", "kennwort", *_FOREIGN_MARKS, check=_is_told,
+        "pass", "key", "token", "secret", "kennwort", *_FOREIGN, check=_is_told,
     ),
     detector(
         "secret", rf"<(?:\w{{1,20}}:)?{NAME}(?:\s[^<>]{{0,80}})?>\s*(?P<v>[^<>\s]{{4,200}})\s*</",
