@@ -123,7 +123,7 @@ def _fits(
     index: Index, rows: Iterator[Row], machine: Machine | None, config: Config,
     progress: Callable[[str], None], left_out: Counter[LeftOutReason],
 ) -> Iterator[tuple[Row, Fit | None]]:  # fmt: skip
-    """Each row with its fit; None: it does not fit, or no machine is asked for."""
+    """Each row with its fit; None: it does not fit, or no machine is given."""
     from modelscan.models.fit import fitting
 
     for row in rows:
